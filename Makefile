@@ -1,0 +1,51 @@
+# Every target does its own set-up: a fresh clone needs nothing but make and python3.
+SHELL := /bin/sh
+BIN := .venv/bin
+CODE := src $(wildcard tests benchmarks examples)
+# More arguments for pytest: make test ARGS="-k lease"
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test demo celery lint format bench chaos lock clean venv
+
+help: ## This list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+serve: venv ## API, PostgreSQL and workers on this machine, in one command
+	@exec $(BIN)/indexmill serve
+
+celery: venv ## One more worker, on this or any other machine
+	@exec $(BIN)/indexmill worker
+
+demo: venv ## Index the documentation of Python's own standard library and ask it questions
+	@exec $(BIN)/python examples/demo.py
+
+test: venv lint ## Lint, then every test but the chaos ones
+	@sh scripts/install_test_needs.sh
+	$(BIN)/pytest $(ARGS)
+
+chaos: venv ## The long tests, with kills and races
+	@sh scripts/install_test_needs.sh
+	$(BIN)/pytest -m chaos $(ARGS)
+
+bench: venv ## The limit of this machine, the service, and their ratio
+	@exec $(BIN)/python -m benchmarks.run
+
+lint: venv ## ruff, mypy and the import contracts
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy $(CODE)
+	$(BIN)/lint-imports
+
+format: venv ## Format the code and mend what ruff can
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+lock: ## Lock the versions again (UPGRADE=1: to the newest)
+	@sh scripts/lock.sh
+
+clean: ## Remove what the other targets made in this folder
+	rm -rf .venv .tools .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+
+venv:
+	@sh scripts/setup_venv.sh

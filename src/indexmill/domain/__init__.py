@@ -1,0 +1,1 @@
+"""Pure rules and records of the job engine: no SQL, no HTTP, no clock of its own."""

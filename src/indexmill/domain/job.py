@@ -1,0 +1,135 @@
+"""The records that the engine takes and gives: submissions, items, jobs, pages, events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from indexmill.domain.job_state import TERMINAL_STATES, JobState, Reason
+from indexmill.domain.outcome import Counters
+
+__all__ = [
+    "DEFAULT_TENANT",
+    "Item",
+    "Job",
+    "JobEvent",
+    "JobFilter",
+    "JobKind",
+    "JobPage",
+    "Submission",
+    "Submitted",
+]
+
+#: The tenant of a service without keys.
+DEFAULT_TENANT = 1
+
+
+class JobKind(StrEnum):
+    #: Items are embedded and written.
+    UPSERTION = "upsertion"
+    #: Documents are removed by id.
+    DELETION = "deletion"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing to index or, in a deletion, one id (payload and item_info None)."""
+
+    object_id: str
+    payload: dict[str, Any] | None = None
+    item_info: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A job to be. `items` may be an iterator: it is read once, batch by batch."""
+
+    kind: JobKind
+    model: str
+    items: Iterable[Item]
+    external_id: str | None = None
+    tenant: int = DEFAULT_TENANT
+
+
+@dataclass(frozen=True)
+class Job:
+    """One row of the ledger, with the counters of its batches. Times are UTC."""
+
+    id: UUID
+    external_id: str | None
+    tenant: int
+    kind: JobKind
+    state: JobState
+    reason: Reason | None
+    detail: str | None
+    collection: str
+    model: str
+    attempt: int
+    total_items: int
+    counters: Counters
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @property
+    def name(self) -> str:
+        """The id that the caller knows: its own, else ours."""
+        return self.external_id if self.external_id is not None else str(self.id)
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.state in TERMINAL_STATES
+
+    @property
+    def progress(self) -> float:
+        """Share of items whose outcome is decided, 0 to 1; an ended job is 1."""
+        if self.is_terminal or not self.total_items:
+            return 1.0 if self.is_terminal else 0.0
+        return min(1.0, self.counters.finished / self.total_items)
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """`created` is False where the same request had been submitted before under this external id."""
+
+    job: Job
+    created: bool
+
+
+@dataclass(frozen=True)
+class JobFilter:
+    """Which jobs to list; every given condition must hold. `created_from` inclusive, `created_before` exclusive."""
+
+    tenant: int = DEFAULT_TENANT
+    states: tuple[JobState, ...] = ()
+    kinds: tuple[JobKind, ...] = ()
+    collection: str | None = None
+    model: str | None = None
+    created_from: datetime | None = None
+    created_before: datetime | None = None
+
+
+@dataclass(frozen=True)
+class JobPage:
+    """Jobs newest first. `total` counts all that match, up to 10,000; more of them: `total_is_exact` is False."""
+
+    jobs: list[Job] = field(default_factory=list)
+    total: int = 0
+    total_is_exact: bool = True
+    has_more: bool = False
+
+
+@dataclass(frozen=True)
+class JobEvent:
+    """One transition of a job; `number` counts from 1 within the job."""
+
+    number: int
+    at: datetime
+    state: JobState
+    reason: Reason | None
+    detail: str | None

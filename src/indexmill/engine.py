@@ -1,0 +1,190 @@
+"""The verbs: everything a front door, the CLI or the console can ask for. No HTTP, no vendor words, no SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from indexmill.domain.job import DEFAULT_TENANT, Job, JobEvent, JobFilter, JobKind, JobPage, Submission, Submitted
+from indexmill.domain.job_state import JobState, Reason
+from indexmill.domain.outcome import Failure
+from indexmill.errors import InvalidRequest, JobNotFound
+from indexmill.ledger.collections import Collection, CollectionSummary
+from indexmill.ledger.ledger import Ledger
+from indexmill.models.embedding_model import Deployment
+from indexmill.models.model_cache import ModelCache
+from indexmill.vectors.vector_store import Hit, SearchQuery, VectorStore
+
+__all__ = ["Engine"]
+
+MAX_SEARCH_LIMIT = 1000
+
+
+@dataclass
+class Engine:
+    """One instance a process; every method may be called from several threads.
+
+    `wake` is called after a commit that made work ready; it must return at once and never raise.
+    """
+
+    ledger: Ledger
+    vectors: VectorStore
+    models: ModelCache
+    wake: Callable[[], None]
+
+    # Jobs
+
+    def submit(self, submission: Submission) -> Submitted:
+        """Make the job durable, then wake the workers.
+
+        Raises:
+            ModelNotFound: nothing was created.
+            JobExists: the external id belongs to another request.
+        """
+        submitted = self.ledger.submissions.submit(submission)
+        if submitted.created and not submitted.job.is_terminal:
+            self.wake()
+        return submitted
+
+    def find(self, reference: str, kind: JobKind | None = None, tenant: int = DEFAULT_TENANT) -> Job:
+        """The job with this external id (of this kind, where one is given), else with this id in any door's form.
+
+        Raises:
+            JobNotFound
+        """
+        job = self.ledger.jobs.find(reference, kind, tenant)
+        if job is None:
+            raise JobNotFound(reference)
+        return job
+
+    def list_jobs(
+        self, wanted: JobFilter, *, limit: int, offset: int = 0, after: str | None = None, count: bool = True
+    ) -> JobPage:
+        """A page of jobs, newest first by (created_at, id). `after`: the last job of the page before (keyset).
+
+        Raises:
+            JobNotFound: there is no job `after`.
+        """
+        cursor = self.find(after, None, wanted.tenant) if after is not None else None
+        return self.ledger.jobs.page(wanted, limit=limit, offset=offset, after=cursor, count=count)
+
+    def events(self, job: Job) -> list[JobEvent]:
+        """The job's transitions, oldest first."""
+        return self.ledger.events.of(job.id)
+
+    def failed_items(
+        self, job: Job, *, limit: int, after_position: int = -1, max_bytes: int | None = None
+    ) -> list[Failure]:
+        """The job's failed items by position; `max_bytes` bounds their stored size together."""
+        return self.ledger.failed_items.page(job.id, limit=limit, after_position=after_position, max_bytes=max_bytes)
+
+    def failed_items_of(self, jobs: list[Job], *, limit: int) -> dict[UUID, list[Failure]]:
+        """The first `limit` failed items of each of these jobs, in one query."""
+        failing = [job.id for job in jobs if job.counters.failed]
+        return self.ledger.failed_items.first_of(failing, limit=limit) if failing else {}
+
+    def cancel(self, job: Job) -> Job:
+        """Cancel it if it is unfinished; after the return nothing of it is written. An ended job is unchanged."""
+        return self.ledger.transitions.cancel(job.id)
+
+    def retry(self, job: Job) -> Job:
+        """Reopen the failed and unfinished items of an ended job, at its old place in the order.
+
+        A job that is unfinished, or that has nothing to retry, is returned unchanged.
+
+        Raises:
+            BodiesExpired: its items are no longer kept.
+        """
+        return self._woken(self.ledger.reopening.retry(job.id))
+
+    def rerun(self, job: Job, *, force: bool = False) -> Job:
+        """Run all items of a succeeded job again with a new sequence number; `force` ignores fingerprints.
+
+        A job in another state is returned unchanged.
+
+        Raises:
+            BodiesExpired: its items are no longer kept.
+        """
+        return self._woken(self.ledger.reopening.rerun(job.id, force=force))
+
+    def restart(self, job: Job, *, force: bool = False) -> Job:
+        """A door's "restart": succeeded without failures reruns; anything failed or unfinished retries."""
+        if job.state is JobState.SUCCEEDED and job.reason is not Reason.WITH_FAILURES:
+            return self.rerun(job, force=force)
+        if job.is_terminal:
+            return self.retry(job)
+        return job
+
+    def delete_finished(self, wanted: JobFilter) -> int:
+        """Delete the ended jobs that match, with their bodies, failures and events; vectors stay. How many."""
+        return self.ledger.retention.delete_finished(wanted)
+
+    def _woken(self, job: Job) -> Job:
+        if job.state is JobState.QUEUED:
+            self.wake()
+        return job
+
+    # Models and collections
+
+    def deploy(self, model_id: str, provider: str, settings: dict[str, Any]) -> tuple[Deployment, bool]:
+        """Load the model, measure its dimension, record it and open its collection. True where it was new.
+
+        Raises:
+            InvalidRequest: no such provider, or settings it does not take.
+            ModelError: it cannot be loaded.
+            ModelExists: the id is deployed with another definition.
+        """
+        wanted = Deployment(model_id, provider, settings)
+        dimension = self.models.warm(wanted)
+        with self.ledger.database.transaction() as connection:
+            stored, created = self.ledger.models.deploy(connection, Deployment(model_id, provider, settings, dimension))
+            collection, opened = self.ledger.collections.open(connection, model_id, stored)
+            if opened:
+                self.vectors.create_generation(connection, collection, dimension)
+        return stored, created
+
+    def deployments(self) -> list[Deployment]:
+        return self.ledger.models.deployed()
+
+    def withdraw(self, model_id: str) -> None:
+        """Take the model out of service: its queued jobs are refused, its running ones fail; vectors stay.
+
+        Raises:
+            ModelNotFound
+        """
+        self.ledger.withdrawal.withdraw(model_id)
+
+    def collections(self) -> list[CollectionSummary]:
+        return self.ledger.collections.summaries()
+
+    def collection(self, name: str) -> Collection:
+        """Raises: CollectionNotFound."""
+        return self.ledger.collections.get(name)
+
+    # Search
+
+    def search(
+        self,
+        collection_name: str,
+        *,
+        text: str | None = None,
+        vector: list[float] | None = None,
+        limit: int = 10,
+        equal: dict[str, Any] | None = None,
+    ) -> list[Hit]:
+        """The nearest documents by cosine, best first; `equal`: payload fields that must have these scalar values.
+
+        Raises:
+            CollectionNotFound
+            InvalidRequest: not exactly one of text and vector, a wrong dimension, a filter value that is no scalar.
+            ModelError: the collection's model cannot be loaded.
+        """
+        if (text is None) == (vector is None):
+            raise InvalidRequest("search: expected exactly one of `text` and `vector`")
+        if not 1 <= limit <= MAX_SEARCH_LIMIT:
+            raise InvalidRequest(f"limit: expected 1 to {MAX_SEARCH_LIMIT}, got {limit}")
+        collection = self.collection(collection_name)
+        wanted = self.models.embed_query(collection.deployment, text) if text is not None else vector or []
+        return self.vectors.search(collection, SearchQuery(vector=wanted, limit=limit, equal=equal or {}))

@@ -1,0 +1,137 @@
+"""The exception tree. No HTTP in here: each front door maps these to its own error shapes.
+
+IndexmillError
+├── SettingsError            the settings are wrong; the service does not start
+├── ServiceError             a process that the service needs did not start or answer
+├── NotFound
+│   ├── JobNotFound
+│   ├── ModelNotFound
+│   └── CollectionNotFound
+├── Conflict
+│   ├── JobExists            same external id, another request
+│   ├── BodiesExpired        the items of a finished job are no longer kept
+│   ├── ModelExists          same model id, another definition
+│   └── ModelInUse           unfinished jobs need the model
+├── InvalidRequest           a value that no front door accepts
+├── ModelError               the model itself is wrong (key, dimension, missing): stops its lane
+├── TransientError           may work when tried again
+└── ItemError                one item is wrong: stage, code, sentence
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from indexmill.domain.outcome import FailureCode, Stage
+
+__all__ = [
+    "BodiesExpired",
+    "CollectionNotFound",
+    "Conflict",
+    "IndexmillError",
+    "InvalidRequest",
+    "ItemError",
+    "JobExists",
+    "JobNotFound",
+    "ModelError",
+    "ModelExists",
+    "ModelInUse",
+    "ModelNotFound",
+    "NotFound",
+    "ServiceError",
+    "SettingsError",
+    "TransientError",
+]
+
+
+class IndexmillError(Exception):
+    """Something in Indexmill went wrong; the message is fit for an operator and for a client."""
+
+
+class SettingsError(IndexmillError):
+    """The settings are wrong."""
+
+
+class ServiceError(IndexmillError):
+    """A process that the service needs did not start or answer."""
+
+
+class NotFound(IndexmillError):
+    """What was asked for does not exist."""
+
+
+class JobNotFound(NotFound):
+    """No job has this id."""
+
+    def __init__(self, reference: str) -> None:
+        super().__init__(f"Job with ID `{reference}` not found")
+        self.reference = reference
+
+
+class ModelNotFound(NotFound):
+    """No deployed model has this id."""
+
+    def __init__(self, model: str, known: list[str]) -> None:
+        names = ", ".join(f"`{name}`" for name in known) or "none"
+        super().__init__(f"Embedding model `{model}` is not deployed; deployed models: {names}")
+        self.model = model
+        self.known = known
+
+
+class CollectionNotFound(NotFound):
+    """No collection has this name."""
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        names = ", ".join(f"`{each}`" for each in known) or "none"
+        super().__init__(f"Collection `{name}` not found; collections: {names}")
+        self.name = name
+
+
+class Conflict(IndexmillError):
+    """The request contradicts what is stored."""
+
+
+class JobExists(Conflict):
+    """The external id belongs to a job with another request."""
+
+    def __init__(self, external_id: str) -> None:
+        super().__init__(
+            f"Task with ID `{external_id}` already exists with different items or another model; "
+            "send the same request again or choose another ID"
+        )
+
+
+class BodiesExpired(Conflict):
+    """The job's items are no longer kept, so it cannot run again."""
+
+
+class ModelExists(Conflict):
+    """The model id is deployed with another definition."""
+
+
+class ModelInUse(Conflict):
+    """Unfinished jobs need the model."""
+
+
+class InvalidRequest(IndexmillError):
+    """A value that cannot be accepted."""
+
+
+class ModelError(IndexmillError):
+    """The embedding model itself cannot work: a wrong key, a wrong dimension, missing weights."""
+
+
+class TransientError(IndexmillError):
+    """The cause may pass by itself; the work is tried again later."""
+
+
+class ItemError(IndexmillError):
+    """One item cannot be indexed; its neighbours can."""
+
+    def __init__(self, stage: Stage, code: FailureCode, sentence: str, *, retryable: bool) -> None:
+        super().__init__(sentence)
+        self.stage = stage
+        self.code = code
+        self.sentence = sentence
+        self.retryable = retryable

@@ -1,0 +1,102 @@
+"""The app: every door and native API on one FastAPI instance, behind the guard."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from indexmill import __version__
+from indexmill.dialects.upsertion_tasks import errors as task_errors
+from indexmill.dialects.upsertion_tasks import routes as task_routes
+from indexmill.dialects.upsertion_tasks.wire import DeletionRequest, UpsertionRequest
+from indexmill.http.body import BodyReader
+from indexmill.http.docs_page import docs_router
+from indexmill.http.guard import Guard
+from indexmill.http.health import health_router
+from indexmill.http.jobs_api import jobs_router
+from indexmill.http.models_api import ModelRequest, models_router
+from indexmill.http.openapi import document_of
+from indexmill.http.problems import Problem, native_shape
+from indexmill.http.search_api import SearchRequest, search_router
+from indexmill.http.service import Door, Service
+
+__all__ = ["create_app"]
+
+#: Requests that carry no items.
+_SMALL_BODY: Final = 1024 * 1024
+_DESCRIPTION: Final = (
+    "Keeps vector indexes up to date: submit items, follow the job, see what failed and why, cancel it, run it again, "
+    "and search what was indexed."
+)
+_TAGS: Final = [
+    {"name": "upsertion tasks", "description": "Insert or update vectors (Embedding Studio's internal task API)."},
+    {"name": "deletion tasks", "description": "Remove objects (Embedding Studio's internal task API)."},
+    {"name": "jobs", "description": "Every job of every door: the ledger."},
+    {"name": "models", "description": "Deployed embedding models."},
+    {"name": "search", "description": "Collections and search."},
+    {"name": "health", "description": "Probes and measurements."},
+]
+
+
+def create_app(service: Service) -> FastAPI:
+    """The app for a service that the caller starts and closes."""
+    door = Door(service)
+    limit = service.settings.server.body_limit_bytes
+    bodies, small_bodies = BodyReader(limit), BodyReader(min(limit, _SMALL_BODY))
+
+    app = FastAPI(
+        title="Indexmill",
+        version=__version__,
+        description=_DESCRIPTION,
+        openapi_tags=_TAGS,
+        # FastAPI's own pages load their scripts from the Internet.
+        docs_url=None,
+        redoc_url=None,
+    )
+    for router in task_routes.task_routers(door, bodies):
+        app.include_router(router)
+    app.include_router(jobs_router(door))
+    app.include_router(models_router(door, small_bodies))
+    app.include_router(search_router(door, small_bodies))
+    app.include_router(health_router(service))
+    app.include_router(docs_router())
+    app.add_middleware(Guard, shape=_shape)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _defect)
+    _own_document(app)
+    return app
+
+
+def _own_document(app: FastAPI) -> None:
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = document_of(app, [UpsertionRequest, DeletionRequest, ModelRequest, SearchRequest])
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
+
+
+def _shape(path: str, problem: Problem) -> Response:
+    """Where no route has taken the request yet, its path says which door it is at."""
+    if path.startswith(tuple(f"{prefix}/" for prefix in task_routes.PREFIXES)):
+        return task_errors.task_shape(problem)
+    return native_shape(problem)
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    """No such path, no such method."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    message = str(error.detail) if isinstance(error, HTTPException) else "Internal error"
+    headers = (error.headers if isinstance(error, HTTPException) else None) or {}
+    code = {404: "no_such_path", 405: "method_not_allowed"}.get(status, "http_error")
+    return _shape(request.url.path, Problem(status, code, message, headers))
+
+
+def _defect(request: Request, _: Exception) -> Response:
+    """A defect of ours: the server logs it, the client gets no traceback."""
+    message = "Internal error: a defect of Indexmill, its log says more"
+    return _shape(request.url.path, Problem(500, "internal_error", message))

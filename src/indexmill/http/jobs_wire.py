@@ -1,0 +1,194 @@
+"""The native shape of a job, its events and its failed items, and the engine's records written in it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from math import floor
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict
+
+from indexmill.domain.job import Job, JobEvent, JobKind
+from indexmill.domain.job_state import JobState, Reason
+from indexmill.domain.outcome import Failure, FailureCode, Stage
+from indexmill.http.answers import timestamp
+
+__all__ = [
+    "DeletedView",
+    "FailedItemPage",
+    "JobDetailView",
+    "JobPageView",
+    "JobView",
+    "event_view",
+    "failed_item_view",
+    "job_view",
+]
+
+_JOB_EXAMPLE: Final[dict[str, Any]] = {
+    "id": "0198c0de-7a3b-7000-8000-5f0c3c1e9d11",
+    "external_id": "upsert-001",
+    "kind": "upsertion",
+    "state": "succeeded",
+    "reason": "complete",
+    "detail": None,
+    "collection": "embed-123",
+    "model": "embed-123",
+    "attempt": 1,
+    "total_items": 1,
+    "counters": {
+        "indexed": 1,
+        "unchanged": 0,
+        "payload_updated": 0,
+        "superseded": 0,
+        "removed": 0,
+        "absent": 0,
+        "failed": 0,
+        "cancelled": 0,
+        "chunks": 1,
+        "tokens": 3,
+        "embedded": 1,
+    },
+    "progress": 1.0,
+    "created_at": "2024-05-21T10:00:00Z",
+    "updated_at": "2024-05-21T10:00:01Z",
+    "started_at": "2024-05-21T10:00:00.250Z",
+    "finished_at": "2024-05-21T10:00:01Z",
+}
+
+
+_EVENT_EXAMPLE: Final[dict[str, Any]] = {
+    "number": 1,
+    "at": "2024-05-21T10:00:00Z",
+    "state": "queued",
+    "reason": None,
+    "detail": None,
+}
+
+
+class CountersView(BaseModel):
+    """Items by what became of them; `chunks` and `tokens` of the indexed ones; `embedded` counts repeats too."""
+
+    indexed: int
+    unchanged: int
+    payload_updated: int
+    superseded: int
+    removed: int
+    absent: int
+    failed: int
+    cancelled: int
+    chunks: int
+    tokens: int
+    embedded: int
+
+
+class JobView(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"example": _JOB_EXAMPLE})
+
+    id: str
+    external_id: str | None
+    kind: JobKind
+    state: JobState
+    reason: Reason | None
+    detail: str | None
+    collection: str
+    model: str
+    attempt: int
+    total_items: int
+    counters: CountersView
+    progress: float
+    created_at: str
+    updated_at: str
+    started_at: str | None
+    finished_at: str | None
+
+
+class EventView(BaseModel):
+    """One transition of the job."""
+
+    number: int
+    at: str
+    state: JobState
+    reason: Reason | None
+    detail: str | None
+
+
+class JobDetailView(JobView):
+    model_config = ConfigDict(json_schema_extra={"example": _JOB_EXAMPLE | {"events": [_EVENT_EXAMPLE]}})
+
+    events: list[EventView]
+
+
+class JobPageView(BaseModel):
+    """`next` is the `after` of the next page, null on the last one."""
+
+    jobs: list[JobView]
+    total: int
+    total_is_exact: bool
+    next: str | None
+
+
+class FailedItemView(BaseModel):
+    position: int
+    object_id: str
+    stage: Stage
+    code: FailureCode
+    detail: str
+    retryable: bool
+    payload: dict[str, Any] | None
+    item_info: dict[str, Any] | None
+
+
+class FailedItemPage(BaseModel):
+    """`next` is the `after` of the next page, null on the last one."""
+
+    failed_items: list[FailedItemView]
+    next: int | None
+
+
+class DeletedView(BaseModel):
+    deleted: int
+
+
+def job_view(job: Job) -> dict[str, Any]:
+    return {
+        "id": str(job.id),
+        "external_id": job.external_id,
+        "kind": job.kind,
+        "state": job.state,
+        "reason": job.reason,
+        "detail": job.detail,
+        "collection": job.collection,
+        "model": job.model,
+        "attempt": job.attempt,
+        "total_items": job.total_items,
+        "counters": asdict(job.counters),
+        # Rounded down: 1 is said only when every item is decided.
+        "progress": floor(job.progress * 10_000) / 10_000,
+        "created_at": timestamp(job.created_at),
+        "updated_at": timestamp(job.updated_at),
+        "started_at": timestamp(job.started_at) if job.started_at is not None else None,
+        "finished_at": timestamp(job.finished_at) if job.finished_at is not None else None,
+    }
+
+
+def event_view(event: JobEvent) -> dict[str, Any]:
+    return {
+        "number": event.number,
+        "at": timestamp(event.at),
+        "state": event.state,
+        "reason": event.reason,
+        "detail": event.detail,
+    }
+
+
+def failed_item_view(failure: Failure) -> dict[str, Any]:
+    return {
+        "position": failure.position,
+        "object_id": failure.object_id,
+        "stage": failure.stage,
+        "code": failure.code,
+        "detail": failure.sentence,
+        "retryable": failure.retryable,
+        "payload": failure.payload,
+        "item_info": failure.item_info,
+    }

@@ -1,0 +1,129 @@
+"""Claiming work: which lane's turn it is, and its ready batches under one new lease."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from indexmill.domain.identifier import new_token
+from indexmill.domain.job import JobKind
+from indexmill.ledger.database import Database, Row, run_query
+
+__all__ = ["DELETE_LANE", "Claim", "ClaimedBatch", "Claims", "LaneHead"]
+
+DELETE_LANE = "delete"
+
+
+@dataclass(frozen=True)
+class LaneHead:
+    """The first ready batch of a lane; `waited`: seconds that it has been ready."""
+
+    lane: str
+    rank: datetime
+    waited: float
+
+
+@dataclass(frozen=True)
+class ClaimedBatch:
+    """A batch with all that running it needs. `losses`: workers lost with it in this attempt."""
+
+    job: UUID
+    ordinal: int
+    kind: JobKind
+    seq: int
+    force: bool
+    tenant: int
+    model: str
+    collection: int
+    first_position: int
+    items: int
+    size: int
+    tries: int
+    losses: int
+    set_aside: tuple[int, ...]
+    outcomes: bytes | None
+    body: bytes
+
+    @property
+    def key(self) -> tuple[UUID, int]:
+        return self.job, self.ordinal
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What one window holds: a lease token that never comes again, and its batches in rank order."""
+
+    token: UUID
+    lane: str
+    batches: list[ClaimedBatch]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the items' JSON."""
+        return sum(batch.size for batch in self.batches)
+
+    @property
+    def job_ids(self) -> list[UUID]:
+        return sorted({batch.job for batch in self.batches})
+
+    @property
+    def runs_item_by_item(self) -> bool:
+        """After two losses: so that the item that takes its worker with it gives itself away."""
+        return any(batch.losses >= 2 for batch in self.batches)
+
+
+@dataclass(frozen=True)
+class Claims:
+    database: Database
+    lease_seconds: float
+    deadline_seconds: float
+
+    def lane_heads(self) -> list[LaneHead]:
+        """The lanes with ready work that are not stopped, the one whose turn it is first."""
+        with self.database.connection() as connection:
+            rows = run_query(connection, "lane_heads")
+        return [LaneHead(row["lane"], row["rank"], float(row["waited"])) for row in rows]
+
+    def claim(self, lane: str, worker: str, max_bytes: int) -> Claim | None:
+        """Take ready batches of the lane: at least one, together about `max_bytes`; None where others were faster.
+
+        Committed, with the claim counted, before this returns: a statement of its own, so that a process stopped
+        in the middle of it holds no lock.
+        """
+        token = new_token()
+        with self.database.connection() as connection:
+            rows = run_query(
+                connection,
+                "claim_batches",
+                lane=lane,
+                token=token,
+                worker=worker,
+                max_bytes=max_bytes,
+                lease_seconds=self.lease_seconds,
+                deadline_seconds=self.deadline_seconds,
+            )
+        if not rows:
+            return None
+        return Claim(token, lane, [_claimed(row) for row in rows])
+
+
+def _claimed(row: Row) -> ClaimedBatch:
+    return ClaimedBatch(
+        job=row["job"],
+        ordinal=row["ordinal"],
+        kind=JobKind(row["kind"]),
+        seq=row["seq"],
+        force=row["force"],
+        tenant=row["tenant"],
+        model=row["model"],
+        collection=row["collection"],
+        first_position=row["first_position"],
+        items=row["items"],
+        size=row["bytes"],
+        tries=row["tries"],
+        losses=row["losses"],
+        set_aside=tuple(row["set_aside"] or ()),
+        outcomes=bytes(row["outcomes"]) if row["outcomes"] is not None else None,
+        body=bytes(row["body"]),
+    )

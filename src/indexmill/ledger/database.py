@@ -1,0 +1,137 @@
+"""Connections and transactions: the pool, the SQLSTATEs that are worth a repeat, the errors that clients see."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias, TypeVar
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from indexmill.errors import ServiceError
+from indexmill.ledger.sql_files import query_text
+
+__all__ = ["Connection", "Database", "Row", "is_connection_loss", "is_repeatable", "run_query"]
+
+Row: TypeAlias = dict[str, Any]
+Connection: TypeAlias = psycopg.Connection[Row]
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+#: Serialization and deadlock, lock not available, operator intervention, connection exception.
+_REPEATABLE_CLASSES = ("40", "55P03", "57", "08")
+_REPEATS = 5
+
+
+def is_connection_loss(error: psycopg.Error) -> bool:
+    """Whether the connection is gone, so that a COMMIT under way may or may not have happened."""
+    if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
+        return True
+    return (error.sqlstate or "").startswith(("08", "57P", "25P03"))
+
+
+def is_repeatable(error: psycopg.Error) -> bool:
+    """Whether the same transaction, run again, may succeed."""
+    return is_connection_loss(error) or (error.sqlstate or "").startswith(_REPEATABLE_CLASSES)
+
+
+class Database:
+    """A pool of connections to the ledger.
+
+    Args:
+        url: a PostgreSQL URI.
+        direct: no pooler in between, so statements may be prepared.
+    """
+
+    def __init__(self, url: str, *, pool_size: int, direct: bool, connect_timeout: float = 10) -> None:
+        self.url = url
+        self._timeout = connect_timeout
+        self._pool: ConnectionPool[Connection] = ConnectionPool(
+            url,
+            min_size=1,
+            max_size=pool_size,
+            timeout=connect_timeout,
+            open=False,
+            kwargs={
+                "row_factory": dict_row,
+                "autocommit": True,
+                "prepare_threshold": 3 if direct else None,
+                "connect_timeout": max(2, int(connect_timeout)),
+                # A host that vanished without a word is noticed within a minute.
+                "keepalives_idle": 20,
+                "keepalives_interval": 10,
+                "keepalives_count": 3,
+                "application_name": "indexmill",
+            },
+            connection_class=psycopg.Connection[Row],
+        )
+
+    def open(self) -> None:
+        self._pool.open()
+
+    def close(self) -> None:
+        self._pool.close(timeout=5)
+
+    def is_ready(self) -> bool:
+        """Whether a statement gets through within the connect time-out."""
+        try:
+            with self.connection() as connection:
+                connection.execute("SELECT 1")
+        except (ServiceError, psycopg.Error):
+            return False
+        return True
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A connection in autocommit mode.
+
+        Raises:
+            ServiceError: none could be had within the time-out.
+        """
+        try:
+            borrowed = self._pool.getconn()
+        except PoolTimeout as error:
+            raise ServiceError(
+                f"database: expected a connection within {self._timeout:g} s, got none; "
+                "check that PostgreSQL runs and accepts connections"
+            ) from error
+        try:
+            yield borrowed
+        finally:
+            self._pool.putconn(borrowed)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A connection inside one transaction: committed at the end, rolled back by any exception."""
+        with self.connection() as connection, connection.transaction():
+            yield connection
+
+    def repeat(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in a transaction, again after conflicts and lost connections. It must be idempotent.
+
+        Raises:
+            ServiceError: the database could not be reached in several tries.
+        """
+        for attempt in range(1, _REPEATS + 1):
+            try:
+                with self.transaction() as connection:
+                    return work(connection)
+            except psycopg.Error as error:
+                if not is_repeatable(error):
+                    raise
+                _log.info("transaction repeated: %s (SQLSTATE %s)", type(error).__name__, error.sqlstate)
+                if attempt == _REPEATS:
+                    raise ServiceError("database: expected the transaction to commit, it failed repeatedly") from error
+                time.sleep(0.02 * 2**attempt * (0.5 + random.random()))  # noqa: S311 - spreads load
+        raise AssertionError("unreachable")
+
+
+def run_query(connection: Connection, name: str, /, **values: object) -> list[Row]:
+    """Run `ledger/queries/<name>.sql` with bound values; its rows, or none where it returns none."""
+    cursor = connection.execute(query_text("indexmill.ledger", name), values)
+    return cursor.fetchall() if cursor.description else []

@@ -1,0 +1,77 @@
+"""Reading jobs: one by its name or id, pages by filter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from indexmill.domain.identifier import parse_job_id
+from indexmill.domain.job import Job, JobFilter, JobKind, JobPage
+from indexmill.ledger.database import Connection, Database, run_query
+from indexmill.ledger.records import job_of
+
+__all__ = ["MAX_COUNTED", "Jobs", "filter_values", "read_job"]
+
+#: Totals are exact up to here; counting further would cost as much as the table is long.
+MAX_COUNTED = 10_000
+
+
+def read_job(connection: Connection, job_id: UUID) -> Job | None:
+    rows = run_query(connection, "find_job", id=job_id)
+    return job_of(rows[0]) if rows else None
+
+
+def filter_values(wanted: JobFilter) -> dict[str, object]:
+    """The bound parameters that `matching_jobs` conditions read; None means no condition."""
+    return {
+        "tenant": wanted.tenant,
+        "states": [str(state) for state in wanted.states] or None,
+        "kinds": [str(kind) for kind in (wanted.kinds or tuple(JobKind))],
+        "collection": wanted.collection,
+        "model": wanted.model,
+        "created_from": wanted.created_from,
+        "created_before": wanted.created_before,
+    }
+
+
+@dataclass(frozen=True)
+class Jobs:
+    database: Database
+
+    def find(self, reference: str, kind: JobKind | None, tenant: int) -> Job | None:
+        """By external id (of that kind, else the newest of any), else by id; jobs in `receiving` are not found."""
+        if "\0" in reference:
+            return None
+        with self.database.connection() as connection:
+            rows = run_query(
+                connection,
+                "find_job_by_reference",
+                tenant=tenant,
+                reference=reference,
+                kinds=[str(each) for each in ([kind] if kind else JobKind)],
+                id=parse_job_id(reference),
+            )
+        return job_of(rows[0]) if rows else None
+
+    def get(self, job_id: UUID) -> Job | None:
+        with self.database.connection() as connection:
+            return read_job(connection, job_id)
+
+    def page(self, wanted: JobFilter, *, limit: int, offset: int, after: Job | None, count: bool) -> JobPage:
+        """Newest first by (created_at, id). `after` makes the cost independent of how deep the page is."""
+        values = filter_values(wanted)
+        with self.database.connection() as connection:
+            rows = run_query(
+                connection,
+                "page_of_jobs",
+                **values,
+                after_at=after.created_at if after else None,
+                after_id=after.id if after else None,
+                limit=limit + 1,
+                offset=offset,
+            )
+            total = 0
+            if count:
+                total = run_query(connection, "count_jobs", **values, limit=MAX_COUNTED + 1)[0]["total"]
+        jobs = [job_of(row) for row in rows[:limit]]
+        return JobPage(jobs, min(total, MAX_COUNTED), total <= MAX_COUNTED, len(rows) > limit)

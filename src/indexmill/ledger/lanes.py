@@ -1,0 +1,36 @@
+"""Lanes: stopped when their model cannot work, probed, and given up after a while."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from indexmill.ledger.database import Database, run_query
+from indexmill.ledger.transitions import Transitions
+
+__all__ = ["Lanes"]
+
+
+@dataclass(frozen=True)
+class Lanes:
+    database: Database
+    transitions: Transitions
+    probe_seconds: float
+    give_up_seconds: float
+
+    def stop(self, lane: str, reason: str) -> None:
+        """The lane's model cannot work: nothing of it is claimed but by one probe every `probe_seconds`."""
+        with self.database.connection() as connection:
+            run_query(connection, "stop_lane", lane=lane, reason=reason[:1000], seconds=self.probe_seconds)
+
+    def resume(self, lane: str) -> None:
+        """A window of the lane went well."""
+        with self.database.connection() as connection:
+            run_query(connection, "resume_lane", lane=lane)
+
+    def give_up(self) -> int:
+        """Fail the open jobs of lanes that have been stopped for too long; how many jobs."""
+        with self.database.connection() as connection:
+            rows = run_query(connection, "jobs_of_given_up_lanes", seconds=self.give_up_seconds)
+        for row in rows:
+            self.transitions.fail(row["id"], f"The embedding model does not work: {row['stop_reason']}")
+        return len(rows)

@@ -1,0 +1,122 @@
+"""Leases: renewal while a window runs, giving back, and the rescue of what dead workers held."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from indexmill.domain.bodies import decode_body
+from indexmill.domain.job import Item
+from indexmill.domain.outcome import Failure, FailureCode, Stage
+from indexmill.ledger.database import Connection, Database, Row, run_query
+from indexmill.ledger.failed_items import insert_failures
+
+__all__ = ["LOSSES_OF_AN_ITEM", "MAX_LOSSES", "Leases"]
+
+#: A batch that was lost so often with no single item to blame is failed as a whole.
+MAX_LOSSES = 6
+#: An item fails at its third loss.
+LOSSES_OF_AN_ITEM = 3
+
+
+@dataclass(frozen=True)
+class Leases:
+    database: Database
+    lease_seconds: float
+    deadline_seconds: float
+
+    def renew(self, token: UUID) -> int:
+        """Extend the lease, though not past its deadline; how many batches still carry the token.
+
+        Revives a lease that has expired, as long as nobody has rescued its batches.
+        """
+        with self.database.connection() as connection:
+            rows = run_query(connection, "renew_lease", token=token, seconds=self.lease_seconds)
+        return int(rows[0]["held"]) if rows else 0
+
+    def note_position(self, token: UUID, position: int | None) -> None:
+        """Write down which item runs alone now (None: none), before it runs; each has the deadline to itself."""
+        with self.database.connection() as connection:
+            run_query(
+                connection, "note_position", token=token, position=position, deadline_seconds=self.deadline_seconds
+            )
+
+    def give_back(self, token: UUID) -> int:
+        """Make the batches ready again and end the lease; counts as no loss. How many batches."""
+
+        def work(connection: Connection) -> int:
+            run_query(connection, "lock_jobs_of_lease", token=token)
+            returned = run_query(connection, "return_batches", token=token, lost=False)
+            run_query(connection, "delete_lease", token=token)
+            return len(returned)
+
+        return self.database.repeat(work)
+
+    def drop(self, token: UUID) -> None:
+        """End the lease of a window that has committed."""
+        with self.database.connection() as connection:
+            run_query(connection, "delete_lease", token=token)
+
+    def expire_of(self, worker_prefix: str) -> None:
+        """Let the leases of a process that is known to be dead be rescued at the next sweep."""
+        with self.database.connection() as connection:
+            run_query(connection, "expire_leases", prefix=worker_prefix)
+
+    def rescue(self) -> int:
+        """Make the batches of expired leases ready again; how many batches. Waits one lease after an outage."""
+        with self.database.connection() as connection:
+            expired = run_query(connection, "expired_leases", seconds=self.lease_seconds)
+        return sum(self._rescue_one(row) for row in expired)
+
+    def _rescue_one(self, lease: Row) -> int:
+        try:
+            return self.database.repeat(lambda connection: self._rescue(connection, lease))
+        except _LeaseLives:
+            return 0
+
+    def _rescue(self, connection: Connection, lease: Row) -> int:
+        # Jobs before batches: the order in which everybody locks.
+        run_query(connection, "lock_jobs_of_lease", token=lease["token"])
+        rescued = run_query(connection, "return_batches", token=lease["token"], lost=True)
+        for batch in rescued:
+            _set_aside(connection, batch, lease)
+        if not run_query(connection, "delete_expired_lease", token=lease["token"]):
+            # Renewed meanwhile, or one of its batches is in the middle of a commit: leave it alone this time.
+            raise _LeaseLives
+        return len(rescued)
+
+
+class _LeaseLives(Exception):
+    pass
+
+
+def _set_aside(connection: Connection, batch: Row, lease: Row) -> None:
+    """Fail the item that took its worker with it for the third time; a batch lost too often fails as a whole."""
+    first, items = batch["first_position"], batch["items"]
+    position = lease["position"]
+    if position is not None and batch["losses"] >= LOSSES_OF_AN_ITEM and first <= position < first + items:
+        positions = [position]
+    elif batch["losses"] >= MAX_LOSSES:
+        positions = sorted(set(range(first, first + items)) - set(batch["set_aside"] or ()))
+    else:
+        return
+    bodies = run_query(connection, "read_body", job=batch["job"], ordinal=batch["ordinal"])
+    run_query(connection, "set_aside", job=batch["job"], ordinal=batch["ordinal"], positions=positions)
+    contents = decode_body(bytes(bodies[0]["body"]))
+    failures = [_lost(contents[each - first], each, lease["past_deadline"]) for each in positions]
+    insert_failures(connection, batch["job"], batch["ordinal"], failures)
+
+
+def _lost(item: Item, position: int, past_deadline: bool) -> Failure:
+    code = FailureCode.DEADLINE if past_deadline else FailureCode.WORKER_LOST
+    cause = "ran past its time limit" if past_deadline else "ended its worker process"
+    return Failure(
+        position=position,
+        stage=Stage.ENGINE,
+        code=code,
+        sentence=f"The item {cause} {LOSSES_OF_AN_ITEM} times and was set aside; check its content before trying again",
+        retryable=True,
+        object_id=item.object_id,
+        payload=item.payload,
+        item_info=item.item_info,
+    )

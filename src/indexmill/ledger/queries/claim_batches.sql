@@ -1,0 +1,45 @@
+-- Ready batches in rank order, up to the wanted bytes or this slot's share of what is ready; at least one.
+-- A batch that was lost with its worker is claimed alone.
+WITH ready AS MATERIALIZED (
+    SELECT job, ordinal, rank, bytes, losses FROM batch
+    WHERE lane = %(lane)s AND state = 'ready'
+    ORDER BY rank, job, ordinal LIMIT 512
+), share AS (
+    SELECT sum(bytes) / greatest(1, (SELECT sum(slots) FROM worker WHERE seen_at > ledger_now() - interval '10 s'))
+           AS bytes
+    FROM ready
+), placed AS (
+    SELECT job, ordinal, losses,
+           sum(bytes) OVER in_order - bytes AS before,
+           first_value(losses) OVER in_order AS first_losses,
+           row_number() OVER in_order AS place
+    FROM ready
+    WINDOW in_order AS (ORDER BY rank, job, ordinal ROWS UNBOUNDED PRECEDING)
+), chosen AS MATERIALIZED (
+    SELECT placed.job, placed.ordinal FROM placed, share
+    WHERE place = 1 OR (losses = 0 AND first_losses = 0 AND before < least(%(max_bytes)s, share.bytes))
+), locked AS (
+    SELECT b.job, b.ordinal FROM batch b JOIN chosen USING (job, ordinal)
+    WHERE b.state = 'ready'
+    ORDER BY b.job, b.ordinal
+    FOR UPDATE OF b SKIP LOCKED
+), claimed AS (
+    UPDATE batch b
+    SET state = 'running', lease = %(token)s, claims = b.claims + 1
+    FROM locked WHERE b.job = locked.job AND b.ordinal = locked.ordinal
+    RETURNING b.*
+), new_lease AS (
+    INSERT INTO lease (token, worker, expires_at, deadline_at)
+    SELECT %(token)s, %(worker)s, ledger_now() + make_interval(secs => %(lease_seconds)s),
+           ledger_now() + make_interval(secs => %(deadline_seconds)s)
+    WHERE EXISTS (SELECT 1 FROM claimed)
+), probed AS (
+    -- A stopped lane is probed by one worker at a time.
+    UPDATE lane SET probe_at = ledger_now() + interval '30 s' WHERE name = %(lane)s AND stopped_at IS NOT NULL
+)
+SELECT c.job, c.ordinal, j.kind, j.seq, j.force, j.tenant, j.model, j.collection, c.first_position, c.items, c.bytes,
+       c.tries, c.losses, c.set_aside, c.outcomes, body.body
+FROM claimed c
+JOIN job j ON j.id = c.job
+JOIN batch_body body ON body.job = c.job AND body.ordinal = c.ordinal
+ORDER BY c.rank, c.job, c.ordinal;

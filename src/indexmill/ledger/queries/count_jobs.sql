@@ -1,0 +1,14 @@
+-- Counts no further than the limit, so that its cost does not grow with the table.
+SELECT count(*) AS total FROM (
+    SELECT 1 FROM job j
+    WHERE j.tenant = %(tenant)s
+      AND j.kind = ANY (%(kinds)s::text[])
+      AND j.state <> 'receiving'
+      AND (%(states)s::text[] IS NULL OR j.state = ANY (%(states)s::text[]))
+      AND (%(collection)s::text IS NULL OR j.collection =
+           (SELECT id FROM collection WHERE tenant = %(tenant)s AND name = %(collection)s))
+      AND (%(model)s::text IS NULL OR j.model = %(model)s)
+      AND (%(created_from)s::timestamptz IS NULL OR j.created_at >= %(created_from)s)
+      AND (%(created_before)s::timestamptz IS NULL OR j.created_at < %(created_before)s)
+    LIMIT %(limit)s
+) counted;

@@ -1,0 +1,1 @@
+DELETE FROM failed_item WHERE job = %(id)s;

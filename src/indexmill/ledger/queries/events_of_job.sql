@@ -1,0 +1,1 @@
+SELECT number, at, state, reason, detail FROM job_event WHERE job = %(job)s ORDER BY number;

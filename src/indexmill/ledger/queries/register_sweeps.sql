@@ -1,0 +1,1 @@
+INSERT INTO sweep (name) SELECT unnest(%(names)s::text[]) ON CONFLICT (name) DO NOTHING;

@@ -1,0 +1,80 @@
+"""Running an ended job again: retry of what is failed or unfinished, rerun of everything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from indexmill.domain.job import Job
+from indexmill.domain.job_state import TERMINAL_STATES, JobState
+from indexmill.errors import BodiesExpired, JobNotFound
+from indexmill.ledger.database import Connection, Database, run_query
+from indexmill.ledger.jobs import read_job
+from indexmill.ledger.models import Models
+
+__all__ = ["Reopening"]
+
+
+@dataclass(frozen=True)
+class Reopening:
+    database: Database
+    models: Models
+
+    def retry(self, job_id: UUID) -> Job:
+        """An ended job with failed or unfinished items: queued again with its old `seq`; else unchanged.
+
+        Raises:
+            BodiesExpired: the items are no longer kept.
+            ModelNotFound: the model has been withdrawn.
+        """
+
+        def work(connection: Connection) -> Job:
+            job = _locked(connection, job_id)
+            if job.state not in TERMINAL_STATES or not _unfinished(job):
+                return job
+            self._require_runnable(connection, job)
+            run_query(connection, "delete_failed_items", id=job_id)
+            run_query(connection, "reopen_unfinished_batches", id=job_id)
+            run_query(connection, "retry_job", id=job_id)
+            return _locked(connection, job_id)
+
+        return self.database.repeat(work)
+
+    def rerun(self, job_id: UUID, *, force: bool) -> Job:
+        """A succeeded job: queued again, whole, with a new `seq`; else unchanged.
+
+        Raises:
+            BodiesExpired: the items are no longer kept.
+            ModelNotFound: the model has been withdrawn.
+        """
+
+        def work(connection: Connection) -> Job:
+            job = _locked(connection, job_id)
+            if job.state is not JobState.SUCCEEDED or not job.total_items:
+                return job
+            self._require_runnable(connection, job)
+            run_query(connection, "delete_failed_items", id=job_id)
+            run_query(connection, "reopen_all_batches", id=job_id)
+            run_query(connection, "rerun_job", id=job_id, force=force)
+            return _locked(connection, job_id)
+
+        return self.database.repeat(work)
+
+    def _require_runnable(self, connection: Connection, job: Job) -> None:
+        self.models.require_with(connection, job.model, job.tenant)
+        if run_query(connection, "bodies_deleted", id=job.id):
+            raise BodiesExpired(
+                f"Task `{job.name}` cannot run again: its items are no longer kept; submit them as a new task"
+            )
+
+
+def _unfinished(job: Job) -> bool:
+    return job.counters.failed + job.counters.cancelled > 0
+
+
+def _locked(connection: Connection, job_id: UUID) -> Job:
+    run_query(connection, "lock_jobs", ids=[job_id])
+    job = read_job(connection, job_id)
+    if job is None:
+        raise JobNotFound(str(job_id))
+    return job

@@ -1,0 +1,175 @@
+"""Making jobs durable: small requests in one statement, streamed ones batch by batch in state `receiving`."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from uuid import UUID
+
+import psycopg
+
+from indexmill.domain.bodies import Body, RequestDigest, pack
+from indexmill.domain.identifier import new_job_id
+from indexmill.domain.job import Job, JobKind, Submission, Submitted
+from indexmill.errors import JobExists, ServiceError
+from indexmill.ledger.database import Connection, Database, is_repeatable, run_query
+from indexmill.ledger.jobs import Jobs, read_job
+from indexmill.ledger.models import Models
+from indexmill.ledger.records import job_of
+from indexmill.ledger.transitions import Transitions
+
+__all__ = ["Submissions"]
+
+#: A request of more batches than this, or more bytes, is stored in several transactions.
+_BATCHES_AT_ONCE = 32
+_BYTES_AT_ONCE = 8 * 1024 * 1024
+_REPEATS = 5
+
+
+@dataclass(frozen=True)
+class Submissions:
+    database: Database
+    jobs: Jobs
+    models: Models
+    transitions: Transitions
+
+    def submit(self, submission: Submission) -> Submitted:
+        """Store the job. The same external id with the same request gives the existing job.
+
+        Raises:
+            ModelNotFound: nothing was created.
+            JobExists: the external id belongs to another request.
+            InvalidRequest: an item that cannot be stored as JSON.
+            ServiceError: the database could not be reached.
+        """
+        digest = RequestDigest(submission.kind, submission.model)
+        groups = _groups(pack(submission.items, digest))
+        first = next(groups, [])
+        second = next(groups, None)
+        job_id = new_job_id()
+        if second is None:
+            created = self._store(submission, job_id, first, digest.value())
+        else:
+            created = self._receive(submission, job_id, itertools.chain([first, second], groups), digest)
+        if created is None:
+            return self._existing(submission, digest.value())
+        if created.total_items == 0:
+            self.transitions.finish([job_id])
+            created = self.jobs.get(job_id) or created
+        return Submitted(created, created=True)
+
+    def _store(self, submission: Submission, job_id: UUID, bodies: list[Body], fingerprint: bytes) -> Job | None:
+        """One statement; None where the external id is taken (or the model is unknown)."""
+        values = {
+            **_identity(submission, job_id),
+            **_columns(0, bodies),
+            "fingerprint": fingerprint,
+            "total_items": sum(body.items for body in bodies),
+        }
+        for attempt in range(1, _REPEATS + 1):
+            try:
+                with self.database.connection() as connection:
+                    rows = run_query(connection, "submit_job", **values)
+                return job_of(rows[0]) if rows else None
+            except psycopg.errors.UniqueViolation:
+                # Either an earlier try of ours was committed although its answer was lost, or another request
+                # with this external id won the race.
+                return self.jobs.get(job_id)
+            except psycopg.Error as error:
+                if not is_repeatable(error):
+                    raise
+                if attempt == _REPEATS:
+                    raise ServiceError("database: expected the job to be stored, it failed repeatedly") from error
+        raise AssertionError("unreachable")
+
+    def _receive(
+        self, submission: Submission, job_id: UUID, groups: Iterator[list[Body]], digest: RequestDigest
+    ) -> Job | None:
+        ordinal = total = 0
+        self.models.require(submission.model, submission.tenant)
+        identity = _identity(submission, job_id)
+        self.database.repeat(lambda connection: run_query(connection, "receive_job", **identity))
+        try:
+            for bodies in groups:
+                values = _columns(ordinal, bodies)
+                self.database.repeat(lambda c, v=values: run_query(c, "receive_batches", id=job_id, **v))  # type: ignore[misc]
+                ordinal += len(bodies)
+                total += sum(body.items for body in bodies)
+            return self.database.repeat(
+                lambda connection: self._queue(connection, submission, job_id, digest.value(), total)
+            )
+        except BaseException:
+            # A broken upload leaves nothing behind; what this cannot reach, the prune sweep finds.
+            self.database.repeat(lambda connection: run_query(connection, "drop_receiving_job", id=job_id))
+            raise
+
+    def _queue(
+        self, connection: Connection, submission: Submission, job_id: UUID, fingerprint: bytes, total: int
+    ) -> Job | None:
+        """receiving -> queued; where the external id is taken the staging is dropped and None returned."""
+        try:
+            with connection.transaction():
+                run_query(
+                    connection,
+                    "queue_job",
+                    id=job_id,
+                    external_id=submission.external_id,
+                    fingerprint=fingerprint,
+                    total_items=total,
+                )
+        except psycopg.errors.UniqueViolation:
+            run_query(connection, "drop_receiving_job", id=job_id)
+            return None
+        return read_job(connection, job_id)
+
+    def _existing(self, submission: Submission, fingerprint: bytes) -> Submitted:
+        with self.database.connection() as connection:
+            rows = run_query(
+                connection,
+                "find_submission",
+                tenant=submission.tenant,
+                kind=submission.kind,
+                external_id=submission.external_id,
+            )
+        if not rows:
+            self.models.require(submission.model, submission.tenant)
+            raise ServiceError("database: expected the job to be stored, it was not; send the request again")
+        if bytes(rows[0]["fingerprint"]) != fingerprint:
+            raise JobExists(submission.external_id or "")
+        return Submitted(job_of(rows[0]), created=False)
+
+
+def _groups(bodies: Iterator[Body]) -> Iterator[list[Body]]:
+    """Bodies in groups that one transaction stores."""
+    group: list[Body] = []
+    size = 0
+    for body in bodies:
+        if len(group) == _BATCHES_AT_ONCE or (group and size + len(body.data) > _BYTES_AT_ONCE):
+            yield group
+            group, size = [], 0
+        group.append(body)
+        size += len(body.data)
+    if group:
+        yield group
+
+
+def _identity(submission: Submission, job_id: UUID) -> dict[str, object]:
+    return {
+        "id": job_id,
+        "tenant": submission.tenant,
+        "kind": str(submission.kind),
+        "external_id": submission.external_id,
+        "model": submission.model,
+        "deletes": submission.kind is JobKind.DELETION,
+    }
+
+
+def _columns(first_ordinal: int, bodies: list[Body]) -> dict[str, object]:
+    return {
+        "ordinals": list(range(first_ordinal, first_ordinal + len(bodies))),
+        "first_positions": [body.first_position for body in bodies],
+        "items": [body.items for body in bodies],
+        "sizes": [body.size for body in bodies],
+        "bodies": [body.data for body in bodies],
+    }

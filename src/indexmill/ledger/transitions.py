@@ -1,0 +1,111 @@
+"""The job's transitions while it is open: start, wait, resume, and its ends. Each is one guarded statement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from indexmill.domain.job import Job
+from indexmill.domain.job_state import JobState, Reason
+from indexmill.domain.outcome import Ending, ending
+from indexmill.errors import JobNotFound
+from indexmill.ledger.database import Connection, Database, run_query
+from indexmill.ledger.jobs import read_job
+from indexmill.ledger.records import counters_of
+
+__all__ = ["Transitions"]
+
+
+@dataclass(frozen=True)
+class Transitions:
+    database: Database
+
+    def start(self, job_ids: Sequence[UUID]) -> None:
+        """queued -> running, and retrying -> running, for those of these jobs that are there."""
+        with self.database.connection() as connection:
+            run_query(connection, "start_jobs", ids=list(job_ids))
+            run_query(connection, "resume_jobs", ids=list(job_ids))
+
+    def wait(self, connection: Connection, job_ids: Sequence[UUID], sentence: str) -> None:
+        """running -> retrying for those of these jobs whose every open batch waits."""
+        run_query(connection, "lock_jobs", ids=sorted(job_ids))
+        run_query(connection, "wait_jobs", ids=list(job_ids), detail=sentence)
+
+    def finish(self, job_ids: Sequence[UUID]) -> list[UUID]:
+        """End those of these jobs that have no open batch left; the ids of those that ended now."""
+        return self.database.repeat(lambda connection: self._finish(connection, sorted(job_ids)))
+
+    def _finish(self, connection: Connection, job_ids: list[UUID]) -> list[UUID]:
+        # The lock is a statement of its own: the check for open batches needs a snapshot taken after it.
+        locked = [row["id"] for row in run_query(connection, "lock_open_jobs", ids=job_ids)]
+        if not locked:
+            return []
+        sums = run_query(connection, "sum_finishable_jobs", ids=locked)
+        ends: list[tuple[UUID, Ending, str | None]] = []
+        for row in sums:
+            end = ending(counters_of(row))
+            ends.append(
+                (row["id"], end, _superseded_detail(row["superseded_by"]) if end.reason is Reason.SUPERSEDED else None)
+            )
+        return self._end(connection, ends)
+
+    def cancel(self, job_id: UUID) -> Job:
+        """Close the open batches and end the job, in one transaction. An ended job is unchanged.
+
+        Raises:
+            JobNotFound
+        """
+
+        def work(connection: Connection) -> Job:
+            end = Ending(JobState.CANCELLED, Reason.BY_REQUEST)
+            self.close(connection, job_id, end, None)
+            return _required(connection, job_id)
+
+        return self.database.repeat(work)
+
+    def fail(self, job_id: UUID, sentence: str) -> Job:
+        """End an open job because the system cannot do it; its undecided items can be retried."""
+
+        def work(connection: Connection) -> Job:
+            self.close(connection, job_id, Ending(JobState.FAILED, Reason.SYSTEM), sentence)
+            return _required(connection, job_id)
+
+        return self.database.repeat(work)
+
+    def close(self, connection: Connection, job_id: UUID, end: Ending, detail: str | None) -> None:
+        """Lock the job, then its open batches; take them from their leases; end the job.
+
+        Where no batch is open any more the work has won: the job is finished by its items instead.
+        """
+        if not run_query(connection, "lock_open_jobs", ids=[job_id]):
+            return
+        closed = run_query(connection, "close_open_batches", id=job_id)
+        if not closed:
+            self._finish(connection, [job_id])
+            return
+        self._end(connection, [(job_id, end, detail)])
+
+    def _end(self, connection: Connection, ends: list[tuple[UUID, Ending, str | None]]) -> list[UUID]:
+        if not ends:
+            return []
+        ended = run_query(
+            connection,
+            "end_jobs",
+            ids=[job_id for job_id, _, _ in ends],
+            states=[str(end.state) for _, end, _ in ends],
+            reasons=[str(end.reason) for _, end, _ in ends],
+            details=[detail for _, _, detail in ends],
+        )
+        return [row["id"] for row in ended]
+
+
+def _required(connection: Connection, job_id: UUID) -> Job:
+    job = read_job(connection, job_id)
+    if job is None:
+        raise JobNotFound(str(job_id))
+    return job
+
+
+def _superseded_detail(name: str | None) -> str:
+    return f"Every item was superseded by what was submitted later{f' in task `{name}`' if name else ''}"

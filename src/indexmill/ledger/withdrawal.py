@@ -1,0 +1,46 @@
+"""Taking a model out of service: its waiting jobs are refused, its running ones fail, its vectors stay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from indexmill.domain.job import DEFAULT_TENANT
+from indexmill.domain.job_state import JobState, Reason
+from indexmill.domain.outcome import Ending
+from indexmill.ledger.database import Connection, Database, Row, run_query
+from indexmill.ledger.models import Models
+from indexmill.ledger.transitions import Transitions
+
+__all__ = ["Withdrawal"]
+
+
+@dataclass(frozen=True)
+class Withdrawal:
+    database: Database
+    models: Models
+    transitions: Transitions
+
+    def withdraw(self, model: str, tenant: int = DEFAULT_TENANT) -> int:
+        """How many jobs were ended by it. Deletions go on: they need no model.
+
+        Raises:
+            ModelNotFound
+        """
+        self.models.require(model, tenant)
+        with self.database.connection() as connection:
+            run_query(connection, "withdraw_model", tenant=tenant, id=model)
+        return self.end_jobs()
+
+    def end_jobs(self) -> int:
+        """End the open jobs of withdrawn models; a sweep repeats it for those that were being submitted meanwhile."""
+        with self.database.connection() as connection:
+            rows = run_query(connection, "open_jobs_of_withdrawn_models")
+        for row in rows:
+            self.database.repeat(lambda connection, row=row: self._end(connection, row))  # type: ignore[misc]
+        return len(rows)
+
+    def _end(self, connection: Connection, row: Row) -> None:
+        sentence = f"Embedding model `{row['model']}` was withdrawn"
+        locked = run_query(connection, "lock_jobs_in_state", ids=[row["id"]], state=str(JobState.QUEUED))
+        end = Ending(JobState.REFUSED, Reason.WITHDRAWN) if locked else Ending(JobState.FAILED, Reason.SYSTEM)
+        self.transitions.close(connection, row["id"], end, sentence)

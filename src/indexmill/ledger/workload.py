@@ -1,0 +1,77 @@
+"""What there is to do and who is there to do it: for the waker, the sweeps, the watchdogs and the metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from indexmill.ledger.database import Connection, Database, Row, run_query
+
+__all__ = ["HeldLease", "Ready", "Workload"]
+
+
+@dataclass(frozen=True)
+class Ready:
+    """`batches`: ready ones, counted up to 1,000; `waited`: seconds the longest waiting of them has been ready."""
+
+    batches: int
+    waited: float
+    slots: int
+
+
+@dataclass(frozen=True)
+class HeldLease:
+    worker: str
+    token: UUID
+    past_deadline: bool
+
+
+@dataclass(frozen=True)
+class Workload:
+    database: Database
+
+    def ready(self) -> Ready:
+        with self.database.connection() as connection:
+            row = run_query(connection, "ready_work")[0]
+        return Ready(row["batches"], float(row["waited"] or 0), row["slots"])
+
+    def wake_waiting(self) -> int:
+        """Make batches whose wait is over claimable again; how many."""
+        with self.database.connection() as connection:
+            return len(run_query(connection, "wake_waiting_batches"))
+
+    def finishable_jobs(self) -> list[UUID]:
+        """Open jobs without an open batch: their last worker died between its commit and the finish."""
+        with self.database.connection() as connection:
+            return [row["id"] for row in run_query(connection, "finishable_jobs")]
+
+    def report(self, worker: str, slots: int) -> None:
+        """Say that this supervisor lives and how many windows it can run at once; 0 slots: it leaves."""
+        with self.database.connection() as connection:
+            run_query(connection, "report_worker" if slots else "forget_worker", id=worker, slots=slots)
+
+    def leases_of(self, worker_prefix: str) -> list[HeldLease]:
+        """The leases of the processes of one supervisor."""
+        with self.database.connection() as connection:
+            rows = run_query(connection, "leases_of_worker", prefix=worker_prefix)
+        return [HeldLease(row["worker"], row["token"], row["past_deadline"]) for row in rows]
+
+    def add_totals(self, connection: Connection, worker: str, *, items: int, embedded: int, tokens: int) -> None:
+        """Count a window, in its own commit."""
+        run_query(
+            connection,
+            "add_totals",
+            worker=worker,
+            items=items,
+            embedded=embedded,
+            tokens=tokens,
+        )
+
+    def totals(self) -> Row:
+        with self.database.connection() as connection:
+            return run_query(connection, "pipeline_totals")[0]
+
+    def job_counts(self) -> list[Row]:
+        """Open jobs by state and kind."""
+        with self.database.connection() as connection:
+            return run_query(connection, "open_job_counts")

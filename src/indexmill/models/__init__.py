@@ -1,0 +1,1 @@
+"""Embedding models: one interface, a registry, one file a provider."""

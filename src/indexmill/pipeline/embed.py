@@ -1,0 +1,150 @@
+"""Embedding: deduplicated, sorted by length, in sub-batches; a text that the model rejects fails alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from indexmill.domain.outcome import FailureCode, Stage
+from indexmill.errors import ItemError, ModelError, TransientError
+from indexmill.models.embedding_model import EmbeddingModel
+from indexmill.pipeline.window import WorkItem
+
+__all__ = ["SUB_BATCH", "Embedded", "embed_items", "embed_texts"]
+
+#: Texts a call: sorted by length, so that padding within a call is small.
+SUB_BATCH = 64
+#: Characters a call, so that 64 long texts do not meet in memory.
+_SUB_BATCH_CHARACTERS = 2_000_000
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """`vectors[i]`: the i-th text's unit vector, or the error that this text alone met."""
+
+    vectors: list[npt.NDArray[np.float32] | ItemError]
+    tokens: list[int]
+
+
+def embed_items(
+    model: EmbeddingModel, items: list[WorkItem], *, check: Callable[[], None], before: Callable[[int], None] | None
+) -> int:
+    """Give every item its vectors and tokens, or its failure; how many texts the model was given.
+
+    `check` is called between sub-batches and may raise to stop. `before`, where given, is called with an item's
+    position before that item is embedded alone.
+
+    Raises:
+        ModelError, TransientError: as the model does; no item is to blame.
+    """
+    texts: dict[str, int] = {}
+    for item in items:
+        # The first item of a text is the one that counts as embedded.
+        item.embedded = item.text not in texts
+        texts.setdefault(item.text or "", len(texts))
+    if before is not None:
+        embedded = _one_by_one(model, items, texts, check, before)
+    else:
+        embedded = embed_texts(model, list(texts), check=check)
+    for item in items:
+        index = texts[item.text or ""]
+        vector = embedded.vectors[index]
+        item.tokens = embedded.tokens[index]
+        if isinstance(vector, ItemError):
+            item.fail_by(vector)
+        else:
+            item.vectors = vector[np.newaxis, :]
+    return len(texts)
+
+
+def embed_texts(model: EmbeddingModel, texts: list[str], *, check: Callable[[], None]) -> Embedded:
+    """Embed distinct texts, in the order given."""
+    result = Embedded([_NOT_EMBEDDED] * len(texts), [0] * len(texts))
+    order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+    for group in _groups(order, texts):
+        check()
+        _embed_group(model, texts, group, result)
+    return result
+
+
+def _one_by_one(
+    model: EmbeddingModel,
+    items: list[WorkItem],
+    texts: dict[str, int],
+    check: Callable[[], None],
+    before: Callable[[int], None],
+) -> Embedded:
+    result = Embedded([_NOT_EMBEDDED] * len(texts), [0] * len(texts))
+    ordered = list(texts)
+    for item in items:
+        if item.embedded:
+            check()
+            before(item.position)
+            _embed_group(model, ordered, [texts[item.text or ""]], result)
+    return result
+
+
+def _groups(order: list[int], texts: list[str]) -> Iterator[list[int]]:
+    group: list[int] = []
+    size = 0
+    for index in order:
+        if group and (len(group) == SUB_BATCH or size + len(texts[index]) > _SUB_BATCH_CHARACTERS):
+            yield group
+            group, size = [], 0
+        group.append(index)
+        size += len(texts[index])
+    if group:
+        yield group
+
+
+def _embed_group(model: EmbeddingModel, texts: list[str], group: list[int], result: Embedded) -> None:
+    """One call; where it fails by a text, halves, until the text that is to blame stands alone."""
+    try:
+        answer = model.embed([texts[index] for index in group])
+    except (ModelError, TransientError):
+        raise
+    except Exception as error:  # noqa: BLE001 - a provider may raise anything for a text that it cannot take
+        if len(group) == 1:
+            result.vectors[group[0]] = _rejection(error)
+            return
+        middle = len(group) // 2
+        _embed_group(model, texts, group[:middle], result)
+        _embed_group(model, texts, group[middle:], result)
+        return
+    vectors = answer.vectors
+    if vectors.shape != (len(group), model.dimension):
+        raise ModelError(f"The model gave vectors of shape {vectors.shape}, expected {(len(group), model.dimension)}")
+    unit, is_valid = normalised(vectors)
+    for row, index in enumerate(group):
+        result.vectors[index] = unit[row] if is_valid[row] else _INVALID_VECTOR
+        result.tokens[index] = int(answer.tokens[row])
+
+
+def normalised(vectors: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """The vectors at unit length, and which of them are finite and not zero."""
+    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    valid = np.isfinite(lengths) & (lengths > 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        unit = (vectors / lengths[:, np.newaxis]).astype(np.float32)
+    return unit, valid & np.isfinite(unit).all(axis=1)
+
+
+def _rejection(error: Exception) -> ItemError:
+    # Only a ValueError's words are the provider's answer about the text; others may name files or addresses.
+    words = str(error).splitlines()[0][:500] if isinstance(error, ValueError) and str(error) else type(error).__name__
+    return ItemError(
+        Stage.EMBED, FailureCode.MODEL_REJECTED, f"The embedding model rejected this text: {words}", retryable=False
+    )
+
+
+_NOT_EMBEDDED = ItemError(Stage.EMBED, FailureCode.MODEL_REJECTED, "The text was not embedded", retryable=True)
+_INVALID_VECTOR = ItemError(
+    Stage.EMBED,
+    FailureCode.INVALID_VECTOR,
+    "The embedding model gave no usable vector for this text (zero length or not finite); "
+    "check that it holds words the model knows",
+    retryable=False,
+)

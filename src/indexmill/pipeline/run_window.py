@@ -1,0 +1,199 @@
+"""Runs one window: load, decide, split, embed, write; and the one place where its outcome becomes a transition."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from indexmill.domain.backoff import backoff_seconds
+from indexmill.domain.document import fingerprint
+from indexmill.domain.outcome import FailureCode, ItemStatus, Stage
+from indexmill.errors import InvalidRequest, ModelError, TransientError
+from indexmill.ledger.batches import BatchKey
+from indexmill.ledger.claims import Claim
+from indexmill.ledger.ledger import Ledger
+from indexmill.models.embedding_model import EmbeddingModel
+from indexmill.models.model_cache import ModelCache
+from indexmill.pipeline.embed import embed_items
+from indexmill.pipeline.load import load_items, load_texts
+from indexmill.pipeline.split import split_items
+from indexmill.pipeline.window import Window, WorkItem
+from indexmill.pipeline.write import StaleItems, WindowWriter
+from indexmill.vectors.vector_store import Existing, VectorStore
+
+__all__ = ["WindowAborted", "WindowOutcome", "WindowReleased", "WindowRunner"]
+
+_log = logging.getLogger(__name__)
+
+
+class WindowAborted(Exception):
+    """No batch carries the window's token: cancelled, or rescued by somebody else."""
+
+
+class WindowReleased(Exception):
+    """The worker is stopping and has waited long enough for this window."""
+
+
+class WindowOutcome(Enum):
+    #: Committed.
+    DONE = "done"
+    #: Nothing of it was ours any more.
+    LOST = "lost"
+    #: Given back because the worker stops; counts as no loss.
+    RELEASED = "released"
+    #: A transient cause: its batches wait for another try.
+    DEFERRED = "deferred"
+    #: The model cannot work: its lane is stopped, the batches were given back.
+    STOPPED = "stopped"
+
+
+@dataclass
+class WindowRunner:
+    """One a worker process. `worker` is its name in leases and totals."""
+
+    ledger: Ledger
+    vectors: VectorStore
+    models: ModelCache
+    worker: str
+    max_tries: int
+    max_text_bytes: int
+    deadline_seconds: float
+    #: Lanes that this process has seen stopped: a good window resumes them.
+    stopped: set[str] = field(default_factory=set)
+
+    def run(
+        self, claim: Claim, is_held: Callable[[], bool], must_release: Callable[[], bool] = lambda: False
+    ) -> WindowOutcome:
+        """Run the claim to its end.
+
+        `is_held`: whether any batch still carries its token. `must_release`: whether to stop and give them back.
+
+        Raises:
+            ServiceError: the database went away; the lease will be rescued.
+        """
+
+        def check() -> None:
+            if not is_held():
+                raise WindowAborted
+            if must_release():
+                raise WindowReleased
+
+        give_up_at = time.monotonic() + self.deadline_seconds
+        collections = self.ledger.collections.by_id(sorted({batch.collection for batch in claim.batches}))
+        window = Window(claim, collections)
+        self.ledger.transitions.start(claim.job_ids)
+        try:
+            self._prepare(window, check)
+            return self._conclude(window, self._commit(window, check, give_up_at))
+        except WindowAborted:
+            self.ledger.leases.drop(claim.token)
+            return WindowOutcome.LOST
+        except WindowReleased:
+            self.ledger.leases.give_back(claim.token)
+            return WindowOutcome.RELEASED
+        except TransientError as error:
+            return self._defer(window, check, give_up_at, error)
+        except (ModelError, InvalidRequest) as error:
+            return self._stop(claim, error)
+
+    def _conclude(self, window: Window, done: set[BatchKey]) -> WindowOutcome:
+        """After the commit: end the jobs whose last batch this was."""
+        self.ledger.transitions.finish(sorted({job for job, _ in done}))
+        self.ledger.leases.drop(window.claim.token)
+        self._resume(window.claim.lane)
+        return WindowOutcome.DONE if done else WindowOutcome.LOST
+
+    def _prepare(self, window: Window, check: Callable[[], None]) -> None:
+        load_items(window)
+        if window.deletes:
+            for item in window.items:
+                item.action = ItemStatus.REMOVED
+            return
+        load_texts(window, self.max_text_bytes)
+        self._decide(window)
+        self._embed(window, check)
+
+    def _decide(self, window: Window) -> None:
+        """Compare with what is stored: older than it, the same, or with another payload only."""
+        for number, collection in window.collections.items():
+            items = window.of_collection(number, window.alive())
+            existing = self.vectors.existing(number, [item.object_id for item in items])
+            for item in items:
+                item.fingerprint = fingerprint(item.text or "", collection.recipe)
+                stored = existing.get(item.object_id)
+                if stored is not None:
+                    _compare(item, stored)
+
+    def _embed(self, window: Window, check: Callable[[], None]) -> None:
+        """Embed what must be embedded, model by model; sets the items' vectors or failures."""
+        items = window.to_embed()
+        split_items(items)
+        for number in window.collections:
+            mine = window.of_collection(number, items)
+            if mine:
+                embed_items(self._model(window, number), mine, check=check, before=self._before(window))
+        if window.claim.runs_item_by_item:
+            self.ledger.leases.note_position(window.claim.token, None)
+
+    def _model(self, window: Window, collection: int) -> EmbeddingModel:
+        return self.models.get(window.collections[collection].deployment)
+
+    def _before(self, window: Window) -> Callable[[int], None] | None:
+        if not window.claim.runs_item_by_item:
+            return None
+        return lambda position: self.ledger.leases.note_position(window.claim.token, position)
+
+    def _commit(self, window: Window, check: Callable[[], None], give_up_at: float) -> set[BatchKey]:
+        writer = WindowWriter(self.ledger, self.vectors, window, self.worker, give_up_at)
+        while True:
+            try:
+                return writer.commit()
+            except StaleItems as stale:
+                _log.info("%s: what they relied on has changed; embedding them", stale)
+                for number in stale.items:
+                    window.items[number].action = ItemStatus.INDEXED
+                self._embed(window, check)
+                check()
+
+    def _defer(
+        self, window: Window, check: Callable[[], None], give_up_at: float, error: TransientError
+    ) -> WindowOutcome:
+        """Wait and try again, unless the batches have been tried often enough: then their items fail."""
+        claim = window.claim
+        tries = max(batch.tries for batch in claim.batches) + 1
+        if tries < self.max_tries:
+            self.ledger.batches.defer(claim.token, backoff_seconds(tries), f"Waiting to try again: {error}"[:1000])
+            return WindowOutcome.DEFERRED
+        for item in window.to_embed():
+            item.fail(
+                Stage.EMBED,
+                FailureCode.TRIES_EXHAUSTED,
+                f"Given up after {tries} tries, the last one: {error}"[:1500],
+                retryable=True,
+            )
+        return self._conclude(window, self._commit(window, check, give_up_at))
+
+    def _stop(self, claim: Claim, error: Exception) -> WindowOutcome:
+        _log.warning("lane %s stopped: %s", claim.lane, error)
+        self.stopped.add(claim.lane)
+        self.ledger.lanes.stop(claim.lane, str(error))
+        self.ledger.leases.give_back(claim.token)
+        return WindowOutcome.STOPPED
+
+    def _resume(self, lane: str) -> None:
+        if lane in self.stopped:
+            self.ledger.lanes.resume(lane)
+            self.stopped.discard(lane)
+
+
+def _compare(item: WorkItem, stored: Existing) -> None:
+    if stored.version > item.version:
+        item.superseded_by = stored.version.seq
+    elif stored.fingerprint is None or stored.fingerprint != item.fingerprint or item.batch.force:
+        return
+    else:
+        same = stored.payload_hash == item.payload_hash
+        item.action = ItemStatus.UNCHANGED if same else ItemStatus.PAYLOAD_UPDATED

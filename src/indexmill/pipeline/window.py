@@ -1,0 +1,89 @@
+"""What one window carries from stage to stage: its items, what is known of them, what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from indexmill.domain.document import Version
+from indexmill.domain.job import JobKind
+from indexmill.domain.outcome import Failure, FailureCode, ItemStatus, Stage
+from indexmill.errors import ItemError
+from indexmill.ledger.claims import Claim, ClaimedBatch
+from indexmill.ledger.collections import Collection
+
+__all__ = ["Window", "WorkItem"]
+
+
+@dataclass(slots=True)
+class WorkItem:
+    """One open item of a claimed batch. `number` counts within the window; the later fields are filled by stages."""
+
+    number: int
+    batch: ClaimedBatch
+    position: int
+    object_id: str
+    payload: dict[str, Any] | None
+    item_info: dict[str, Any] | None
+    text: str | None = None
+    payload_json: str | None = None
+    item_info_json: str | None = None
+    fingerprint: bytes | None = None
+    payload_hash: bytes | None = None
+    action: ItemStatus = ItemStatus.INDEXED
+    spans: tuple[tuple[int, int], ...] = ()
+    vectors: npt.NDArray[np.float32] | None = None
+    tokens: int = 0
+    embedded: bool = False
+    failure: Failure | None = None
+    superseded_by: int | None = None
+
+    @property
+    def version(self) -> Version:
+        return Version(self.batch.seq, self.position)
+
+    def fail(self, stage: Stage, code: FailureCode, sentence: str, *, retryable: bool) -> None:
+        """Take this item out; its neighbours go on, its previous vectors stay."""
+        self.failure = Failure(
+            position=self.position,
+            stage=stage,
+            code=code,
+            sentence=sentence,
+            retryable=retryable,
+            object_id=self.object_id,
+            payload=self.payload,
+            item_info=self.item_info,
+        )
+
+    def fail_by(self, error: ItemError) -> None:
+        self.fail(error.stage, error.code, error.sentence, retryable=error.retryable)
+
+
+@dataclass
+class Window:
+    """The claimed batches' open items. All batches are of one lane, so of one kind of work."""
+
+    claim: Claim
+    collections: dict[int, Collection]
+    items: list[WorkItem] = field(default_factory=list)
+
+    @property
+    def deletes(self) -> bool:
+        return self.claim.batches[0].kind is JobKind.DELETION
+
+    def alive(self) -> list[WorkItem]:
+        """Items that neither failed nor are known to be superseded."""
+        return [item for item in self.items if item.failure is None and item.superseded_by is None]
+
+    def to_embed(self) -> list[WorkItem]:
+        return [item for item in self.alive() if item.action is ItemStatus.INDEXED and item.vectors is None]
+
+    def collection_of(self, item: WorkItem) -> Collection:
+        return self.collections[item.batch.collection]
+
+    def of_collection(self, collection: int, items: Sequence[WorkItem]) -> list[WorkItem]:
+        return [item for item in items if item.batch.collection == collection]

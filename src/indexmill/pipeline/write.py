@@ -1,0 +1,221 @@
+"""Writing: vectors, outcomes, failures and the end of the batches in one transaction behind the fence."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Collection as AbstractCollection
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psycopg
+
+from indexmill.domain.backoff import backoff_seconds
+from indexmill.domain.outcome import FailureCode, ItemStatus, Stage, count, decode_outcomes
+from indexmill.errors import ServiceError
+from indexmill.ledger.batches import BatchEnd, BatchKey
+from indexmill.ledger.claims import ClaimedBatch
+from indexmill.ledger.database import Connection, is_connection_loss, is_repeatable
+from indexmill.ledger.ledger import Ledger
+from indexmill.pipeline.window import Window, WorkItem
+from indexmill.vectors.vector_store import StagedDocument, VectorStore, Written
+
+__all__ = ["StaleItems", "WindowWriter"]
+
+_log = logging.getLogger(__name__)
+
+
+class StaleItems(Exception):
+    """What these items' skips relied on has changed; the transaction was rolled back. They must be embedded."""
+
+    def __init__(self, items: list[int]) -> None:
+        super().__init__(f"{len(items)} items")
+        self.items = items
+
+
+class _Probe(Exception):
+    pass
+
+
+@dataclass(frozen=True)
+class WindowWriter:
+    """Commits one window. `worker` names this process in the totals; `give_up_at`: monotonic seconds."""
+
+    ledger: Ledger
+    vectors: VectorStore
+    window: Window
+    worker: str
+    give_up_at: float
+
+    def commit(self) -> set[BatchKey]:
+        """Write the window; the batches that were still ours and are done now.
+
+        Raises:
+            StaleItems: nothing was written.
+            ServiceError: the database did not come back in time; nothing is lost, the lease will be rescued.
+        """
+        keys = {batch.key for batch in self.window.claim.batches}
+        try:
+            return self._commit(keys)
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            _log.info("window rejected by the store (SQLSTATE %s); trying batch by batch", error.sqlstate)
+        done: set[BatchKey] = set()
+        for key in sorted(keys):
+            done |= self._commit_alone(key)
+        return done
+
+    def _commit_alone(self, key: BatchKey) -> set[BatchKey]:
+        try:
+            return self._commit({key})
+        except (psycopg.DataError, psycopg.IntegrityError):
+            self._fail_rejected([item for item in self.window.alive() if item.batch.key == key])
+            return self._commit({key})
+
+    def _fail_rejected(self, items: list[WorkItem]) -> None:
+        """Find by halving which items the store rejects, with trials that are rolled back; they fail."""
+        error = self._trial(items)
+        if error is None:
+            return
+        if len(items) > 1:
+            middle = len(items) // 2
+            self._fail_rejected(items[:middle])
+            self._fail_rejected(items[middle:])
+            return
+        reason = (error.diag.message_primary or type(error).__name__)[:300]
+        items[0].fail(
+            Stage.WRITE, FailureCode.STORE_REJECTED, f"The database cannot store this item: {reason}", retryable=False
+        )
+
+    def _trial(self, items: list[WorkItem]) -> psycopg.Error | None:
+        try:
+            with self.ledger.database.transaction() as connection:
+                self._write_documents(connection, items, {item.batch.key for item in items})
+                raise _Probe
+        except _Probe:
+            return None
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            return error
+
+    def _commit(self, keys: set[BatchKey]) -> set[BatchKey]:
+        """One transaction, repeated with the vectors kept while its failure is one that passes."""
+        tries = 0
+        while True:
+            try:
+                with self.ledger.database.transaction() as connection:
+                    return self._write(connection, keys)
+            except psycopg.Error as error:
+                if not is_repeatable(error):
+                    raise
+                if is_connection_loss(error) and self._has_committed(keys):
+                    return keys
+                tries = self._pause(tries, error)
+            except ServiceError as error:
+                tries = self._pause(tries, error)
+
+    def _pause(self, tries: int, error: Exception) -> int:
+        if time.monotonic() > self.give_up_at:
+            raise ServiceError("database: expected the window to commit before its deadline, it did not") from error
+        _log.info("commit repeated: %s", type(error).__name__)
+        time.sleep(backoff_seconds(tries + 1, base=0.05, cap=2))
+        return tries + 1
+
+    def _has_committed(self, keys: set[BatchKey]) -> bool:
+        try:
+            return self.ledger.batches.has_committed(self.window.claim.token, keys)
+        except (psycopg.Error, ServiceError):
+            # Not answered: the next try of the commit finds no batch of ours if this one was committed.
+            return False
+
+    def _write(self, connection: Connection, keys: set[BatchKey]) -> set[BatchKey]:
+        items = [item for item in self.window.alive() if item.batch.key in keys]
+        held, results = self._write_documents(connection, items, keys)
+        if not held:
+            return held
+        stale = [result.item for result in results if result.stale]
+        if stale:
+            raise StaleItems(stale)
+        self._end_batches(connection, held, results)
+        return held
+
+    def _write_documents(
+        self, connection: Connection, items: list[WorkItem], keys: AbstractCollection[BatchKey]
+    ) -> tuple[set[BatchKey], list[Written]]:
+        documents = {item.number: _staged(item) for item in items}
+        if documents:
+            self.vectors.stage(connection, list(documents.values()))
+        held = self.ledger.batches.fence(connection, self.window.claim.token, keys)
+        writable = {item.number for item in items if item.batch.key in held}
+        results: list[Written] = []
+        numbers = sorted({item.batch.collection for item in items})
+        for number in numbers:
+            self.ledger.collections.share(connection, number)
+        current = self.ledger.collections.read(connection, numbers) if writable else {}
+        for number, collection in sorted(current.items()):
+            mine = [documents[item.number] for item in self.window.of_collection(number, items)]
+            results += self.vectors.write(connection, collection, mine, writable)
+        return held, results
+
+    def _end_batches(self, connection: Connection, held: set[BatchKey], results: Sequence[Written]) -> None:
+        by_item = {result.item: result for result in results}
+        by_batch: dict[BatchKey, list[WorkItem]] = {key: [] for key in held}
+        for item in self.window.items:
+            if item.batch.key in held:
+                by_batch[item.batch.key].append(item)
+        batches = {batch.key: batch for batch in self.window.claim.batches}
+        ends = [_end_of(batches[key], by_batch[key], by_item) for key in sorted(held)]
+        self.ledger.batches.end(connection, ends)
+        self.ledger.workload.add_totals(
+            connection,
+            self.worker,
+            items=sum(len(items) for items in by_batch.values()),
+            embedded=sum(end.counters.embedded for end in ends),
+            tokens=sum(item.tokens for items in by_batch.values() for item in items if item.embedded),
+        )
+
+
+def _staged(item: WorkItem) -> StagedDocument:
+    if item.action is ItemStatus.REMOVED:
+        return StagedDocument(item.number, item.object_id, item.version, item.action)
+    is_full = item.action is ItemStatus.INDEXED
+    is_skip = item.action is ItemStatus.UNCHANGED
+    return StagedDocument(
+        item=item.number,
+        id=item.object_id,
+        version=item.version,
+        action=item.action,
+        fingerprint=item.fingerprint,
+        payload_hash=item.payload_hash,
+        text=item.text if is_full else None,
+        payload=None if is_skip else item.payload_json,
+        item_info=None if is_skip else item.item_info_json,
+        vectors=item.vectors if is_full else None,
+        spans=item.spans if is_full else (),
+    )
+
+
+def _end_of(batch: ClaimedBatch, items: list[WorkItem], by_item: dict[int, Written]) -> BatchEnd:
+    outcomes = decode_outcomes(batch.outcomes, batch.items)
+    superseded_by: int | None = None
+    for position in batch.set_aside:
+        outcomes[position - batch.first_position] = (ItemStatus.FAILED, 0, 0)
+    for item in items:
+        status, chunks, winner = _status(item, by_item)
+        outcomes[item.position - batch.first_position] = (status, chunks, item.tokens if item.embedded else 0)
+        superseded_by = max(filter(None, (superseded_by, winner)), default=None)
+    return BatchEnd(
+        key=batch.key,
+        outcomes=outcomes,
+        counters=count(outcomes, embedded=sum(item.embedded for item in items)),
+        failures=[item.failure for item in items if item.failure is not None],
+        superseded_by=superseded_by,
+    )
+
+
+def _status(item: WorkItem, by_item: dict[int, Written]) -> tuple[ItemStatus, int, int | None]:
+    """Status, chunks, and the sequence number of whoever superseded it."""
+    if item.failure is not None:
+        return ItemStatus.FAILED, 0, None
+    if item.superseded_by is not None:
+        return ItemStatus.SUPERSEDED, 0, item.superseded_by
+    written = by_item[item.number]
+    return written.status, written.chunks, written.superseded_by

@@ -1,0 +1,120 @@
+"""`indexmill serve`: PostgreSQL where none is configured, the API, and workers where the broker is local."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from indexmill.assembly import build_service, deploy_default_model
+from indexmill.errors import ServiceError
+from indexmill.ledger.database import Database
+from indexmill.ledger.embedded_postgres import EmbeddedPostgres
+from indexmill.ledger.ledger import open_ledger
+from indexmill.ledger.migrate import migrate
+from indexmill.settings import Settings
+from indexmill.telemetry import set_up_logging
+from indexmill.worker.child import spawn
+from indexmill.worker.fleet import Fleet, supervisor_name
+from indexmill.worker.watch import Child, stop_children, stop_signal
+
+__all__ = ["prepare_database", "serve"]
+
+_log = logging.getLogger(__name__)
+_API_MODULE = "indexmill.api_process"
+_API_STOP_SECONDS = 15.0
+_TICK_SECONDS = 0.1
+_POSTGRES_CHECK_TICKS = 10
+
+
+def serve(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT; then stop API, workers and PostgreSQL, in this order. The exit code.
+
+    Raises:
+        ServiceError: the data folder is in use, or the database did not start.
+    """
+    set_up_logging(settings.log_level)
+    with ExitStack() as stack:
+        stop = stack.enter_context(stop_signal())
+        stack.enter_context(_data_folder_lock(settings.data_folder))
+        postgres, url = _database(settings, stack)
+        prepare_database(settings, url)
+        ledger = open_ledger(url, settings, pool_size=2)
+        stack.callback(ledger.database.close)
+        fleet = Fleet(settings, url, ledger, settings.worker.processes)
+        if settings.celery.broker_mode == "local":
+            stack.callback(fleet.stop)
+        else:
+            fleet.children.clear()
+        api = Child("API", start=lambda: spawn(_API_MODULE, settings, url, supervisor_name(), 1))
+        stack.callback(stop_children, [api], _API_STOP_SECONDS)
+        _supervise(stop, api, fleet if fleet.children else None, postgres)
+    return 0
+
+
+def _supervise(stop: threading.Event, api: Child, fleet: Fleet | None, postgres: EmbeddedPostgres | None) -> None:
+    ticks = 0
+    while not stop.is_set():
+        if postgres is not None and ticks % _POSTGRES_CHECK_TICKS == 0 and not postgres.is_alive():
+            _log.warning("PostgreSQL ended; restarting it")
+            postgres.start()
+        api.keep_alive()
+        if fleet is not None:
+            fleet.look_after()
+        ticks += 1
+        stop.wait(_TICK_SECONDS)
+
+
+def prepare_database(settings: Settings, url: str) -> None:
+    """Migrate, and deploy the default model where there is none.
+
+    Raises:
+        ServiceError: the database is too old, or newer than this program.
+    """
+    database = Database(url, pool_size=2, direct=False, connect_timeout=settings.database.connect_timeout_seconds)
+    database.open()
+    try:
+        migrate(database)
+    finally:
+        database.close()
+    service = build_service(settings, url)
+    try:
+        deploy_default_model(service)
+    finally:
+        service.ledger.database.close()
+
+
+def _database(settings: Settings, stack: ExitStack) -> tuple[EmbeddedPostgres | None, str]:
+    if settings.database.url is not None:
+        return None, settings.database.url
+    postgres = EmbeddedPostgres(settings.data_folder, start_timeout=settings.database.start_timeout_seconds)
+    url = postgres.start()
+    stack.callback(postgres.stop)
+    return postgres, url
+
+
+@contextmanager
+def _data_folder_lock(folder: Path) -> Iterator[None]:
+    """One `serve` a data folder.
+
+    Raises:
+        ServiceError: another one runs on it.
+    """
+    folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+    descriptor = os.open(folder / "serve.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise ServiceError(
+            "data_folder: expected a folder that no other `indexmill serve` uses, this one is in use; "
+            "stop the other one or set another data_folder"
+        ) from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)

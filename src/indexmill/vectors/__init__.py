@@ -1,0 +1,1 @@
+"""The vector index: one interface, and PostgreSQL with pgvector behind it."""

@@ -1,0 +1,186 @@
+"""Documents and chunks in PostgreSQL with pgvector: one `document` table, one chunk table a generation."""
+
+from __future__ import annotations
+
+from collections.abc import Collection as AbstractCollection
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from indexmill.domain.document import Version
+from indexmill.domain.outcome import ItemStatus
+from indexmill.errors import InvalidRequest
+from indexmill.ledger.collections import Collection
+from indexmill.ledger.database import Connection, Database, Row
+from indexmill.ledger.sql_files import query_text
+from indexmill.vectors.binary_copy import COLUMNS, copy_bytes
+from indexmill.vectors.vector_store import Existing, Hit, SearchQuery, StagedDocument, Written
+
+__all__ = ["PgvectorStore", "chunk_table"]
+
+#: A vector wider than this does not fit a page in line and is stored aside by PostgreSQL itself.
+_MAX_INLINE_DIMENSION = 1900
+_RELIES_ON_STORED = frozenset({ItemStatus.UNCHANGED, ItemStatus.PAYLOAD_UPDATED})
+
+
+def chunk_table(collection: Collection) -> str:
+    """The name of the table that holds the chunks of the collection's generation."""
+    return f"chunk_{collection.id}_{collection.generation}"
+
+
+@dataclass
+class PgvectorStore:
+    database: Database
+    _vector_oid: int = field(default=0, init=False)
+
+    def create_generation(self, connection: Connection, collection: Collection, dimension: int) -> None:
+        """Make the chunk table of the collection's generation; there already: nothing."""
+        storage = "PLAIN" if dimension <= _MAX_INLINE_DIMENSION else "EXTERNAL"
+        connection.execute(
+            sql.SQL(query_text("indexmill.vectors", "create_chunk_table")).format(
+                table=sql.Identifier(chunk_table(collection)),
+                dimension=sql.Literal(dimension),
+                storage=sql.SQL(storage),
+            )
+        )
+
+    def existing(self, collection: int, ids: Sequence[str]) -> dict[str, Existing]:
+        """Versions, fingerprints and payload hashes of those of these documents that are there."""
+        with self.database.connection() as connection:
+            rows = _run(connection, "existing_documents", collection=collection, ids=list(ids))
+        return {
+            row["id"]: Existing(Version(row["seq"], row["position"]), row["fingerprint"], row["payload_hash"])
+            for row in rows
+        }
+
+    def stage(self, connection: Connection, documents: Sequence[StagedDocument]) -> None:
+        """COPY the documents into a table of this transaction's own."""
+        _run(connection, "create_staging")
+        oid = self._oid(connection)
+        statement = sql.SQL("COPY staged ({columns}) FROM STDIN (FORMAT binary)").format(
+            columns=sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
+        )
+        with connection.cursor().copy(statement) as copy:
+            for piece in copy_bytes(documents, oid):
+                copy.write(piece)
+
+    def write(
+        self,
+        connection: Connection,
+        collection: Collection,
+        documents: Sequence[StagedDocument],
+        writable: AbstractCollection[int],
+    ) -> list[Written]:
+        """Apply the newest writable staged document of each id; the other ones of that id are superseded by it."""
+        winners: dict[str, StagedDocument] = {}
+        for document in documents:
+            rival = winners.get(document.id)
+            if document.item in writable and (rival is None or rival.version < document.version):
+                winners[document.id] = document
+        rows = self._upsert(connection, collection, winners)
+        shrunk = [row["key"] for row in rows.values() if row["previous_chunks"] > row["chunks"]]
+        if shrunk:
+            _run(connection, "delete_surplus_chunks", table=sql.Identifier(chunk_table(collection)), keys=shrunk)
+        missing = [name for name in winners if name not in rows]
+        rivals = self._versions(connection, collection, missing)
+        results: list[Written] = []
+        for document in documents:
+            if document.item in writable:
+                winner = winners[document.id]
+                results.append(_judge(document, winner, rows.get(document.id), rivals.get(document.id)))
+        return results
+
+    def _upsert(
+        self, connection: Connection, collection: Collection, winners: dict[str, StagedDocument]
+    ) -> dict[str, Row]:
+        rows = _run(
+            connection,
+            "write_documents",
+            table=sql.Identifier(chunk_table(collection)),
+            collection=collection.id,
+            min_seq=collection.min_seq,
+            winners=[document.item for document in winners.values()],
+        )
+        return {row["id"]: row for row in rows}
+
+    def _versions(self, connection: Connection, collection: Collection, ids: list[str]) -> dict[str, Version]:
+        if not ids:
+            return {}
+        rows = _run(connection, "existing_documents", collection=collection.id, ids=ids)
+        return {row["id"]: Version(row["seq"], row["position"]) for row in rows}
+
+    def _oid(self, connection: Connection) -> int:
+        if not self._vector_oid:
+            self._vector_oid = _run(connection, "vector_oid")[0]["oid"]
+        return self._vector_oid
+
+    def search(self, collection: Collection, query: SearchQuery) -> list[Hit]:
+        """Exact search over all chunks; a document counts once, by its best chunk.
+
+        Raises:
+            InvalidRequest: the vector has another dimension than the collection, or a filter value is no scalar.
+        """
+        wanted = collection.deployment.dimension
+        if len(query.vector) != wanted:
+            raise InvalidRequest(f"vector: expected {wanted} numbers, got {len(query.vector)}")
+        for name, value in query.equal.items():
+            if "\0" in name or not _is_scalar(value):
+                raise InvalidRequest(f"filter: expected a string, number, boolean or null for `{name[:100]}`")
+        with self.database.connection() as connection:
+            rows = _run(
+                connection,
+                "search_filtered" if query.equal else "search",
+                table=sql.Identifier(chunk_table(collection)),
+                collection=collection.id,
+                vector=_unit_literal(query.vector),
+                limit=query.limit,
+                filter=Jsonb(query.equal),
+            )
+        return [Hit(row["id"], float(row["score"]), row["text"], row["payload"]) for row in rows]
+
+
+def _run(connection: Connection, name: str, /, *, table: sql.Identifier | None = None, **values: object) -> list[Row]:
+    text = query_text("indexmill.vectors", name)
+    statement: Any = sql.SQL(text).format(table=table) if table is not None else text
+    cursor = connection.execute(statement, values)
+    return cursor.fetchall() if cursor.description else []
+
+
+def _judge(document: StagedDocument, winner: StagedDocument, row: Row | None, rival: Version | None) -> Written:
+    """What became of one staged document, from the row that its id's winner wrote, if it wrote one."""
+    if document is not winner:
+        return Written(document.item, ItemStatus.SUPERSEDED, superseded_by=winner.version.seq)
+    if row is None:
+        if rival is not None and rival > document.version:
+            return Written(document.item, ItemStatus.SUPERSEDED, superseded_by=rival.seq)
+        if document.action in _RELIES_ON_STORED:
+            return Written(document.item, document.action, stale=True)
+        # Below the collection's min_seq: a reset came after it.
+        return Written(document.item, ItemStatus.SUPERSEDED)
+    if document.action is ItemStatus.REMOVED:
+        return Written(document.item, ItemStatus.REMOVED if row["previous_chunks"] else ItemStatus.ABSENT)
+    if document.action in _RELIES_ON_STORED:
+        # Nothing was stored any more: the row that was just made is empty, so the transaction must not stand.
+        return Written(document.item, document.action, row["chunks"], stale=row["previous_chunks"] == 0)
+    return Written(document.item, ItemStatus.INDEXED, row["chunks"])
+
+
+def _is_scalar(value: object) -> bool:
+    return value is None or isinstance(value, bool | int | float) or (isinstance(value, str) and "\0" not in value)
+
+
+def _unit_literal(vector: list[float]) -> str:
+    """The vector at unit length, as pgvector's text.
+
+    Raises:
+        InvalidRequest: it has no length, or is not finite.
+    """
+    values = np.asarray(vector, dtype=np.float64)
+    length = float(np.linalg.norm(values))
+    if not np.isfinite(length) or length == 0:
+        raise InvalidRequest("vector: expected finite numbers that are not all zero")
+    return "[" + ",".join(repr(number) for number in (values / length).tolist()) + "]"

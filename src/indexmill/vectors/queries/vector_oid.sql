@@ -1,0 +1,1 @@
+SELECT 'vector'::regtype::oid AS oid;

@@ -1,0 +1,107 @@
+"""The vector store interface: what a window stages and writes, what a search asks and gets."""
+
+from __future__ import annotations
+
+from collections.abc import Collection as AbstractCollection
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from indexmill.domain.document import Version
+from indexmill.domain.outcome import ItemStatus
+from indexmill.ledger.collections import Collection
+from indexmill.ledger.database import Connection
+
+__all__ = ["Existing", "Hit", "SearchQuery", "StagedDocument", "VectorStore", "Written"]
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """A stored document as a window finds it before it embeds."""
+
+    version: Version
+    fingerprint: bytes | None
+    payload_hash: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class StagedDocument:
+    """What an item would do to its document.
+
+    `item`: its number in the window. `action`: INDEXED (write all), UNCHANGED (move the version), PAYLOAD_UPDATED
+    (payload and version), REMOVED (leave a tombstone). `vectors`: float32, unit length, shape (chunks, dimension);
+    `spans`: the chunks' places in `text`.
+    """
+
+    item: int
+    id: str
+    version: Version
+    action: ItemStatus
+    fingerprint: bytes | None = None
+    payload_hash: bytes | None = None
+    text: str | None = None
+    payload: str | None = None
+    item_info: str | None = None
+    vectors: npt.NDArray[np.float32] | None = None
+    spans: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def chunks(self) -> int:
+        return len(self.spans)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a staged document. `stale`: what its action relied on has changed; it must be embedded."""
+
+    item: int
+    status: ItemStatus
+    chunks: int = 0
+    superseded_by: int | None = None
+    stale: bool = False
+
+
+@dataclass(frozen=True)
+class SearchQuery:
+    """`equal`: payload fields that must have these scalar values."""
+
+    vector: list[float]
+    limit: int
+    equal: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A found document; `score` is the cosine similarity of its best chunk, `text` that chunk's text."""
+
+    document_id: str
+    score: float
+    text: str | None
+    payload: dict[str, Any] | None
+
+
+class VectorStore(Protocol):
+    """Everything runs in the caller's transaction, so that vectors and outcomes are one commit."""
+
+    def create_generation(self, connection: Connection, collection: Collection, dimension: int) -> None: ...
+
+    def existing(self, collection: int, ids: Sequence[str]) -> dict[str, Existing]: ...
+
+    def stage(self, connection: Connection, documents: Sequence[StagedDocument]) -> None:
+        """Stream the documents to the server; takes no lock that another transaction could wait for."""
+        ...
+
+    def write(
+        self,
+        connection: Connection,
+        collection: Collection,
+        documents: Sequence[StagedDocument],
+        writable: AbstractCollection[int],
+    ) -> list[Written]:
+        """Apply those of the staged documents whose item may be written; one result each, in no order."""
+        ...
+
+    def search(self, collection: Collection, query: SearchQuery) -> list[Hit]: ...

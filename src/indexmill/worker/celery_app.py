@@ -1,0 +1,56 @@
+"""The Celery application: only what of Celery holds under faults. Messages are wakes; they carry nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Celery
+
+from indexmill.settings import Settings
+from indexmill.worker.local_transport import LOCAL_URL, register
+
+__all__ = ["DRAIN_TASK", "make_celery", "transport_options"]
+
+DRAIN_TASK = "indexmill.drain"
+_POLL_SECONDS = 0.02
+#: On top of a drain and one window: the time that Celery leaves a task before it kills the process.
+_LIMIT_MARGIN_SECONDS = 10
+
+
+def make_celery(settings: Settings) -> Celery:
+    """An application for these settings, without tasks."""
+    register()
+    app = Celery("indexmill", set_as_current=False)
+    queue = settings.celery.queue
+    app.conf.update(
+        broker_url=LOCAL_URL if settings.celery.broker_mode == "local" else settings.celery.broker_url,
+        broker_transport_options=transport_options(settings),
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        task_default_queue=queue,
+        task_default_exchange=queue,
+        task_default_routing_key=queue,
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        result_backend=None,
+        task_acks_late=True,
+        worker_prefetch_multiplier=1,
+        # Never a soft limit: it raises inside COMMIT.
+        task_time_limit=settings.worker.drain_seconds + settings.worker.window_deadline_seconds + _LIMIT_MARGIN_SECONDS,
+        worker_enable_remote_control=False,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+    )
+    return app
+
+
+def transport_options(settings: Settings, *, timeout: float | None = None) -> dict[str, Any]:
+    """What the broker's transport is told; `timeout` bounds each network call, for those who must not wait."""
+    if settings.celery.broker_mode == "local":
+        return {"folder": str(settings.data_folder / "broker"), "polling_interval": _POLL_SECONDS}
+    options: dict[str, Any] = {"health_check_interval": 10}
+    if timeout is not None:
+        options |= {"socket_timeout": timeout, "socket_connect_timeout": timeout, "max_retries": 0}
+    return options

@@ -1,0 +1,42 @@
+"""A Celery worker process: `python -m indexmill.worker.celery_process`, started and watched by a supervisor."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from indexmill.worker.celery_app import make_celery
+from indexmill.worker.child import Inherited, inherit
+from indexmill.worker.tasks import add_drain_task
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    inherited: Inherited = inherit()
+    settings = inherited.settings
+    # One process a core already: a tokenizer that starts threads of its own only takes turns with its neighbours.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    app = make_celery(settings)
+    add_drain_task(app, settings, inherited.url, inherited.supervisor)
+    is_local = settings.celery.broker_mode == "local"
+    # prefork's control of its children wedges over the blocking local transport: there, a process a slot.
+    pool = ["--pool=solo"] if is_local else ["--pool=prefork", f"--concurrency={inherited.slots}"]
+    logging.getLogger("celery").setLevel(logging.WARNING)
+    app.worker_main(
+        [
+            "worker",
+            "--loglevel=WARNING",
+            "--without-gossip",
+            "--without-mingle",
+            "--without-heartbeat",
+            "--quiet",
+            *pool,
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

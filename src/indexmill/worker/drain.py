@@ -1,0 +1,114 @@
+"""What a wake does: claims window after window until nothing is ready, its time is up, or the worker stops."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import psycopg
+
+from indexmill.errors import ServiceError
+from indexmill.ledger.claims import Claim, LaneHead
+from indexmill.ledger.ledger import Ledger
+from indexmill.pipeline.run_window import WindowRunner
+from indexmill.worker.pulse import Pulse
+
+__all__ = ["Drain", "next_lane"]
+
+_log = logging.getLogger(__name__)
+#: The loaded model's lane is kept while no other has waited longer.
+_OTHER_LANE_PATIENCE = 0.2
+_MIN_WINDOW_BYTES = 64 * 1024
+_MAX_WINDOW_BYTES = 4 * 1024 * 1024
+_FIRST_WINDOW_BYTES = 256 * 1024
+#: Claims in a row that found others faster; then the drain ends, the sweep will wake it.
+_MAX_MISSES = 20
+#: A stopping worker finishes its window if that takes no longer; else it gives the lease back.
+_STOP_PATIENCE = 5.0
+
+
+@dataclass
+class Drain:
+    """One a worker process; it remembers the lane it was on and how fast each lane goes."""
+
+    ledger: Ledger
+    runner: WindowRunner
+    pulse: Pulse
+    drain_seconds: float
+    window_seconds: float
+    _lane: str | None = None
+    #: Bytes of items that a window of `window_seconds` takes, a lane.
+    _budgets: dict[str, int] = field(default_factory=dict)
+
+    def run(self, is_stopping: Callable[[], bool]) -> bool:
+        """Drain; True where work was left over when the time was up, so that a successor must be woken."""
+        until = time.monotonic() + self.drain_seconds
+        misses = 0
+        while not is_stopping() and misses < _MAX_MISSES:
+            self._lane = next_lane(self.ledger.claims.lane_heads(), self._lane)
+            if self._lane is None:
+                return False
+            if time.monotonic() > until:
+                return True
+            claim = self.ledger.claims.claim(self._lane, self.runner.worker, self._budget(self._lane))
+            if claim is None:
+                misses += 1
+                time.sleep(0.002 * misses)
+                continue
+            misses = 0
+            self._run_window(claim, is_stopping)
+        return False
+
+    def _run_window(self, claim: Claim, is_stopping: Callable[[], bool]) -> None:
+        started = time.monotonic()
+        self.pulse.hold(claim.token)
+        try:
+            self.runner.run(claim, self.pulse.is_held, _Patience(is_stopping, _STOP_PATIENCE))
+        except (ServiceError, psycopg.OperationalError) as error:
+            # The database is away: the window is not ours to decide on; its lease expires and is rescued.
+            _log.warning("window abandoned: %s", error)
+            time.sleep(1)
+        finally:
+            self.pulse.hold(None)
+        self._learn(claim, time.monotonic() - started)
+
+    def _budget(self, lane: str) -> int:
+        return self._budgets.get(lane, _FIRST_WINDOW_BYTES)
+
+    def _learn(self, claim: Claim, seconds: float) -> None:
+        """Move the lane's budget towards what this window's speed allows, at most by a factor of two."""
+        if claim.size < _MIN_WINDOW_BYTES // 4:
+            # So little work says more of the fixed cost of a window than of the speed.
+            return
+        budget = self._budget(claim.lane)
+        measured = int(claim.size / max(seconds, 0.001) * self.window_seconds)
+        moved = min(max(measured, budget // 2), budget * 2)
+        self._budgets[claim.lane] = min(max((budget + moved) // 2, _MIN_WINDOW_BYTES), _MAX_WINDOW_BYTES)
+
+
+class _Patience:
+    """Whether the worker has been stopping for so many seconds."""
+
+    def __init__(self, is_stopping: Callable[[], bool], seconds: float) -> None:
+        self._is_stopping = is_stopping
+        self._seconds = seconds
+        self._since: float | None = None
+
+    def __call__(self) -> bool:
+        if not self._is_stopping():
+            return False
+        if self._since is None:
+            self._since = time.monotonic()
+        return time.monotonic() - self._since > self._seconds
+
+
+def next_lane(heads: list[LaneHead], current: str | None) -> str | None:
+    """The lane to claim from: the current one while no other has waited, else the one whose rank comes first."""
+    if not heads:
+        return None
+    others_wait = any(head.waited > _OTHER_LANE_PATIENCE for head in heads if head.lane != current)
+    if any(head.lane == current for head in heads) and not others_wait:
+        return current
+    return min(heads, key=lambda head: head.rank).lane

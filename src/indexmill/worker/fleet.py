@@ -1,0 +1,119 @@
+"""The Celery processes of one supervisor: kept alive, and restarted when they hang or go deaf."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import psycopg
+
+from indexmill.errors import ServiceError
+from indexmill.ledger.ledger import Ledger
+from indexmill.settings import Settings
+from indexmill.worker.child import spawn
+from indexmill.worker.watch import Child, stop_children
+
+__all__ = ["Fleet", "supervisor_name"]
+
+_log = logging.getLogger(__name__)
+_MODULE = "indexmill.worker.celery_process"
+_REPORT_SECONDS = 2.0
+_LOOK_SECONDS = 1.0
+#: A process that was just started has its model to load.
+_START_PATIENCE = 15.0
+_STOP_SECONDS = 30.0
+
+
+def supervisor_name() -> str:
+    """Distinct on all hosts and over restarts."""
+    return f"{socket.gethostname()}:{os.getpid()}:{time.time_ns() // 1_000_000:x}"
+
+
+@dataclass
+class Fleet:
+    """`processes` slots: with the local broker a solo process each, else one prefork worker of so many children."""
+
+    settings: Settings
+    url: str
+    ledger: Ledger
+    processes: int
+    name: str = field(default_factory=supervisor_name)
+    children: list[Child] = field(default_factory=list)
+    _reported_at: float = 0.0
+    _looked_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        count, slots = (self.processes, 1) if self._is_local else (1, self.processes)
+        for number in range(count):
+            self.children.append(
+                Child(
+                    name=f"worker {number + 1}",
+                    start=lambda: spawn(_MODULE, self.settings, self.url, self.name, slots),
+                    on_death=self._expire_leases,
+                )
+            )
+
+    @property
+    def _is_local(self) -> bool:
+        return self.settings.celery.broker_mode == "local"
+
+    def look_after(self) -> None:
+        """Called often: restarts what died, reports, and now and then looks for what hangs."""
+        for child in self.children:
+            child.keep_alive()
+        now = time.monotonic()
+        if now - self._reported_at > _REPORT_SECONDS:
+            self._reported_at = now
+            self._try(lambda: self.ledger.workload.report(self.name, self.processes))
+        if now - self._looked_at > _LOOK_SECONDS:
+            self._looked_at = now
+            self._try(self._end_what_hangs)
+
+    def stop(self) -> None:
+        """Let each finish its window or give its lease back; then they are gone."""
+        stop_children(self.children, _STOP_SECONDS)
+        self._try(lambda: self.ledger.workload.report(self.name, 0))
+
+    def _end_what_hangs(self) -> None:
+        busy: set[int] = set()
+        for lease in self.ledger.workload.leases_of(f"{self.name}/"):
+            pid = int(lease.worker.rpartition("/")[2])
+            busy.add(pid)
+            if lease.past_deadline and self._is_local:
+                self._kill(pid, "its window is past its deadline")
+        self._end_what_is_deaf(busy)
+
+    def _end_what_is_deaf(self, busy: set[int]) -> None:
+        """Work has been ready for a while and a process that could take it does not: it no longer hears its broker."""
+        patience = 3.0 if self._is_local else 5.0
+        if self.ledger.workload.ready().waited < patience:
+            return
+        if not self._is_local:
+            if not busy and self.children[0].age > _START_PATIENCE:
+                self.children[0].kill("work is ready and its slots are idle")
+            return
+        for child in self.children:
+            if child.pid is not None and child.pid not in busy and child.age > _START_PATIENCE:
+                child.kill("work is ready and it is idle")
+
+    def _kill(self, pid: int, why: str) -> None:
+        for child in self.children:
+            if child.pid == pid:
+                child.kill(why)
+
+    def _expire_leases(self, pid: int) -> None:
+        # Its process is gone for certain, so nobody need wait for its lease to run out.
+        prefix = f"{self.name}/{pid}" if self._is_local else f"{self.name}/"
+        self._try(lambda: self.ledger.leases.expire_of(prefix))
+
+    @staticmethod
+    def _try(work: Callable[[], object]) -> None:
+        try:
+            work()
+        except (psycopg.Error, ServiceError) as error:
+            # The database is away; the next round tries again.
+            _log.info("supervision: %s", type(error).__name__)

@@ -1,0 +1,16 @@
+"""Wake: batches whose wait is over become ready, and lost wakes are sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from indexmill.ledger.ledger import Ledger
+from indexmill.worker.sweeps import Sweep
+
+
+def sweep(ledger: Ledger, seconds: float, top_up: Callable[[], object]) -> Sweep:
+    def run() -> None:
+        ledger.workload.wake_waiting()
+        top_up()
+
+    return Sweep("wake", seconds, run)

@@ -1,0 +1,93 @@
+"""Watching worker processes: what exits is restarted with backoff; what hangs is killed, its leases expire at once."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+__all__ = ["Child", "stop_children", "stop_signal"]
+
+_log = logging.getLogger(__name__)
+_FIRST_DELAY = 0.1
+_MAX_DELAY = 5.0
+#: A process that lived so long starts with the shortest delay again.
+_STEADY_SECONDS = 10.0
+
+
+@dataclass
+class Child:
+    """One supervised process. `on_death` is told the number of each process that ended."""
+
+    name: str
+    start: Callable[[], subprocess.Popen[bytes]]
+    on_death: Callable[[int], None] = lambda _: None
+    process: subprocess.Popen[bytes] | None = None
+    _started_at: float = 0.0
+    _delay: float = _FIRST_DELAY
+    _start_at: float = field(default=0.0)
+
+    @property
+    def pid(self) -> int | None:
+        return self.process.pid if self.process is not None else None
+
+    @property
+    def age(self) -> float:
+        """Seconds since its process was started."""
+        return time.monotonic() - self._started_at
+
+    def keep_alive(self) -> None:
+        """Notice an exit, and start again when the delay is over."""
+        now = time.monotonic()
+        if self.process is not None:
+            code = self.process.poll()
+            if code is None:
+                return
+            _log.warning("%s (process %d) ended with %d; restarting it", self.name, self.process.pid, code)
+            self._delay = _FIRST_DELAY if self.age > _STEADY_SECONDS else min(self._delay * 2, _MAX_DELAY)
+            self._start_at = now + self._delay
+            died, self.process = self.process.pid, None
+            self.on_death(died)
+        if now >= self._start_at:
+            self.process = self.start()
+            self._started_at = time.monotonic()
+
+    def kill(self, why: str) -> None:
+        """SIGKILL; `keep_alive` starts it again."""
+        if self.process is not None and self.process.poll() is None:
+            _log.warning("%s (process %d) is killed: %s", self.name, self.process.pid, why)
+            self.process.kill()
+            self.process.wait(timeout=10)
+
+
+def stop_children(children: list[Child], grace_seconds: float) -> None:
+    """SIGTERM to all of them, then SIGKILL to those that are still there when the grace is over."""
+    running = [child for child in children if child.process is not None and child.process.poll() is None]
+    for child in running:
+        assert child.process is not None  # noqa: S101 - tells the type checker what the line above knows
+        child.process.terminate()
+    until = time.monotonic() + grace_seconds
+    for child in running:
+        assert child.process is not None  # noqa: S101 - as above
+        try:
+            child.process.wait(timeout=max(0.1, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            child.kill(f"it did not stop within {grace_seconds:g} s")
+        child.on_death(child.process.pid)
+
+
+@contextmanager
+def stop_signal() -> Iterator[threading.Event]:
+    """An event that SIGTERM and SIGINT set."""
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

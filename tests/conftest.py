@@ -1,0 +1,115 @@
+"""Fixtures for every speed: one embedded PostgreSQL a session, a fresh migrated database a test, real services."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from indexmill.engine import Engine
+from indexmill.ledger.database import Database
+from indexmill.ledger.embedded_postgres import EmbeddedPostgres
+from indexmill.ledger.ledger import Ledger, open_ledger
+from indexmill.ledger.migrate import migrate
+from indexmill.models.model_cache import ModelCache
+from indexmill.settings import Settings
+from indexmill.vectors.pgvector_store import PgvectorStore
+from tests.running_service import RunningService
+
+_TEMPLATE = "template_indexmill"
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_from_outside() -> None:
+    for name in [name for name in os.environ if name.startswith("INDEXMILL_")]:
+        del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A server for the whole session, with a migrated template database."""
+    with tempfile.TemporaryDirectory(prefix="indexmill-tests-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)
+        server = EmbeddedPostgres(Path(folder) / "data", start_timeout=120)
+        url = server.start()
+        try:
+            _create(url, _TEMPLATE, "template0")
+            database = Database(_at(url, _TEMPLATE), pool_size=2, direct=False)
+            database.open()
+            migrate(database)
+            database.close()
+            yield url
+        finally:
+            server.stop()
+
+
+@pytest.fixture
+def database_url(postgres_url: str) -> Iterator[str]:
+    """A fresh, migrated database, dropped afterwards."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    _create(postgres_url, name, _TEMPLATE)
+    yield _at(postgres_url, name)
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    """Settings of a service on the fresh database; its data folder holds only the local broker."""
+    return Settings(
+        data_folder=tmp_path / "data",
+        database={"url": database_url, "direct_url": database_url},
+        server={"port": 0},
+    )
+
+
+@pytest.fixture
+def ledger(settings: Settings, database_url: str) -> Iterator[Ledger]:
+    opened = open_ledger(database_url, settings)
+    yield opened
+    opened.database.close()
+
+
+@pytest.fixture
+def engine(ledger: Ledger) -> Engine:
+    """The engine without waker or workers, with the models `tiny` (deterministic, 8 dimensions) deployed."""
+    made = Engine(ledger, PgvectorStore(ledger.database), ModelCache(), lambda: None)
+    made.deploy("tiny", "deterministic", {"dimension": 8})
+    return made
+
+
+@pytest.fixture
+def start_service(database_url: str, tmp_path: Path) -> Iterator[Callable[..., RunningService]]:
+    """Start `indexmill serve` as a process on the fresh database; stopped afterwards."""
+    started: list[RunningService] = []
+
+    def start(**environment: str) -> RunningService:
+        service = RunningService(database_url, tmp_path / f"service{len(started)}", environment)
+        started.append(service)
+        service.start()
+        return service
+
+    yield start
+    for service in started:
+        service.stop()
+
+
+def _create(url: str, name: str, template: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+        )
+
+
+def _at(url: str, name: str) -> str:
+    """The same server's database of that name."""
+    base, _, query = url.partition("?")
+    head, _, _ = base.rpartition("/")
+    return f"{head}/{name}" + (f"?{query}" if query else "")

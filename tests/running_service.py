@@ -1,0 +1,132 @@
+"""A real `indexmill serve` as a child process, with its workers, and what tests ask of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+__all__ = ["RunningService", "wait_until"]
+
+_ENDED = {"done", "failed", "canceled", "refused"}
+
+
+def wait_until(condition: Any, timeout: float, what: str, pause: float = 0.02) -> Any:
+    """The condition's first true value; fails the test when it does not come in time."""
+    until = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < until, f"waited {timeout:g} s in vain for {what}"
+        time.sleep(pause)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class RunningService:
+    """`environment` are further INDEXMILL_... settings. `http` is a client of its API."""
+
+    def __init__(self, database_url: str, data_folder: Path, environment: dict[str, str] | None = None) -> None:
+        self.data_folder = data_folder
+        self.port = free_port()
+        self.database_url = database_url
+        self.environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith("INDEXMILL_")},
+            "INDEXMILL_DATA_FOLDER": str(data_folder),
+            "INDEXMILL_DATABASE__URL": database_url,
+            "INDEXMILL_DATABASE__DIRECT_URL": database_url,
+            "INDEXMILL_SERVER__PORT": str(self.port),
+            **(environment or {}),
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
+        self.log = data_folder / "serve.log"
+
+    def start(self, *arguments: str, until_ready: bool = True) -> None:
+        self.data_folder.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "indexmill", *(arguments or ("serve",))],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        if until_ready:
+            wait_until(self.is_ready, 60, "the service to be ready")
+
+    def is_ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.log.read_text()
+        try:
+            return self.http.get("/readyz").status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def stop(self) -> None:
+        """SIGTERM, and SIGKILL to whatever is left of its processes after 40 s."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        family = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
+        self.process.send_signal(signal.SIGTERM)
+        _, alive = psutil.wait_procs(family, timeout=40)
+        for survivor in alive:
+            survivor.kill()
+
+    def workers(self) -> list[psutil.Process]:
+        """The Celery processes (solo ones, or the prefork parent)."""
+        assert self.process is not None
+        children = psutil.Process(self.process.pid).children()
+        return [child for child in children if "indexmill.worker.celery_process" in " ".join(child.cmdline())]
+
+    def deploy(self, model: str = "tiny", provider: str = "deterministic", **settings: Any) -> None:
+        if provider == "deterministic":
+            settings = {"dimension": 8, **settings}
+        answer = self.http.post("/models", json={"id": model, "provider": provider, "settings": settings})
+        assert answer.status_code in (200, 201), answer.text
+
+    def run(self, items: list[dict[str, Any]], model: str = "tiny", task_id: str | None = None) -> dict[str, Any]:
+        """Submit an upsertion task."""
+        body = {"embedding_model_id": model, "items": items} | ({"task_id": task_id} if task_id else {})
+        answer = self.http.post("/internal/upsertion-tasks/run", json=body)
+        assert answer.status_code == 200, answer.text
+        task: dict[str, Any] = answer.json()
+        return task
+
+    def delete(self, object_ids: list[str], model: str = "tiny", task_id: str | None = None) -> dict[str, Any]:
+        """Submit a deletion task."""
+        body = {"embedding_model_id": model, "object_ids": object_ids} | ({"task_id": task_id} if task_id else {})
+        answer = self.http.post("/internal/deletion-tasks/run", json=body)
+        assert answer.status_code == 200, answer.text
+        task: dict[str, Any] = answer.json()
+        return task
+
+    def info(self, task_id: str, kind: str = "upsertion") -> dict[str, Any]:
+        answer = self.http.get(f"/internal/{kind}-tasks/info", params={"task_id": task_id})
+        assert answer.status_code == 200, answer.text
+        task: dict[str, Any] = answer.json()
+        return task
+
+    def wait(self, task_id: str, timeout: float = 30, kind: str = "upsertion") -> dict[str, Any]:
+        """The task when it has ended."""
+
+        def ended() -> dict[str, Any] | None:
+            task = self.info(task_id, kind)
+            return task if task["status"] in _ENDED else None
+
+        task: dict[str, Any] = wait_until(ended, timeout, f"task {task_id} to end")
+        return task

@@ -1,0 +1,116 @@
+"""ModelCache: one load a recipe, checks of what was loaded, the least recently used goes first."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from indexmill.errors import InvalidRequest, ModelError
+from indexmill.models import model_cache
+from indexmill.models.embedding_model import Deployment, Embeddings
+from indexmill.models.model_cache import ModelCache
+
+
+def deployment(name: str = "m", dimension: int = 0, **settings: Any) -> Deployment:
+    return Deployment(name, "deterministic", settings, dimension)
+
+
+class BrokenModel:
+    dimension = 2
+
+    def __init__(self, vectors: Any) -> None:
+        self.vectors = np.array(vectors, dtype=np.float32)
+
+    def embed(self, texts: list[str]) -> Embeddings:
+        return Embeddings(self.vectors, np.ones(len(texts), dtype=np.uint32))
+
+
+def test_a_model_is_loaded_once_a_recipe() -> None:
+    cache = ModelCache()
+    assert cache.get(deployment()) is cache.get(deployment())
+    assert cache.get(deployment(dimension=8)) is cache.get(deployment())
+    assert cache.get(deployment(delay_ms_per_text=1)) is not cache.get(deployment())
+
+
+def test_threads_that_ask_at_once_load_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    loads: list[str] = []
+
+    def slow(wanted: Deployment) -> BrokenModel:
+        loads.append(wanted.id)
+        time.sleep(0.05)
+        return BrokenModel([[1, 0]])
+
+    monkeypatch.setattr(model_cache, "load_model", slow)
+    cache = ModelCache()
+    threads = [threading.Thread(target=cache.get, args=(deployment(),)) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=10)
+    assert loads == ["m"]
+
+
+def test_the_least_recently_used_goes_first() -> None:
+    cache = ModelCache(capacity=2)
+    first, second = cache.get(deployment("a")), cache.get(deployment("b"))
+    assert cache.get(deployment("a")) is first
+    cache.get(deployment("c"))
+    assert cache.get(deployment("a")) is first
+    assert cache.get(deployment("b")) is not second
+
+
+def test_a_failed_load_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = ModelCache()
+    answers: list[Exception | BrokenModel] = [ModelError("missing"), BrokenModel([[1, 0]])]
+
+    def load(_: Deployment) -> BrokenModel:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(model_cache, "load_model", load)
+    with pytest.raises(ModelError):
+        cache.get(deployment())
+    assert cache.get(deployment()).dimension == 2
+
+
+def test_warming_returns_the_dimension() -> None:
+    assert ModelCache().warm(Deployment("m", "deterministic", {"dimension": 5})) == 5
+    assert ModelCache().warm(Deployment("s", "static")) == 256
+
+
+@pytest.mark.parametrize("vectors", [[[1, 2, 3]], [[float("nan"), 0]], [[float("inf"), 0]], [[0, 0]], [[1, 0], [0, 1]]])
+def test_warming_refuses_unusable_vectors(monkeypatch: pytest.MonkeyPatch, vectors: Any) -> None:
+    monkeypatch.setattr(model_cache, "load_model", lambda _: BrokenModel(vectors))
+    with pytest.raises(ModelError, match="expected"):
+        ModelCache().warm(deployment())
+
+
+def test_another_dimension_than_the_deployed_one_is_refused() -> None:
+    with pytest.raises(ModelError, match="expected 16 dimensions"):
+        ModelCache().get(deployment(dimension=16))
+
+
+def test_unknown_providers_and_settings_are_refused() -> None:
+    with pytest.raises(InvalidRequest, match="provider: expected one of"):
+        ModelCache().warm(Deployment("m", "nonesuch"))
+    with pytest.raises(InvalidRequest, match="does not take"):
+        ModelCache().warm(deployment(colour="red"))
+
+
+def test_a_query_is_embedded() -> None:
+    vector = ModelCache().embed_query(deployment(), "a question")
+    assert len(vector) == 8
+    assert all(type(number) is float for number in vector)
+
+
+def test_a_query_with_nothing_to_embed_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="text: expected"):
+        ModelCache().embed_query(deployment(), "  ")
+    with pytest.raises(InvalidRequest, match="text: expected"):
+        ModelCache().embed_query(deployment(fail_on=["bad"]), "bad")
