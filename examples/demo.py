@@ -239,9 +239,9 @@ def main() -> None:
         answers = [ask(client, console, question) for question in QUESTIONS]
         console.print("\nThe same again:")
         again = index(client, console, items)
-    embedded = sum(job.counters.get("embedded", 0) for job in again)
-    unchanged = sum(job.counters.get("unchanged", 0) for job in again)
-    console.print(f"The second run embedded {embedded} of {len(items):,} items; {unchanged:,} were unchanged.")
+        embedded = sum(job.counters.get("embedded", 0) for job in again)
+        unchanged = sum(job.counters.get("unchanged", 0) for job in again)
+        console.print(f"The second run embedded {embedded} of {len(items):,} items; {unchanged:,} were unchanged.")
     if not all(answers):
         sys.exit("An answer was wrong.")
     if embedded or unchanged != len(items):

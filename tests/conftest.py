@@ -80,7 +80,7 @@ def ledger(settings: Settings, database_url: str) -> Iterator[Ledger]:
 @pytest.fixture
 def engine(ledger: Ledger) -> Engine:
     """The engine without waker or workers, with the models `tiny` (deterministic, 8 dimensions) deployed."""
-    made = Engine(ledger, PgvectorStore(ledger.database), ModelCache(), lambda: None)
+    made = Engine(ledger, PgvectorStore(ledger.database), ModelCache(), lambda: None, allow_faults=True)
     made.deploy("tiny", "deterministic", {"dimension": 8})
     return made
 

@@ -50,6 +50,7 @@ class RunningService:
             "INDEXMILL_DATABASE__URL": database_url,
             "INDEXMILL_DATABASE__DIRECT_URL": database_url,
             "INDEXMILL_SERVER__PORT": str(self.port),
+            "INDEXMILL_MODELS__ALLOW_FAULTS": "true",
             **(environment or {}),
         }
         self.process: subprocess.Popen[bytes] | None = None

@@ -13,7 +13,7 @@ from indexmill.domain.outcome import Failure
 from indexmill.errors import InvalidRequest, JobNotFound
 from indexmill.ledger.collections import Collection, CollectionSummary
 from indexmill.ledger.ledger import Ledger
-from indexmill.models.embedding_model import Deployment
+from indexmill.models.embedding_model import Deployment, refuse_faults
 from indexmill.models.model_cache import ModelCache
 from indexmill.vectors.vector_store import Hit, SearchQuery, VectorStore
 
@@ -33,6 +33,8 @@ class Engine:
     vectors: VectorStore
     models: ModelCache
     wake: Callable[[], None]
+    #: Whether models for tests may crash workers and write files.
+    allow_faults: bool = False
 
     # Jobs
 
@@ -137,6 +139,8 @@ class Engine:
             ModelExists: the id is deployed with another definition.
         """
         wanted = Deployment(model_id, provider, settings)
+        if not self.allow_faults:
+            refuse_faults(wanted)
         dimension = self.models.warm(wanted)
         with self.ledger.database.transaction() as connection:
             stored, created = self.ledger.models.deploy(connection, Deployment(model_id, provider, settings, dimension))

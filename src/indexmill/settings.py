@@ -20,6 +20,7 @@ from indexmill.errors import SettingsError
 __all__ = [
     "CelerySettings",
     "DatabaseSettings",
+    "ModelSettings",
     "RetentionSettings",
     "ServerSettings",
     "Settings",
@@ -112,6 +113,13 @@ class WorkerSettings(_Section):
     max_text_bytes: int = Field(default=50_000_000, ge=1)
 
 
+class ModelSettings(_Section):
+    """What may be deployed."""
+
+    #: The fault options of the provider `deterministic`: they crash workers and write files. For tests.
+    allow_faults: bool = False
+
+
 class RetentionSettings(_Section):
     """How long finished work is kept."""
 
@@ -138,6 +146,7 @@ class Settings(BaseSettings):
     database: DatabaseSettings = DatabaseSettings()
     celery: CelerySettings = CelerySettings()
     worker: WorkerSettings = WorkerSettings()
+    models: ModelSettings = ModelSettings()
     retention: RetentionSettings = RetentionSettings()
 
     @classmethod

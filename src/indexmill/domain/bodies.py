@@ -7,12 +7,13 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any, cast
 
 from indexmill.domain.document import canonical_json
 from indexmill.domain.job import Item
 from indexmill.errors import InvalidRequest
 
-__all__ = ["MAX_BATCH_BYTES", "MAX_BATCH_ITEMS", "Body", "RequestDigest", "decode_body", "pack"]
+__all__ = ["MAX_BATCH_BYTES", "MAX_BATCH_ITEMS", "Body", "RequestDigest", "StoredItem", "decode_body", "pack"]
 
 MAX_BATCH_ITEMS = 256
 MAX_BATCH_BYTES = 4 * 1024 * 1024
@@ -28,7 +29,11 @@ class RequestDigest:
         for part in parts:
             self.add(part.encode())
 
-    def add(self, piece: bytes) -> None:
+    def add(self, piece: bytes | None) -> None:
+        """Add a piece; None differs from every piece."""
+        if piece is None:
+            self._digest.update(b"\xff" * 8)
+            return
         self._digest.update(len(piece).to_bytes(8))
         self._digest.update(piece)
 
@@ -46,40 +51,94 @@ class Body:
     data: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class StoredItem:
+    """An item as its batch keeps it: payload and item_info are canonical JSON, parsed only by who needs them."""
+
+    object_id: str
+    payload_json: bytes | None
+    item_info_json: bytes | None
+
+    @property
+    def payload(self) -> dict[str, Any] | None:
+        return _parsed(self.payload_json)
+
+    @property
+    def item_info(self) -> dict[str, Any] | None:
+        return _parsed(self.item_info_json)
+
+
+def _parsed(data: bytes | None) -> dict[str, Any] | None:
+    return None if data is None else cast("dict[str, Any]", json.loads(data))
+
+
 def pack(items: Iterable[Item], digest: RequestDigest) -> Iterator[Body]:
     """Batches of the items, each closed at 256 items or 4 MiB of JSON; holds one batch in memory.
 
     Raises:
         InvalidRequest: an item that JSON in UTF-8 cannot hold.
     """
-    pieces: list[bytes] = []
+    stored: list[StoredItem] = []
     size = position = 0
     for item in items:
-        piece = _encode(item)
-        digest.add(piece)
-        if pieces and (len(pieces) == MAX_BATCH_ITEMS or size + len(piece) > MAX_BATCH_BYTES):
-            yield _close(pieces, size, position)
-            position += len(pieces)
-            pieces, size = [], 0
-        pieces.append(piece)
-        size += len(piece)
-    if pieces:
-        yield _close(pieces, size, position)
+        encoded = _encode(item)
+        weight = _weigh(encoded, digest)
+        if stored and (len(stored) == MAX_BATCH_ITEMS or size + weight > MAX_BATCH_BYTES):
+            yield _close(stored, size, position)
+            position += len(stored)
+            stored, size = [], 0
+        stored.append(encoded)
+        size += weight
+    if stored:
+        yield _close(stored, size, position)
 
 
-def _encode(item: Item) -> bytes:
+def _encode(item: Item) -> StoredItem:
     try:
-        return canonical_json([item.object_id, item.payload, item.item_info]).encode()
+        item.object_id.encode()
+        payload = None if item.payload is None else canonical_json(item.payload).encode()
+        item_info = None if item.item_info is None else canonical_json(item.item_info).encode()
     except (ValueError, TypeError, RecursionError) as error:
         raise InvalidRequest(f"item {item.object_id!a:.100}: expected values that JSON can hold: {error}") from error
+    return StoredItem(item.object_id, payload, item_info)
 
 
-def _close(pieces: list[bytes], size: int, position: int) -> Body:
-    data = b"[" + b",".join(pieces) + b"]"
-    return Body(position, len(pieces), size, zlib.compress(data, 1) if len(data) > _PLAIN_BYTES else data)
+def _weigh(item: StoredItem, digest: RequestDigest) -> int:
+    """Count the item's bytes, and make them part of what identifies the request."""
+    weight = 0
+    for part in (item.object_id.encode(), item.payload_json, item.item_info_json):
+        digest.add(part)
+        weight += len(part or b"")
+    return weight
 
 
-def decode_body(data: bytes) -> list[Item]:
+def _close(items: list[StoredItem], size: int, position: int) -> Body:
+    """A line of JSON with ids and lengths, then the items' JSON one after the other: read without parsing them."""
+    index = [[item.object_id, _length(item.payload_json), _length(item.item_info_json)] for item in items]
+    parts = [part for item in items for part in (item.payload_json, item.item_info_json) if part is not None]
+    data = canonical_json(index).encode() + b"\n" + b"".join(parts)
+    return Body(position, len(items), size, zlib.compress(data, 1) if len(data) > _PLAIN_BYTES else data)
+
+
+def _length(part: bytes | None) -> int | None:
+    return None if part is None else len(part)
+
+
+def decode_body(data: bytes) -> list[StoredItem]:
     """The items of a stored body, in order."""
     plain = data if data[:1] == b"[" else zlib.decompress(data)
-    return [Item(*fields) for fields in json.loads(plain)]
+    line, _, rest = plain.partition(b"\n")
+    items: list[StoredItem] = []
+    start = 0
+    for object_id, payload, item_info in json.loads(line):
+        middle = start + (payload or 0)
+        end = middle + (item_info or 0)
+        items.append(
+            StoredItem(
+                object_id,
+                None if payload is None else rest[start:middle],
+                None if item_info is None else rest[middle:end],
+            )
+        )
+        start = end
+    return items

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
 
 __all__ = ["Version", "canonical_json", "fingerprint", "payload_hash"]
 
@@ -18,9 +17,17 @@ class Version:
     position: int
 
 
+# One encoder for all: `json.dumps` with these options would make a new one at every call.
+_encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
 def canonical_json(value: object) -> str:
-    """JSON with sorted keys and no spaces: equal values give equal text."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    """JSON with sorted keys and no spaces: equal values give equal text.
+
+    Raises:
+        ValueError, TypeError, RecursionError: JSON cannot hold the value.
+    """
+    return _encoder.encode(value)
 
 
 def fingerprint(text: str, recipe: str) -> bytes:
@@ -31,6 +38,12 @@ def fingerprint(text: str, recipe: str) -> bytes:
     return digest.digest()
 
 
-def payload_hash(payload: dict[str, Any] | None, item_info: dict[str, Any] | None) -> bytes:
-    """16 bytes that change when what is stored beside the vectors changes."""
-    return hashlib.blake2b(canonical_json([payload, item_info]).encode(), digest_size=16).digest()
+def payload_hash(recipe: str, payload: bytes | None, item_info: bytes | None) -> bytes:
+    """16 bytes that change when what an item says changes, or how it becomes vectors: equal ones, equal documents.
+
+    `payload`, `item_info`: their canonical JSON.
+    """
+    digest = hashlib.blake2b(recipe.encode(), digest_size=16)
+    for part in (payload, item_info):
+        digest.update(b"\0" if part is None else b"\1%d\0" % len(part) + part)
+    return digest.digest()

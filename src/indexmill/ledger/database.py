@@ -131,7 +131,10 @@ class Database:
         raise AssertionError("unreachable")
 
 
-def run_query(connection: Connection, name: str, /, **values: object) -> list[Row]:
-    """Run `ledger/queries/<name>.sql` with bound values; its rows, or none where it returns none."""
-    cursor = connection.execute(query_text("indexmill.ledger", name), values)
+def run_query(connection: Connection, name: str, /, *, prepare: bool | None = None, **values: object) -> list[Row]:
+    """Run `ledger/queries/<name>.sql` with bound values; its rows, or none where it returns none.
+
+    `prepare=False`: planned for these very values each time, for filters of which most are not given.
+    """
+    cursor = connection.execute(query_text("indexmill.ledger", name), values, prepare=prepare)
     return cursor.fetchall() if cursor.description else []

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from indexmill.domain.identifier import parse_job_id
 from indexmill.domain.job import Job, JobFilter, JobKind, JobPage
+from indexmill.domain.job_state import END_REASONS, OPEN_STATES, TERMINAL_STATES, JobState
 from indexmill.ledger.database import Connection, Database, run_query
 from indexmill.ledger.records import job_of
 
@@ -21,17 +23,27 @@ def read_job(connection: Connection, job_id: UUID) -> Job | None:
     return job_of(rows[0]) if rows else None
 
 
-def filter_values(wanted: JobFilter) -> dict[str, object]:
+def filter_values(wanted: JobFilter) -> dict[str, Any]:
     """The bound parameters that `matching_jobs` conditions read; None means no condition."""
     return {
         "tenant": wanted.tenant,
         "states": [str(state) for state in wanted.states] or None,
+        # What the indexes know states by: see the schema.
+        "is_open": bool(wanted.states) and OPEN_STATES.issuperset(wanted.states),
+        "reasons": _reasons(wanted.states),
         "kinds": [str(kind) for kind in (wanted.kinds or tuple(JobKind))],
         "collection": wanted.collection,
         "model": wanted.model,
         "created_from": wanted.created_from,
         "created_before": wanted.created_before,
     }
+
+
+def _reasons(states: tuple[JobState, ...]) -> list[str] | None:
+    """The reasons that jobs in these ended states have; None where an open state is among them."""
+    if not states or not TERMINAL_STATES.issuperset(states):
+        return None
+    return [str(reason) for state in states for reason in END_REASONS[state]]
 
 
 @dataclass(frozen=True)
@@ -64,6 +76,7 @@ class Jobs:
             rows = run_query(
                 connection,
                 "page_of_jobs",
+                prepare=False,
                 **values,
                 after_at=after.created_at if after else None,
                 after_id=after.id if after else None,
@@ -72,6 +85,6 @@ class Jobs:
             )
             total = 0
             if count:
-                total = run_query(connection, "count_jobs", **values, limit=MAX_COUNTED + 1)[0]["total"]
+                total = run_query(connection, "count_jobs", prepare=False, **values, limit=MAX_COUNTED + 1)[0]["total"]
         jobs = [job_of(row) for row in rows[:limit]]
         return JobPage(jobs, min(total, MAX_COUNTED), total <= MAX_COUNTED, len(rows) > limit)

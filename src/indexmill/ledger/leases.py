@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from indexmill.domain.bodies import decode_body
-from indexmill.domain.job import Item
+from indexmill.domain.bodies import StoredItem, decode_body
 from indexmill.domain.outcome import Failure, FailureCode, Stage
 from indexmill.ledger.database import Connection, Database, Row, run_query
 from indexmill.ledger.failed_items import insert_failures
@@ -107,7 +106,7 @@ def _set_aside(connection: Connection, batch: Row, lease: Row) -> None:
     insert_failures(connection, batch["job"], batch["ordinal"], failures)
 
 
-def _lost(item: Item, position: int, past_deadline: bool) -> Failure:
+def _lost(item: StoredItem, position: int, past_deadline: bool) -> Failure:
     code = FailureCode.DEADLINE if past_deadline else FailureCode.WORKER_LOST
     cause = "ran past its time limit" if past_deadline else "ended its worker process"
     return Failure(

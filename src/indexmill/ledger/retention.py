@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from indexmill.domain.job import JobFilter
 from indexmill.ledger.database import Database, run_query
@@ -34,7 +35,7 @@ class Retention:
 
     def prune(self) -> dict[str, int]:
         """One round of each kind of deletion; how many rows of each."""
-        rounds: dict[str, dict[str, object]] = {
+        rounds: dict[str, dict[str, Any]] = {
             "prune_receiving_jobs": {"hours": self.staging_hours},
             "prune_bodies": {"days": self.body_days},
             "prune_jobs": {"days": self.job_days},

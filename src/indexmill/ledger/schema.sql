@@ -22,6 +22,8 @@ CREATE TABLE model (
     provider text NOT NULL,
     settings jsonb NOT NULL,
     dimension integer NOT NULL CHECK (dimension BETWEEN 1 AND 16000),
+    -- Where its upserts run.
+    lane text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT ledger_now(),
     withdrawn_at timestamptz,
     PRIMARY KEY (tenant, id)
@@ -61,7 +63,7 @@ CREATE SEQUENCE job_seq CACHE 1;
 
 CREATE TABLE job (
     id uuid PRIMARY KEY,
-    tenant integer NOT NULL REFERENCES tenant,
+    tenant integer NOT NULL,
     kind text NOT NULL CHECK (kind IN ('upsertion', 'deletion')),
     external_id text CHECK (char_length(external_id) BETWEEN 1 AND 255),
     seq bigint,
@@ -71,7 +73,7 @@ CREATE TABLE job (
     detail text,
     collection integer NOT NULL REFERENCES collection,
     model text NOT NULL,
-    lane text NOT NULL REFERENCES lane,
+    lane text NOT NULL,
     attempt integer NOT NULL DEFAULT 1,
     -- How many transitions it has made: the number of its last event.
     events integer NOT NULL DEFAULT 0,
@@ -111,10 +113,14 @@ CREATE TABLE job (
         indexed + unchanged + payload_updated + superseded + removed + absent + failed + cancelled)
 ) WITH (fillfactor = 70);
 CREATE UNIQUE INDEX job_external_id ON job (tenant, kind, external_id) WHERE external_id IS NOT NULL;
-CREATE INDEX job_listed ON job (tenant, kind, created_at DESC, id DESC) WHERE state <> 'receiving';
-CREATE INDEX job_by_state ON job (tenant, state, created_at DESC, id DESC);
-CREATE INDEX job_open ON job (collection, seq) WHERE state IN ('queued', 'running', 'retrying');
+-- No index reads `state`, so that a job's start rewrites none of them: an open job has no `finished_at`, an ended one
+-- has a `reason`, and each reason belongs to one state.
+CREATE INDEX job_listed ON job (tenant, created_at DESC, id DESC) WHERE seq IS NOT NULL;
+CREATE INDEX job_ended ON job (tenant, reason, created_at DESC, id DESC) WHERE reason IS NOT NULL;
+CREATE INDEX job_open ON job (tenant, created_at DESC, id DESC) WHERE finished_at IS NULL;
 CREATE INDEX job_seq_of ON job (seq) WHERE seq IS NOT NULL;
+CREATE INDEX job_reopenable ON job (collection, seq)
+    WHERE finished_at IS NULL OR failed + cancelled > 0 AND bodies_deleted_at IS NULL;
 CREATE INDEX job_finished ON job (finished_at) WHERE finished_at IS NOT NULL;
 
 -- At most 256 items of a job: what one claim takes and one commit ends.
@@ -230,7 +236,7 @@ CREATE TABLE document (
     PRIMARY KEY (collection, id),
     CONSTRAINT tombstone_is_empty CHECK
         (deleted_at IS NULL OR (fingerprint IS NULL AND payload IS NULL AND text IS NULL AND chunks = 0))
-);
+) WITH (fillfactor = 85);
 CREATE INDEX document_tombstone ON document (deleted_at) WHERE deleted_at IS NOT NULL;
 
 -- Worker processes' supervisors: how many windows may run at once, and what their processes have embedded.

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import logging
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import psycopg
 
+from indexmill.domain.backoff import backoff_seconds
 from indexmill.domain.bodies import Body, RequestDigest, pack
 from indexmill.domain.identifier import new_job_id
 from indexmill.domain.job import Job, JobKind, Submission, Submitted
@@ -17,6 +21,7 @@ from indexmill.ledger.database import Connection, Database, is_repeatable, run_q
 from indexmill.ledger.jobs import Jobs, read_job
 from indexmill.ledger.models import Models
 from indexmill.ledger.records import job_of
+from indexmill.ledger.submission_group import NewJob, SubmissionGroup, store_jobs
 from indexmill.ledger.transitions import Transitions
 
 __all__ = ["Submissions"]
@@ -25,6 +30,10 @@ __all__ = ["Submissions"]
 _BATCHES_AT_ONCE = 32
 _BYTES_AT_ONCE = 8 * 1024 * 1024
 _REPEATS = 5
+#: A request of more batches than this is not stored together with others.
+_MAX_SHARED_BATCHES = 2
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,7 @@ class Submissions:
     jobs: Jobs
     models: Models
     transitions: Transitions
+    group: SubmissionGroup
 
     def submit(self, submission: Submission) -> Submitted:
         """Store the job. The same external id with the same request gives the existing job.
@@ -61,26 +71,30 @@ class Submissions:
 
     def _store(self, submission: Submission, job_id: UUID, bodies: list[Body], fingerprint: bytes) -> Job | None:
         """One statement; None where the external id is taken (or the model is unknown)."""
-        values = {
-            **_identity(submission, job_id),
-            **_columns(0, bodies),
-            "fingerprint": fingerprint,
-            "total_items": sum(body.items for body in bodies),
-        }
+        wanted = NewJob(submission, job_id, bodies, fingerprint)
+        if len(bodies) > _MAX_SHARED_BATCHES:
+            return self._store_alone(wanted)
+        try:
+            stored = self.group.submit(wanted)
+        except psycopg.Error as error:
+            _log.info("a shared submission failed (SQLSTATE %s); storing each alone", error.sqlstate)
+            return self._store_alone(wanted)
+        return job_of(stored) if stored is not None else None
+
+    def _store_alone(self, wanted: NewJob) -> Job | None:
         for attempt in range(1, _REPEATS + 1):
             try:
-                with self.database.connection() as connection:
-                    rows = run_query(connection, "submit_job", **values)
+                rows = store_jobs(self.database, [wanted])
                 return job_of(rows[0]) if rows else None
             except psycopg.errors.UniqueViolation:
-                # Either an earlier try of ours was committed although its answer was lost, or another request
-                # with this external id won the race.
-                return self.jobs.get(job_id)
+                # An earlier try of ours was committed although its answer was lost.
+                return self.jobs.get(wanted.id)
             except psycopg.Error as error:
                 if not is_repeatable(error):
                     raise
                 if attempt == _REPEATS:
                     raise ServiceError("database: expected the job to be stored, it failed repeatedly") from error
+                time.sleep(backoff_seconds(attempt, base=0.1))
         raise AssertionError("unreachable")
 
     def _receive(
@@ -154,7 +168,7 @@ def _groups(bodies: Iterator[Body]) -> Iterator[list[Body]]:
         yield group
 
 
-def _identity(submission: Submission, job_id: UUID) -> dict[str, object]:
+def _identity(submission: Submission, job_id: UUID) -> dict[str, Any]:
     return {
         "id": job_id,
         "tenant": submission.tenant,
@@ -165,7 +179,7 @@ def _identity(submission: Submission, job_id: UUID) -> dict[str, object]:
     }
 
 
-def _columns(first_ordinal: int, bodies: list[Body]) -> dict[str, object]:
+def _columns(first_ordinal: int, bodies: list[Body]) -> dict[str, Any]:
     return {
         "ordinals": list(range(first_ordinal, first_ordinal + len(bodies))),
         "first_positions": [body.first_position for body in bodies],

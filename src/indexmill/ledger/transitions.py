@@ -22,9 +22,13 @@ class Transitions:
     database: Database
 
     def start(self, job_ids: Sequence[UUID]) -> None:
-        """queued -> running, and retrying -> running, for those of these jobs that are there."""
+        """queued -> running, for those of these jobs that are there."""
         with self.database.connection() as connection:
             run_query(connection, "start_jobs", ids=list(job_ids))
+
+    def resume(self, job_ids: Sequence[UUID]) -> None:
+        """retrying -> running, for those of these jobs that are there."""
+        with self.database.connection() as connection:
             run_query(connection, "resume_jobs", ids=list(job_ids))
 
     def wait(self, connection: Connection, job_ids: Sequence[UUID], sentence: str) -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from indexmill.errors import InvalidRequest
 
-__all__ = ["PROVIDERS", "Deployment", "EmbeddingModel", "Embeddings", "load_model", "text_keys"]
+__all__ = ["PROVIDERS", "Deployment", "EmbeddingModel", "Embeddings", "load_model", "refuse_faults", "text_keys"]
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,20 @@ def text_keys(settings: dict[str, Any]) -> tuple[str, ...]:
     if not isinstance(keys, list | tuple) or not keys or not all(isinstance(key, str) and key for key in keys):
         raise InvalidRequest(f"settings.text_keys: expected a payload key or a list of them, got {keys!r}")
     return tuple(keys)
+
+
+def refuse_faults(deployment: Deployment) -> None:
+    """For services that no test runs: the test provider may be deployed, but not to crash, hang or write files.
+
+    Raises:
+        InvalidRequest: one of its fault options is given.
+    """
+    faults = set(deployment.settings) - {"dimension", "text_keys"}
+    if deployment.provider == "deterministic" and faults:
+        raise InvalidRequest(
+            f"settings: expected only `dimension` and `text_keys` for the provider `deterministic`, got "
+            f"{', '.join(f'`{name}`' for name in sorted(faults))}; set models.allow_faults to run tests with faults"
+        )
 
 
 def load_model(deployment: Deployment) -> EmbeddingModel:

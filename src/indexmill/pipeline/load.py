@@ -1,14 +1,12 @@
-"""Loading: stored bodies become items, items give their text, and what the store cannot hold fails here, alone."""
+"""Loading: stored bodies become items, items give their text; what the store cannot hold fails here, alone."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from indexmill.domain.bodies import decode_body
-from indexmill.domain.document import canonical_json, payload_hash
 from indexmill.domain.outcome import FailureCode, ItemStatus, Stage, decode_outcomes
 from indexmill.errors import ItemError
-from indexmill.models.embedding_model import text_keys
 from indexmill.pipeline.window import Window, WorkItem
 
 __all__ = ["load_items", "load_texts"]
@@ -26,27 +24,24 @@ def load_items(window: Window) -> None:
             position = batch.first_position + index
             if statuses[index] in _OPEN and position not in set_aside:
                 number = len(window.items)
-                window.items.append(WorkItem(number, batch, position, item.object_id, item.payload, item.item_info))
+                window.items.append(WorkItem(number, batch, position, item))
+                check_id(window.items[-1])
 
 
-def load_texts(window: Window, max_bytes: int) -> None:
-    """Give every item its text, payload JSON and hash; an item that has none of it fails with what was looked for."""
-    keys: dict[int, tuple[str, ...]] = {
-        number: text_keys(collection.deployment.settings) for number, collection in window.collections.items()
-    }
-    for item in window.items:
+def load_texts(items: list[WorkItem], keys: tuple[str, ...], max_bytes: int) -> None:
+    """Give every item its text; one that has none, or that the store cannot hold, fails with what was looked for."""
+    for item in items:
         try:
-            _load(item, keys[item.batch.collection], max_bytes)
+            _load(item, keys, max_bytes)
         except ItemError as error:
             item.fail_by(error)
 
 
 def _load(item: WorkItem, keys: tuple[str, ...], max_bytes: int) -> None:
-    _check_id(item.object_id)
-    item.payload_json = _storable_json(item.payload, "payload")
-    item.item_info_json = _storable_json(item.item_info, "item_info")
-    item.payload_hash = payload_hash(item.payload, item.item_info)
-    item.text = _text(item, keys)
+    payload, item_info = item.content.payload, item.content.item_info
+    _check_storable(item.content.payload_json, payload, "payload")
+    _check_storable(item.content.item_info_json, item_info, "item_info")
+    item.text = _text(payload or {}, item_info or {}, keys)
     if len(item.text) > max_bytes or len(item.text.encode()) > max_bytes:
         raise ItemError(
             Stage.EXTRACT,
@@ -56,19 +51,19 @@ def _load(item: WorkItem, keys: tuple[str, ...], max_bytes: int) -> None:
         )
 
 
-def _text(item: WorkItem, keys: tuple[str, ...]) -> str:
-    if item.item_info is not None and "source" in item.item_info:
+def _text(payload: dict[str, Any], item_info: dict[str, Any], keys: tuple[str, ...]) -> str:
+    if "source" in item_info:
         raise ItemError(
             Stage.LOAD,
             FailureCode.SOURCE_UNAVAILABLE,
-            f"`item_info.source` names the source {_short(item.item_info['source'])}, but this service reads no "
+            f"`item_info.source` names the source {_short(item_info['source'])}, but this service reads no "
             "sources yet; send the text in the payload",
             retryable=False,
         )
     wanted = " or ".join(f"`payload.{key}`" for key in keys)
     parts: list[str] = []
     for key in keys:
-        value = (item.payload or {}).get(key)
+        value = payload.get(key)
         if value is not None and not isinstance(value, str):
             raise ItemError(
                 Stage.LOAD,
@@ -89,23 +84,20 @@ def _text(item: WorkItem, keys: tuple[str, ...]) -> str:
     return text
 
 
-def _check_id(object_id: str) -> None:
-    if "\0" in object_id:
-        raise ItemError(
+def check_id(item: WorkItem) -> None:
+    """PostgreSQL's text holds no NUL; such an id fails before anything asks for it."""
+    if "\0" in item.object_id:
+        item.fail(
             Stage.WRITE, FailureCode.INVALID_TEXT, "`object_id` holds a NUL character; remove it", retryable=False
         )
 
 
-def _storable_json(value: dict[str, Any] | None, name: str) -> str | None:
-    if value is None:
-        return None
-    text = canonical_json(value)
+def _check_storable(data: bytes | None, value: dict[str, Any] | None, name: str) -> None:
     # The cheap test also finds an escaped backslash before "u0000"; only then is it worth a walk.
-    if "\\u0000" in text and _holds_nul(value):
+    if data is not None and b"\\u0000" in data and _holds_nul(value):
         raise ItemError(
             Stage.WRITE, FailureCode.INVALID_TEXT, f"`{name}` holds a NUL character; remove it", retryable=False
         )
-    return text
 
 
 def _holds_nul(value: object) -> bool:

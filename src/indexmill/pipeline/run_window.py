@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from indexmill.domain.backoff import backoff_seconds
-from indexmill.domain.document import fingerprint
+from indexmill.domain.document import fingerprint, payload_hash
 from indexmill.domain.outcome import FailureCode, ItemStatus, Stage
 from indexmill.errors import InvalidRequest, ModelError, TransientError
 from indexmill.ledger.batches import BatchKey
 from indexmill.ledger.claims import Claim
+from indexmill.ledger.collections import Collection
 from indexmill.ledger.ledger import Ledger
-from indexmill.models.embedding_model import EmbeddingModel
+from indexmill.models.embedding_model import EmbeddingModel, text_keys
 from indexmill.models.model_cache import ModelCache
 from indexmill.pipeline.embed import embed_items
 from indexmill.pipeline.load import load_items, load_texts
@@ -85,6 +86,8 @@ class WindowRunner:
         collections = self.ledger.collections.by_id(sorted({batch.collection for batch in claim.batches}))
         window = Window(claim, collections)
         self.ledger.transitions.start(claim.job_ids)
+        if any(batch.tries for batch in claim.batches):
+            self.ledger.transitions.resume(claim.job_ids)
         try:
             self._prepare(window, check)
             return self._conclude(window, self._commit(window, check, give_up_at))
@@ -112,20 +115,26 @@ class WindowRunner:
             for item in window.items:
                 item.action = ItemStatus.REMOVED
             return
-        load_texts(window, self.max_text_bytes)
-        self._decide(window)
+        for number, collection in window.collections.items():
+            self._decide(window.of_collection(number, window.alive()), collection)
         self._embed(window, check)
 
-    def _decide(self, window: Window) -> None:
-        """Compare with what is stored: older than it, the same, or with another payload only."""
-        for number, collection in window.collections.items():
-            items = window.of_collection(number, window.alive())
-            existing = self.vectors.existing(number, [item.object_id for item in items])
-            for item in items:
+    def _decide(self, items: list[WorkItem], collection: Collection) -> None:
+        """Compare with what is stored: older than it, the same, or with another payload only.
+
+        What says the same as before is not even parsed.
+        """
+        existing = self.vectors.existing(collection.id, [item.object_id for item in items])
+        for item in items:
+            content = item.content
+            item.payload_hash = payload_hash(collection.recipe, content.payload_json, content.item_info_json)
+            _compare_payloads(item, existing.get(item.object_id))
+        unknown = [item for item in items if item.action is ItemStatus.INDEXED and item.superseded_by is None]
+        load_texts(unknown, text_keys(collection.deployment.settings), self.max_text_bytes)
+        for item in unknown:
+            if item.failure is None:
                 item.fingerprint = fingerprint(item.text or "", collection.recipe)
-                stored = existing.get(item.object_id)
-                if stored is not None:
-                    _compare(item, stored)
+                _compare_texts(item, existing.get(item.object_id))
 
     def _embed(self, window: Window, check: Callable[[], None]) -> None:
         """Embed what must be embedded, model by model; sets the items' vectors or failures."""
@@ -153,10 +162,17 @@ class WindowRunner:
                 return writer.commit()
             except StaleItems as stale:
                 _log.info("%s: what they relied on has changed; embedding them", stale)
-                for number in stale.items:
-                    window.items[number].action = ItemStatus.INDEXED
+                self._reopen([window.items[number] for number in stale.items], window)
                 self._embed(window, check)
                 check()
+
+    def _reopen(self, items: list[WorkItem], window: Window) -> None:
+        """What these items would have skipped must be done after all."""
+        for item in items:
+            item.action = ItemStatus.INDEXED
+            collection = window.collection_of(item)
+            load_texts([item], text_keys(collection.deployment.settings), self.max_text_bytes)
+            item.fingerprint = fingerprint(item.text or "", collection.recipe)
 
     def _defer(
         self, window: Window, check: Callable[[], None], give_up_at: float, error: TransientError
@@ -189,11 +205,16 @@ class WindowRunner:
             self.stopped.discard(lane)
 
 
-def _compare(item: WorkItem, stored: Existing) -> None:
+def _compare_payloads(item: WorkItem, stored: Existing | None) -> None:
+    if stored is None:
+        return
     if stored.version > item.version:
         item.superseded_by = stored.version.seq
-    elif stored.fingerprint is None or stored.fingerprint != item.fingerprint or item.batch.force:
-        return
-    else:
-        same = stored.payload_hash == item.payload_hash
-        item.action = ItemStatus.UNCHANGED if same else ItemStatus.PAYLOAD_UPDATED
+    elif stored.fingerprint is not None and stored.payload_hash == item.payload_hash and not item.batch.force:
+        item.fingerprint = stored.fingerprint
+        item.action = ItemStatus.UNCHANGED
+
+
+def _compare_texts(item: WorkItem, stored: Existing | None) -> None:
+    if stored is not None and stored.fingerprint == item.fingerprint and not item.batch.force:
+        item.action = ItemStatus.PAYLOAD_UPDATED

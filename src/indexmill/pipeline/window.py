@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from indexmill.domain.bodies import StoredItem
 from indexmill.domain.document import Version
 from indexmill.domain.job import JobKind
 from indexmill.domain.outcome import Failure, FailureCode, ItemStatus, Stage
@@ -26,12 +26,8 @@ class WorkItem:
     number: int
     batch: ClaimedBatch
     position: int
-    object_id: str
-    payload: dict[str, Any] | None
-    item_info: dict[str, Any] | None
+    content: StoredItem
     text: str | None = None
-    payload_json: str | None = None
-    item_info_json: str | None = None
     fingerprint: bytes | None = None
     payload_hash: bytes | None = None
     action: ItemStatus = ItemStatus.INDEXED
@@ -41,6 +37,10 @@ class WorkItem:
     embedded: bool = False
     failure: Failure | None = None
     superseded_by: int | None = None
+
+    @property
+    def object_id(self) -> str:
+        return self.content.object_id
 
     @property
     def version(self) -> Version:
@@ -55,8 +55,8 @@ class WorkItem:
             sentence=sentence,
             retryable=retryable,
             object_id=self.object_id,
-            payload=self.payload,
-            item_info=self.item_info,
+            payload=self.content.payload,
+            item_info=self.content.item_info,
         )
 
     def fail_by(self, error: ItemError) -> None:

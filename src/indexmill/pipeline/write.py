@@ -186,11 +186,15 @@ def _staged(item: WorkItem) -> StagedDocument:
         fingerprint=item.fingerprint,
         payload_hash=item.payload_hash,
         text=item.text if is_full else None,
-        payload=None if is_skip else item.payload_json,
-        item_info=None if is_skip else item.item_info_json,
+        payload=None if is_skip else _decoded(item.content.payload_json),
+        item_info=None if is_skip else _decoded(item.content.item_info_json),
         vectors=item.vectors if is_full else None,
         spans=item.spans if is_full else (),
     )
+
+
+def _decoded(data: bytes | None) -> str | None:
+    return None if data is None else data.decode()
 
 
 def _end_of(batch: ClaimedBatch, items: list[WorkItem], by_item: dict[int, Written]) -> BatchEnd:

@@ -61,7 +61,7 @@ class PgvectorStore:
         """COPY the documents into a table of this transaction's own."""
         _run(connection, "create_staging")
         oid = self._oid(connection)
-        statement = sql.SQL("COPY staged ({columns}) FROM STDIN (FORMAT binary)").format(
+        statement = sql.SQL("COPY staged_1 ({columns}) FROM STDIN (FORMAT binary)").format(
             columns=sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
         )
         with connection.cursor().copy(statement) as copy:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
+
+from celery import signals
+from celery.platforms import SecurityWarning
 
 from indexmill.worker.celery_app import make_celery
 from indexmill.worker.child import Inherited, inherit
@@ -21,18 +25,21 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     app = make_celery(settings)
     add_drain_task(app, settings, inherited.url, inherited.supervisor)
+    signals.worker_ready.connect(lambda **_: inherited.report_ready(), weak=False)
     is_local = settings.celery.broker_mode == "local"
     # prefork's control of its children wedges over the blocking local transport: there, a process a slot.
     pool = ["--pool=solo"] if is_local else ["--pool=prefork", f"--concurrency={inherited.slots}"]
     logging.getLogger("celery").setLevel(logging.WARNING)
+    # Celery warns of root because of pickled messages; only JSON is accepted here, and its content is ignored.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     app.worker_main(
         [
+            "--quiet",
             "worker",
             "--loglevel=WARNING",
             "--without-gossip",
             "--without-mingle",
             "--without-heartbeat",
-            "--quiet",
             *pool,
         ]
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -14,10 +15,31 @@ from indexmill.errors import SettingsError
 from indexmill.settings import Settings
 from indexmill.telemetry import set_up_logging
 
-__all__ = ["Inherited", "inherit", "spawn"]
+__all__ = ["Inherited", "Spawned", "inherit", "spawn"]
 
 _VARIABLE = "INDEXMILL_INHERITED"
 _PR_SET_PDEATHSIG = 1
+_READY = b"r"
+
+
+@dataclass
+class Spawned:
+    """A started child, and the pipe on which it says that it is ready."""
+
+    process: subprocess.Popen[bytes]
+    pipe: int
+    _was_ready: bool = False
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has said that it is ready and is still there."""
+        if not self._was_ready:
+            readable, _, _ = select.select([self.pipe], [], [], 0)
+            self._was_ready = bool(readable) and os.read(self.pipe, 1) == _READY
+        return self._was_ready and self.process.poll() is None
+
+    def close(self) -> None:
+        os.close(self.pipe)
 
 
 @dataclass(frozen=True)
@@ -28,24 +50,33 @@ class Inherited:
     url: str
     supervisor: str
     slots: int
-    parent: int
+    pipe: int
+
+    def report_ready(self) -> None:
+        """Tell the supervisor that work can come."""
+        os.write(self.pipe, _READY)
 
 
-def spawn(module: str, settings: Settings, url: str, supervisor: str, slots: int) -> subprocess.Popen[bytes]:
+def spawn(module: str, settings: Settings, url: str, supervisor: str, slots: int) -> Spawned:
     """Start `python -m module`, in a session of its own: Ctrl-C reaches the supervisor alone."""
+    ours, theirs = os.pipe()
     inherited = {
         "settings": settings.model_dump(mode="json"),
         "url": url,
         "supervisor": supervisor,
         "slots": slots,
         "parent": os.getpid(),
+        "pipe": theirs,
     }
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", module],
         env={**os.environ, _VARIABLE: json.dumps(inherited)},
         start_new_session=True,
         stdin=subprocess.DEVNULL,
+        pass_fds=[theirs],
     )
+    os.close(theirs)
+    return Spawned(process, ours)
 
 
 def inherit() -> Inherited:
@@ -65,4 +96,4 @@ def inherit() -> Inherited:
         raise SystemExit(0)
     settings = Settings(**values["settings"])
     set_up_logging(settings.log_level)
-    return Inherited(settings, values["url"], values["supervisor"], values["slots"], values["parent"])
+    return Inherited(settings, values["url"], values["supervisor"], values["slots"], values["pipe"])

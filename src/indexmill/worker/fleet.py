@@ -21,7 +21,7 @@ __all__ = ["Fleet", "supervisor_name"]
 
 _log = logging.getLogger(__name__)
 _MODULE = "indexmill.worker.celery_process"
-_REPORT_SECONDS = 2.0
+_REPORT_SECONDS = 1.0
 _LOOK_SECONDS = 1.0
 #: A process that was just started has its model to load.
 _START_PATIENCE = 15.0
@@ -68,7 +68,7 @@ class Fleet:
         now = time.monotonic()
         if now - self._reported_at > _REPORT_SECONDS:
             self._reported_at = now
-            self._try(lambda: self.ledger.workload.report(self.name, self.processes))
+            self._try(self._report)
         if now - self._looked_at > _LOOK_SECONDS:
             self._looked_at = now
             self._try(self._end_what_hangs)
@@ -77,6 +77,12 @@ class Fleet:
         """Let each finish its window or give its lease back; then they are gone."""
         stop_children(self.children, _STOP_SECONDS)
         self._try(lambda: self.ledger.workload.report(self.name, 0))
+
+    def _report(self) -> None:
+        """Say how many windows can run: a process that does not get up counts nothing."""
+        ready = sum(child.is_ready for child in self.children)
+        slots = ready if self._is_local else ready * self.processes
+        self.ledger.workload.report(self.name, slots)
 
     def _end_what_hangs(self) -> None:
         busy: set[int] = set()

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from indexmill.worker.child import Spawned
+
 __all__ = ["Child", "stop_children", "stop_signal"]
 
 _log = logging.getLogger(__name__)
@@ -25,12 +27,21 @@ class Child:
     """One supervised process. `on_death` is told the number of each process that ended."""
 
     name: str
-    start: Callable[[], subprocess.Popen[bytes]]
+    start: Callable[[], Spawned]
     on_death: Callable[[int], None] = lambda _: None
-    process: subprocess.Popen[bytes] | None = None
+    spawned: Spawned | None = None
     _started_at: float = 0.0
     _delay: float = _FIRST_DELAY
     _start_at: float = field(default=0.0)
+
+    @property
+    def process(self) -> subprocess.Popen[bytes] | None:
+        return self.spawned.process if self.spawned is not None else None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether its process has said that it can work, and is still there."""
+        return self.spawned is not None and self.spawned.is_ready
 
     @property
     def pid(self) -> int | None:
@@ -44,17 +55,19 @@ class Child:
     def keep_alive(self) -> None:
         """Notice an exit, and start again when the delay is over."""
         now = time.monotonic()
-        if self.process is not None:
+        if self.spawned is not None and self.process is not None:
             code = self.process.poll()
             if code is None:
                 return
             _log.warning("%s (process %d) ended with %d; restarting it", self.name, self.process.pid, code)
             self._delay = _FIRST_DELAY if self.age > _STEADY_SECONDS else min(self._delay * 2, _MAX_DELAY)
             self._start_at = now + self._delay
-            died, self.process = self.process.pid, None
+            died = self.process.pid
+            self.spawned.close()
+            self.spawned = None
             self.on_death(died)
         if now >= self._start_at:
-            self.process = self.start()
+            self.spawned = self.start()
             self._started_at = time.monotonic()
 
     def kill(self, why: str) -> None:

@@ -3,8 +3,10 @@ SELECT count(*) AS total FROM (
     SELECT 1 FROM job j
     WHERE j.tenant = %(tenant)s
       AND j.kind = ANY (%(kinds)s::text[])
-      AND j.state <> 'receiving'
+      AND j.seq IS NOT NULL
       AND (%(states)s::text[] IS NULL OR j.state = ANY (%(states)s::text[]))
+      AND (%(is_open)s::boolean IS NOT TRUE OR j.finished_at IS NULL)
+      AND (%(reasons)s::text[] IS NULL OR j.reason = ANY (%(reasons)s::text[]))
       AND (%(collection)s::text IS NULL OR j.collection =
            (SELECT id FROM collection WHERE tenant = %(tenant)s AND name = %(collection)s))
       AND (%(model)s::text IS NULL OR j.model = %(model)s)

@@ -4,6 +4,8 @@ DELETE FROM job WHERE id IN (
       AND j.finished_at IS NOT NULL
       AND j.kind = ANY (%(kinds)s::text[])
       AND (%(states)s::text[] IS NULL OR j.state = ANY (%(states)s::text[]))
+      AND (%(is_open)s::boolean IS NOT TRUE OR j.finished_at IS NULL)
+      AND (%(reasons)s::text[] IS NULL OR j.reason = ANY (%(reasons)s::text[]))
       AND (%(collection)s::text IS NULL OR j.collection =
            (SELECT id FROM collection WHERE tenant = %(tenant)s AND name = %(collection)s))
       AND (%(model)s::text IS NULL OR j.model = %(model)s)

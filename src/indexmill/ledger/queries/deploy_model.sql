@@ -2,8 +2,8 @@
 WITH before AS (
     SELECT withdrawn_at IS NULL AS deployed FROM model WHERE tenant = %(tenant)s AND id = %(id)s
 ), stored AS (
-    INSERT INTO model (tenant, id, provider, settings, dimension)
-    VALUES (%(tenant)s, %(id)s, %(provider)s, %(settings)s, %(dimension)s)
+    INSERT INTO model (tenant, id, provider, settings, dimension, lane)
+    VALUES (%(tenant)s, %(id)s, %(provider)s, %(settings)s, %(dimension)s, %(lane)s)
     ON CONFLICT (tenant, id) DO UPDATE
     SET withdrawn_at = CASE
         WHEN model.provider = excluded.provider AND model.settings = excluded.settings

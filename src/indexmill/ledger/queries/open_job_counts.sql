@@ -1,2 +1,2 @@
 SELECT kind, state, count(*) AS jobs FROM job
-WHERE state IN ('queued', 'running', 'retrying') GROUP BY kind, state;
+WHERE finished_at IS NULL AND state IN ('queued', 'running', 'retrying') GROUP BY kind, state;

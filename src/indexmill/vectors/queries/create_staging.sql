@@ -1,4 +1,6 @@
-CREATE TEMPORARY TABLE staged (
+-- Kept by the connection and emptied by every commit: making one costs more than a small window's writing. Behind a
+-- pooler each transaction makes it where its connection has none. Its name carries its layout's version.
+CREATE TEMPORARY TABLE IF NOT EXISTS staged_1 (
     item integer NOT NULL,
     id text NOT NULL,
     seq bigint NOT NULL,
@@ -12,4 +14,4 @@ CREATE TEMPORARY TABLE staged (
     starts bigint[],
     ends bigint[],
     embeddings vector[]
-) ON COMMIT DROP;
+) ON COMMIT DELETE ROWS;

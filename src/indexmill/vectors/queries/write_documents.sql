@@ -6,7 +6,7 @@ WITH written AS (
                                item_info, chunks, previous_chunks, deleted_at)
     SELECT %(collection)s, id, seq, position, outcome, fingerprint, payload_hash, text, payload, item_info,
            coalesce(cardinality(embeddings), 0), 0, CASE WHEN outcome = 5 THEN ledger_now() END
-    FROM staged
+    FROM staged_1
     WHERE item = ANY (%(winners)s::integer[]) AND seq >= %(min_seq)s
     ORDER BY id
     ON CONFLICT (collection, id) DO UPDATE
@@ -27,7 +27,7 @@ WITH written AS (
     INSERT INTO {table} AS c (document, ordinal, start_offset, end_offset, embedding)
     SELECT w.key, chunk.ordinal - 1, chunk.start_offset, chunk.end_offset, chunk.embedding
     FROM written w
-    JOIN staged s ON s.id = w.id AND s.seq = w.seq AND s.position = w.position
+    JOIN staged_1 s ON s.id = w.id AND s.seq = w.seq AND s.position = w.position
          AND s.item = ANY (%(winners)s::integer[])
     CROSS JOIN LATERAL unnest(s.starts, s.ends, s.embeddings)
          WITH ORDINALITY AS chunk (start_offset, end_offset, embedding, ordinal)

@@ -1,0 +1,1 @@
+"""Measurements of the running service, as ratios within one run: `make bench`."""

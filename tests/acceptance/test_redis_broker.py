@@ -1,0 +1,200 @@
+"""The redis broker with `indexmill worker` as a process of its own: it only wakes, whatever happens to it."""
+
+from __future__ import annotations
+
+import time
+
+import psutil
+import pytest
+
+from tests.acceptance.fixtures import StartService
+from tests.acceptance.items import item, long_items, short_items
+from tests.acceptance.ledger_view import LedgerView
+from tests.acceptance.processes import family_of, is_gone, wait_gone
+from tests.redis_server import RedisServer
+from tests.running_service import RunningService, wait_until
+
+pytestmark = pytest.mark.redis
+
+GRACE = 20.0
+
+
+def broker(server: RedisServer) -> dict[str, str]:
+    return {"INDEXMILL_CELERY__BROKER_MODE": "redis", "INDEXMILL_CELERY__BROKER_URL": server.url}
+
+
+def pool_children(worker: RunningService) -> list[psutil.Process]:
+    """The processes that the prefork parent has forked."""
+    return [child for parent in worker.workers() for child in parent.children()]
+
+
+def serve_with_worker(
+    start_service: StartService, start_worker: StartService, server: RedisServer
+) -> tuple[RunningService, RunningService]:
+    service = start_service(until_ready=False, **broker(server))
+    worker = start_worker(**broker(server))
+    wait_until(service.is_ready, 60, "service and worker to be ready")
+    return service, worker
+
+
+def test_without_a_worker_tasks_wait_a_cancel_holds_and_a_wiped_broker_loses_nothing(
+    start_service: StartService, start_worker: StartService, redis_server: RedisServer, view: LedgerView
+) -> None:
+    service = start_service(until_ready=False, **broker(redis_server))
+    wait_until(lambda: answers(service), 60, "the API")
+    parts = service.http.get("/readyz").json()["parts"]
+    assert parts["database"] is None
+    assert parts["broker"] is None
+    assert "indexmill worker" in parts["workers"]
+    assert not service.workers()
+    service.deploy()
+    service.run(short_items(10, "kept"), task_id="kept")
+    service.run(short_items(10, "dropped"), task_id="dropped")
+    answer = service.http.put("/internal/upsertion-tasks/cancel", params={"task_id": "dropped"})
+    assert answer.json()["status"] == "canceled"
+    assert service.info("kept")["status"] == "pending"
+    wait_until(lambda: redis_server.command("LLEN", "indexmill") != ":0\r\n", 10, "a wake in the broker")
+    redis_server.flush()
+    start_worker(**broker(redis_server))
+    assert service.wait("kept", timeout=30)["status"] == "done"
+    assert service.info("dropped")["status"] == "canceled"
+    assert set(view.texts()) == {f"kept-{number}" for number in range(10)}
+    # Wiped with the worker connected and work queued: one wake sweep later it goes on.
+    service.deploy("slow", delay_ms_per_text=2)
+    service.run(long_items(2000), model="slow", task_id="wiped")
+    wait_until(lambda: view.count("slow") >= 256, 30, "the first documents")
+    redis_server.flush()
+    assert service.wait("wiped", timeout=40)["status"] == "done"
+    redis_server.flush()
+    submitted = time.monotonic()
+    service.run([item("quick", "after the flush")], task_id="quick")
+    assert service.wait("quick")["status"] == "done"
+    assert time.monotonic() - submitted < 3
+    assert view.losses() == 0
+    view.check()
+
+
+def answers(service: RunningService) -> bool:
+    try:
+        return service.http.get("/healthz").status_code == 200
+    except OSError:
+        return False
+    except Exception as error:  # noqa: BLE001 - httpx' errors are no OSError
+        return not str(error)
+
+
+def test_submissions_are_taken_while_the_broker_is_down_or_silent(
+    start_service: StartService, start_worker: StartService, redis_server: RedisServer, view: LedgerView
+) -> None:
+    service, _ = serve_with_worker(start_service, start_worker, redis_server)
+    service.deploy()
+    redis_server.stop()
+    for number in range(20):
+        asked = time.monotonic()
+        assert service.run([item(f"down-{number}", "text")], task_id=f"down-{number}")["status"] == "pending"
+        assert time.monotonic() - asked < 1
+    answer = service.http.get("/readyz")
+    assert answer.status_code == 503
+    assert "broker" in answer.json()["parts"]["broker"]
+    assert answer.json()["parts"]["database"] is None
+    redis_server.start()
+    back = time.monotonic()
+    for number in range(20):
+        assert service.wait(f"down-{number}", timeout=30)["status"] == "done"
+    assert time.monotonic() - back < 15
+    wait_until(service.is_ready, 10, "readiness")
+    # It accepts connections and says nothing.
+    redis_server.pause()
+    for number in range(5):
+        asked = time.monotonic()
+        service.run([item(f"silent-{number}", "text")], task_id=f"silent-{number}")
+        assert time.monotonic() - asked < 1
+    asked = time.monotonic()
+    assert service.http.get("/readyz").status_code == 503
+    assert time.monotonic() - asked < 5
+    redis_server.resume()
+    for number in range(5):
+        assert service.wait(f"silent-{number}", timeout=30)["status"] == "done"
+    assert view.count() == 25
+    view.check()
+
+
+def test_wakes_ten_times_over_change_nothing(
+    start_service: StartService, start_worker: StartService, redis_server: RedisServer, view: LedgerView
+) -> None:
+    service, _ = serve_with_worker(start_service, start_worker, redis_server)
+    service.deploy(delay_ms_per_text=1)
+    service.run(long_items(1500), task_id="doubled")
+    wake = wait_until(lambda: wake_in(redis_server), 10, "a wake in the broker", pause=0.001)
+    for _ in range(10):
+        push(redis_server, wake)
+    assert service.wait("doubled", timeout=40)["status"] == "done"
+    assert view.count() == 1500
+    assert service.http.get("/jobs/doubled").json()["counters"]["embedded"] == 1500
+    assert view.losses() == 0
+    view.check()
+    wait_until(lambda: redis_server.command("LLEN", "indexmill") == ":0\r\n", 20, "the wakes to be used up")
+
+
+def wake_in(server: RedisServer) -> bytes | None:
+    import redis
+
+    with redis.Redis(port=server.port) as client:
+        found = client.lindex("indexmill", 0)
+        return found if isinstance(found, bytes) else None
+
+
+def push(server: RedisServer, message: bytes) -> None:
+    import redis
+
+    with redis.Redis(port=server.port) as client:
+        client.lpush("indexmill", message)
+
+
+@pytest.mark.timeout(200)
+def test_a_killed_child_and_a_killed_parent_of_the_pool_are_replaced(
+    start_service: StartService, start_worker: StartService, redis_server: RedisServer, view: LedgerView
+) -> None:
+    service, worker = serve_with_worker(start_service, start_worker, redis_server)
+    service.deploy(delay_ms_per_text=2)
+    # More than one slot does while the other's lease runs out.
+    service.run(long_items(16_000), task_id="killed")
+    wait_until(lambda: view.count() >= 256, 30, "the first documents")
+    lease = wait_until(view.leases, 10, "a window")[0]
+    child = psutil.Process(int(lease["worker"].rpartition("/")[2]))
+    assert child.pid in {each.pid for each in pool_children(worker)}
+    child.kill()
+    died = time.monotonic()
+    wait_until(lambda: lease["token"] not in {each["token"] for each in view.leases()}, 20, "the rescue")
+    assert time.monotonic() - died < 10 + 1 + 2, "lease, sweep, and a busy machine"
+    wait_until(lambda: len(view.leases()) == 2, 30, "both slots to work again")
+    [parent] = worker.workers()
+    orphans = pool_children(worker)
+    parent.kill()
+    assert service.wait("killed", timeout=90)["status"] == "done"
+    wait_until(lambda: all(is_gone(each) for each in orphans), 30, "the killed parent's children to end", pause=0.1)
+    assert view.count() == 16_000
+    view.check()
+
+
+def test_a_worker_stops_under_load_without_a_loss(
+    start_service: StartService, start_worker: StartService, redis_server: RedisServer, view: LedgerView
+) -> None:
+    service, worker = serve_with_worker(start_service, start_worker, redis_server)
+    service.deploy(delay_ms_per_text=2)
+    service.run(long_items(4000), task_id="handed-on")
+    wait_until(lambda: view.count() >= 256, 30, "the first documents")
+    wait_until(lambda: len(view.leases()) == 2, 10, "both slots to work")
+    family = family_of(worker)
+    assert worker.process is not None
+    worker.process.terminate()
+    wait_gone(family, GRACE)
+    assert worker.process.wait(timeout=5) == 0
+    assert not view.leases()
+    assert view.losses() == 0
+    assert view.value("SELECT count(*) FROM batch WHERE state = 'running'") == 0
+    assert service.info("handed-on")["status"] == "processing"
+    start_worker(**broker(redis_server))
+    assert service.wait("handed-on", timeout=60)["status"] == "done"
+    assert service.http.get("/jobs/handed-on").json()["counters"]["embedded"] == 4000
+    view.check()

@@ -1,0 +1,181 @@
+"""Any history of submissions, reruns and retries, run in any order: the documents end as the submissions say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from indexmill.domain.job import Item, Job, JobKind
+from indexmill.domain.job_state import JobState
+from indexmill.engine import Engine
+from tests.draining import (
+    alter_query,
+    assert_conserved,
+    claim_only,
+    documents,
+    execute,
+    job_of,
+    rows,
+    run,
+    submit,
+)
+
+IDS = ("a", "b", "c", "d")
+
+
+@dataclass(frozen=True)
+class Act:
+    """A step of a history: `kind` is upsert, payload, delete, rerun or retry; the rest says on what."""
+
+    kind: str
+    ids: tuple[str, ...] = ()
+    text: int = 0
+    job: int = 0
+    bad: bool = False
+
+
+@dataclass
+class World:
+    """What the submissions say the documents must be, apart from any order of running."""
+
+    jobs: list[tuple[Job, JobKind, list[Item]]] = field(default_factory=list)
+    #: Per id: the last accepted (version, text or None where deleted).
+    last: dict[str, tuple[tuple[int, int], dict[str, Any] | None]] = field(default_factory=dict)
+
+    def note(self, seq: int, kind: JobKind, items: list[Item]) -> None:
+        for position, item in enumerate(items):
+            if kind is JobKind.UPSERTION and not (item.payload or {}).get("text", "").strip():
+                continue
+            entry = ((seq, position), item.payload if kind is JobKind.UPSERTION else None)
+            self.last[item.object_id] = max(self.last.get(item.object_id, entry), entry, key=lambda each: each[0])
+
+    def expected(self) -> dict[str, dict[str, Any]]:
+        return {name: payload for name, (_, payload) in self.last.items() if payload is not None}
+
+
+ids = st.lists(st.sampled_from(IDS), min_size=1, max_size=5).map(tuple)
+acts = st.one_of(
+    st.builds(Act, kind=st.just("upsert"), ids=ids, text=st.integers(0, 2), bad=st.booleans()),
+    st.builds(Act, kind=st.just("payload"), ids=ids, text=st.integers(0, 2)),
+    st.builds(Act, kind=st.just("delete"), ids=ids),
+    st.builds(Act, kind=st.just("rerun"), job=st.integers(0, 9)),
+    st.builds(Act, kind=st.just("retry"), job=st.integers(0, 9)),
+    st.builds(Act, kind=st.just("run"), job=st.integers(0, 9)),
+    st.builds(Act, kind=st.just("run all")),
+)
+
+
+def seq_of(engine: Engine, job: Job) -> int:
+    return int(rows(engine, "SELECT seq FROM job WHERE id = %s", job.id)[0]["seq"])
+
+
+def play(engine: Engine, history: list[Act], choose: Iterator[int]) -> None:
+    """Submit as the history says, run in the order that `choose` says, and compare."""
+    world = World()
+    for number, act in enumerate(history):
+        _play_one(engine, world, act, number, choose)
+        assert_conserved(engine)
+    while ready_jobs(engine):
+        run_some(engine, choose)
+    assert_conserved(engine)
+    assert {name: row["payload"] for name, row in documents(engine).items()} == world.expected()
+    _assert_vectors_fit(engine)
+    _assert_jobs_end_by_their_counters(engine, world)
+
+
+def _play_one(engine: Engine, world: World, act: Act, number: int, choose: Iterator[int]) -> None:
+    if act.kind in {"upsert", "payload", "delete"}:
+        kind = JobKind.DELETION if act.kind == "delete" else JobKind.UPSERTION
+        items = [_item(act, name, number, place) for place, name in enumerate(act.ids)]
+        job = submit(engine, items, kind=kind)
+        world.jobs.append((job, kind, items))
+        world.note(seq_of(engine, job), kind, items)
+    elif act.kind in {"rerun", "retry"} and world.jobs:
+        job, kind, items = world.jobs[act.job % len(world.jobs)]
+        getattr(engine, act.kind)(job_of(engine, job))
+        world.note(seq_of(engine, job), kind, items)
+    elif act.kind == "run":
+        run_some(engine, choose)
+    elif act.kind == "run all":
+        while ready_jobs(engine):
+            run_some(engine, choose)
+
+
+def _item(act: Act, name: str, number: int, place: int) -> Item:
+    if act.kind == "delete":
+        return Item(name)
+    if act.bad and place == 0:
+        return Item(name, {"text": " "})
+    return Item(name, {"text": f"text {act.text}"} | ({"extra": number % 3} if act.kind == "payload" else {}))
+
+
+def ready_jobs(engine: Engine) -> list[Any]:
+    found = rows(engine, "SELECT DISTINCT job, lane FROM batch WHERE state = 'ready' ORDER BY job")
+    return [(row["job"], row["lane"]) for row in found]
+
+
+def run_some(engine: Engine, choose: Iterator[int]) -> None:
+    """Run one window of one or more ready jobs, chosen freely."""
+    ready = ready_jobs(engine)
+    if not ready:
+        return
+    lane = ready[next(choose) % len(ready)][1]
+    mine = [job for job, of_lane in ready if of_lane == lane]
+    chosen = [job for job in mine if next(choose) % 2] or [mine[next(choose) % len(mine)]]
+    run(engine, claim_only(engine, lane, [(job, 0) for job in chosen]))
+
+
+def _assert_vectors_fit(engine: Engine) -> None:
+    """A skip may never leave the vectors of another text: equal texts have equal vectors, others have not."""
+    vectors: dict[str, set[str]] = {}
+    for row in documents(engine).values():
+        vectors.setdefault(row["text"], set()).update(row["vectors"])
+        assert row["text"] == row["payload"]["text"]
+    assert all(len(each) == 1 for each in vectors.values()), vectors
+    assert len(set.union(set(), *vectors.values())) == len(vectors)
+
+
+def _assert_jobs_end_by_their_counters(engine: Engine, world: World) -> None:
+    for job, _, items in world.jobs:
+        ended = job_of(engine, job)
+        assert ended.is_terminal
+        assert ended.counters.finished == len(items)
+        assert (ended.state is JobState.SUCCEEDED) == bool(ended.counters.kept)
+
+
+def empty(engine: Engine) -> None:
+    """Back to an empty ledger with its models: an example costs no new database."""
+    execute(engine, "TRUNCATE job, batch, batch_body, failed_item, job_event, document, lease, chunk_1_1")
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(history=st.lists(acts, min_size=2, max_size=10), choices=st.lists(st.integers(0, 7), min_size=8, max_size=8))
+def test_any_history_run_in_any_order_ends_as_it_was_submitted(
+    engine: Engine, history: list[Act], choices: list[int]
+) -> None:
+    empty(engine)
+    play(engine, history, _endless(choices))
+
+
+def _endless(choices: list[int]) -> Iterator[int]:
+    while True:
+        yield from choices
+
+
+def test_without_versions_some_history_would_be_seen_to_end_otherwise(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both guards are taken away: the look before embedding and the one in the row's lock."""
+    alter_query(
+        monkeypatch, "write_documents", "WHERE (d.seq, d.position) <= (excluded.seq, excluded.position)", "WHERE true"
+    )
+    alter_query(monkeypatch, "existing_documents", "SELECT id, seq,", "SELECT id, 0 AS seq,")
+    history = [Act("upsert", ("a",), text=1), Act("upsert", ("a",), text=2)]
+    # Only the second job, then what is left.
+    with pytest.raises(AssertionError):
+        play(engine, history, _endless([0, 0, 1]))

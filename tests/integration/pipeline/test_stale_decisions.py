@@ -1,0 +1,156 @@
+"""Another writer between a window's decision and its commit: skips are compared again, versions guarded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from indexmill.domain.job import Item, Job
+from indexmill.engine import Engine
+from indexmill.vectors.pgvector_store import PgvectorStore
+from tests.draining import (
+    PLENTY,
+    alter_query,
+    assert_conserved,
+    claim_next,
+    delete,
+    documents,
+    drain,
+    execute,
+    job_of,
+    run,
+    submit,
+    upsert,
+)
+
+
+def run_beside(engine: Engine, job: Job, beside: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the job's window; `beside` happens once, after it has decided what to skip and before it stages."""
+    claim = claim_next(engine)
+    assert claim is not None
+    assert claim.job_ids == [job.id]
+    pending = [beside]
+    original = PgvectorStore.stage
+
+    def stage(store: PgvectorStore, connection: Any, staged: Any) -> None:
+        if pending:
+            pending.pop()()
+        original(store, connection, staged)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PgvectorStore, "stage", stage)
+        run(engine, claim)
+
+
+def write_older(engine: Engine, statement: str) -> None:
+    """Another writer commits an older version meanwhile: its window decided earlier and was slow."""
+    assert execute(engine, statement) == 1
+
+
+@pytest.mark.parametrize("payload", [{"text": "same"}, {"text": "same", "kind": "new"}], ids=["skip", "payload"])
+def test_a_skip_whose_ground_has_moved_embeds_instead(
+    engine: Engine, payload: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upsert(engine, {"a": "same"})
+    drain(engine)
+    job = submit(engine, [Item("a", payload), Item("b", {"text": "neighbour"})])
+    moved = "UPDATE document SET fingerprint = 'elsewhere', text = 'between', payload = '{}' WHERE id = 'a'"
+    run_beside(engine, job, lambda: write_older(engine, moved), monkeypatch)
+    counters = job_of(engine, job).counters
+    assert (counters.indexed, counters.unchanged, counters.payload_updated) == (2, 0, 0)
+    assert documents(engine)["a"]["text"] == "same"
+    assert documents(engine)["a"]["payload"] == payload
+    assert_conserved(engine)
+
+
+def test_a_skip_whose_payload_has_moved_writes_the_payload(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    upsert(engine, {"a": "same"})
+    drain(engine)
+    job = upsert(engine, {"a": "same"})
+    moved = "UPDATE document SET payload_hash = 'elsewhere', payload = '{}' WHERE id = 'a'"
+    run_beside(engine, job, lambda: write_older(engine, moved), monkeypatch)
+    assert documents(engine)["a"]["payload"] == {"text": "same"}
+    assert job_of(engine, job).counters.unchanged == 0
+
+
+def test_a_skip_of_a_document_that_has_been_deleted_meanwhile_embeds(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older delete that ran late: the tombstone is older than the skip, so the document must come back whole."""
+    upsert(engine, {"a": "same"})
+    drain(engine)
+    delete(engine, ["a"])
+    slow = engine.ledger.claims.claim("delete", "test/slow", PLENTY)
+    assert slow is not None
+    job = upsert(engine, {"a": "same"})
+    run_beside(engine, job, lambda: run(engine, slow), monkeypatch)
+    assert len(documents(engine)["a"]["vectors"]) == 1
+    assert job_of(engine, job).counters.indexed == 1
+    assert_conserved(engine)
+
+
+def test_a_skip_of_a_document_whose_row_is_gone_embeds(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    upsert(engine, {"a": "same"})
+    drain(engine)
+    job = upsert(engine, {"a": "same"})
+    gone = "WITH key AS (DELETE FROM document RETURNING key) DELETE FROM chunk_1_1 USING key WHERE document = key.key"
+    run_beside(engine, job, lambda: write_older(engine, gone), monkeypatch)
+    assert len(documents(engine)["a"]["vectors"]) == 1
+    assert_conserved(engine)
+
+
+def test_a_skip_that_a_later_submission_overtook_is_superseded(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    upsert(engine, {"a": "same"})
+    drain(engine)
+    job = upsert(engine, {"a": "same"})
+
+    def overtake() -> None:
+        upsert(engine, {"a": "overtaking"}, external_id="overtaker")
+        drain(engine)
+
+    run_beside(engine, job, overtake, monkeypatch)
+    assert documents(engine)["a"]["text"] == "overtaking"
+    assert "`overtaker`" in str(job_of(engine, job).detail)
+
+
+def test_a_slow_window_loses_to_one_that_was_submitted_later(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    earlier = upsert(engine, {"a": "earlier"})
+
+    def overtake() -> None:
+        upsert(engine, {"a": "later"}, external_id="later")
+        drain(engine)
+
+    run_beside(engine, earlier, overtake, monkeypatch)
+    assert documents(engine)["a"]["text"] == "later"
+    assert "`later`" in str(job_of(engine, earlier).detail)
+
+
+def test_without_the_version_guard_a_slow_window_would_be_seen_to_win(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alter_query(
+        monkeypatch, "write_documents", "WHERE (d.seq, d.position) <= (excluded.seq, excluded.position)", "WHERE true"
+    )
+    with pytest.raises(AssertionError):
+        test_a_slow_window_loses_to_one_that_was_submitted_later(engine, monkeypatch)
+
+
+def test_without_the_compare_a_skip_would_be_seen_to_keep_another_text(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = "WHEN 2 THEN d.fingerprint = excluded.fingerprint AND d.payload_hash = excluded.payload_hash"
+    alter_query(monkeypatch, "write_documents", compared, "WHEN 2 THEN true")
+    with pytest.raises(AssertionError):
+        test_a_skip_whose_ground_has_moved_embeds_instead(engine, {"text": "same"}, monkeypatch)
+
+
+def test_without_the_look_at_the_stored_chunks_a_skip_would_be_seen_to_leave_none(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = "WHEN 2 THEN d.fingerprint = excluded.fingerprint AND d.payload_hash = excluded.payload_hash"
+    alter_query(monkeypatch, "write_documents", compared, "WHEN 2 THEN true")
+    alter_query(monkeypatch, "write_documents", "previous_chunks = d.chunks", "previous_chunks = 1")
+    with pytest.raises((AssertionError, KeyError)):
+        test_a_skip_of_a_document_that_has_been_deleted_meanwhile_embeds(engine, monkeypatch)

@@ -1,0 +1,245 @@
+"""Causes that pass and models that cannot work: waiting, giving up, lanes that stop and are probed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from indexmill.domain.job import Job
+from indexmill.domain.job_state import JobState, Reason
+from indexmill.domain.outcome import Failure, FailureCode, Stage
+from indexmill.engine import Engine
+from indexmill.ledger.models import lane_of
+from indexmill.models.model_cache import ModelCache
+from indexmill.pipeline.run_window import WindowOutcome
+from tests.draining import (
+    assert_conserved,
+    claim_next,
+    delete,
+    drain,
+    execute,
+    job_of,
+    log_path,
+    rows,
+    runner_of,
+    upsert,
+)
+
+Deploy = Callable[..., str]
+
+
+@pytest.fixture
+def deploy(engine: Engine, tmp_path: Path) -> Deploy:
+    """Deploy a deterministic model that logs what it is given; the answer is its id."""
+
+    def deploy_with(**options: Any) -> str:
+        model = f"m{len(engine.deployments())}"
+        engine.deploy(model, "deterministic", {"dimension": 8, "log_path": log_path(tmp_path), **options})
+        (tmp_path / "embedded.log").unlink()
+        return model
+
+    return deploy_with
+
+
+def failures(engine: Engine, job: Job) -> dict[str, Failure]:
+    return {failure.object_id: failure for failure in engine.failed_items(job, limit=1000)}
+
+
+def wake(engine: Engine) -> int:
+    """The backoff is over."""
+    execute(engine, "UPDATE batch SET available_at = now() WHERE state = 'waiting'")
+    return engine.ledger.workload.wake_waiting()
+
+
+# Transient causes
+
+
+def test_a_transient_cause_waits_and_is_tried_again(engine: Engine, deploy: Deploy, tmp_path: Path) -> None:
+    flag = tmp_path / "down"
+    flag.touch()
+    model = deploy(transient_on=["text"], only_while=str(flag))
+    job = upsert(engine, {"a": "text"}, model=model)
+    assert drain(engine) == [WindowOutcome.DEFERRED]
+    waiting = job_of(engine, job)
+    assert waiting.state is JobState.RETRYING
+    assert str(waiting.detail).startswith("Waiting to try again: ")
+    batch = rows(engine, "SELECT state, tries, losses, lease, available_at > now() AS later FROM batch")[0]
+    assert batch == {"state": "waiting", "tries": 1, "losses": 0, "lease": None, "later": True}
+    assert engine.ledger.workload.wake_waiting() == 0
+    flag.unlink()
+    assert wake(engine) == 1
+    assert drain(engine) == [WindowOutcome.DONE]
+    done = job_of(engine, job)
+    assert (done.state, done.detail) == (JobState.SUCCEEDED, None)
+    states = [event.state for event in engine.events(done)]
+    assert states == ["queued", "running", "retrying", "running", "succeeded"]
+
+
+def test_each_wait_is_longer_than_the_one_before(engine: Engine, deploy: Deploy) -> None:
+    model = deploy(transient_on=["text"])
+    upsert(engine, {"a": "text"}, model=model)
+    waits = []
+    for _ in range(5):
+        drain(engine)
+        waits.append(float(rows(engine, "SELECT extract(epoch FROM available_at - now()) AS s FROM batch")[0]["s"]))
+        wake(engine)
+    # Base 0.5 s doubled each time, and a jitter of 0.5 to 1.
+    assert all(0.5 * 2**n * 0.5 - 0.2 < wait <= 0.5 * 2**n for n, wait in enumerate(waits)), waits
+
+
+def exhaust(engine: Engine, max_tries: int) -> None:
+    for _ in range(max_tries):
+        drain(engine, runner_of(engine, max_tries=max_tries))
+        wake(engine)
+
+
+def test_after_its_last_try_an_item_fails_and_says_so(engine: Engine, deploy: Deploy) -> None:
+    model = deploy(transient_on=["text"])
+    job = upsert(engine, {"a": "text"}, model=model)
+    exhaust(engine, 3)
+    failure = failures(engine, job)["a"]
+    assert (failure.stage, failure.code, failure.retryable) == (Stage.EMBED, FailureCode.TRIES_EXHAUSTED, True)
+    assert "Given up after 3 tries" in failure.sentence
+    assert job_of(engine, job).state is JobState.FAILED
+    engine.retry(job_of(engine, job))
+    assert rows(engine, "SELECT tries FROM batch") == [{"tries": 0}]
+
+
+def test_what_needs_no_model_is_done_at_the_last_try(engine: Engine, deploy: Deploy, tmp_path: Path) -> None:
+    flag = tmp_path / "down"
+    model = deploy(transient_on=["text"], only_while=str(flag))
+    upsert(engine, {"same": "text"}, model=model)
+    drain(engine)
+    flag.touch()
+    job = upsert(engine, {"same": "text", "other": "text two"}, model=model)
+    exhaust(engine, 2)
+    counters = job_of(engine, job).counters
+    assert (counters.unchanged, counters.failed) == (1, 1)
+
+
+def test_one_text_that_never_gets_through_leaves_its_neighbours(engine: Engine, deploy: Deploy) -> None:
+    """A failure belongs to an item, though its cause looks transient: a time-out that one text alone brings about."""
+    model = deploy(transient_on=["unlucky"])
+    job = upsert(engine, {f"d{n}": "unlucky" if n == 5 else f"text {n}" for n in range(16)}, model=model)
+    exhaust(engine, 2)
+    assert set(failures(engine, job)) == {"d5"}
+    assert job_of(engine, job).counters.indexed == 15
+
+
+def test_a_job_s_last_try_is_not_its_neighbour_s(engine: Engine, deploy: Deploy, tmp_path: Path) -> None:
+    """Two jobs in a window: one has been tried often, the other is new and has its tries before it."""
+    flag = tmp_path / "down"
+    flag.touch()
+    model = deploy(transient_on=["text"], only_while=str(flag))
+    old = upsert(engine, {"old": "text one"}, model=model)
+    runner = runner_of(engine, max_tries=2)
+    drain(engine, runner)
+    new = upsert(engine, {"new": "text two"}, model=model)
+    wake(engine)
+    drain(engine, runner)
+    flag.unlink()
+    assert job_of(engine, old).state is JobState.FAILED
+    assert job_of(engine, new).counters.failed == 0, "given up after its first try"
+    wake(engine)
+    drain(engine, runner)
+    assert job_of(engine, new).state is JobState.SUCCEEDED
+
+
+# The model itself
+
+
+def test_a_model_that_cannot_work_stops_its_lane_and_no_other(engine: Engine, deploy: Deploy, tmp_path: Path) -> None:
+    flag = tmp_path / "down"
+    model = deploy(model_error="The key was refused", only_while=str(flag))
+    flag.touch()
+    job = upsert(engine, {"a": "one"}, model=model)
+    assert drain(engine) == [WindowOutcome.STOPPED]
+    lane = rows(engine, "SELECT * FROM lane WHERE name = %s", lane_of(1, model))[0]
+    assert lane["stop_reason"] == "The key was refused"
+    assert rows(engine, "SELECT state, tries, losses FROM batch") == [{"state": "ready", "tries": 0, "losses": 0}]
+    other = upsert(engine, {"a": "one"})
+    deletion = delete(engine, ["a"], model=model)
+    assert set(drain(engine)) == {WindowOutcome.DONE}
+    assert job_of(engine, other).is_terminal
+    assert job_of(engine, deletion).is_terminal
+    assert not job_of(engine, job).is_terminal
+
+
+def stop_and_mend(engine: Engine, deploy: Deploy, flag: Path) -> tuple[Job, str]:
+    model = deploy(model_error="The key was refused", only_while=str(flag))
+    flag.touch()
+    job = upsert(engine, {"a": "one"}, model=model)
+    drain(engine)
+    flag.unlink()
+    execute(engine, "UPDATE lane SET probe_at = now() WHERE stopped_at IS NOT NULL")
+    return job, lane_of(1, model)
+
+
+@pytest.mark.parametrize("same_process", [True, False])
+def test_a_probe_that_goes_well_resumes_the_lane(
+    engine: Engine, deploy: Deploy, tmp_path: Path, same_process: bool
+) -> None:
+    """Whichever process stopped it: the one that did may have been restarted since."""
+    runner = runner_of(engine)
+    flag = tmp_path / "down"
+    model = deploy(model_error="The key was refused", only_while=str(flag))
+    flag.touch()
+    job = upsert(engine, {"a": "one"}, model=model)
+    drain(engine, runner)
+    flag.unlink()
+    execute(engine, "UPDATE lane SET probe_at = now() WHERE stopped_at IS NOT NULL")
+    drain(engine, runner if same_process else runner_of(engine))
+    assert job_of(engine, job).state is JobState.SUCCEEDED
+    assert rows(engine, "SELECT name FROM lane WHERE stopped_at IS NOT NULL") == []
+
+
+def test_a_stopped_lane_is_probed_by_one_claim_at_a_time(engine: Engine, deploy: Deploy, tmp_path: Path) -> None:
+    _, lane = stop_and_mend(engine, deploy, tmp_path / "down")
+    upsert(engine, {"b": "two"}, model=lane.split("/")[1])
+    assert [head.lane for head in engine.ledger.claims.lane_heads()] == [lane]
+    assert engine.ledger.claims.claim(lane, "test/probe", 1) is not None
+    assert engine.ledger.claims.lane_heads() == []
+    assert engine.ledger.workload.ready().batches == 0
+
+
+def test_a_lane_that_stays_stopped_is_given_up(engine: Engine, deploy: Deploy, tmp_path: Path) -> None:
+    flag = tmp_path / "down"
+    model = deploy(model_error="The key was refused", only_while=str(flag))
+    flag.touch()
+    job = upsert(engine, {"a": "one"}, model=model)
+    drain(engine)
+    assert engine.ledger.lanes.give_up() == 0
+    execute(engine, "UPDATE lane SET stopped_at = stopped_at - interval '11 minutes'")
+    assert engine.ledger.lanes.give_up() == 1
+    ended = job_of(engine, job)
+    assert (ended.state, ended.reason) == (JobState.FAILED, Reason.SYSTEM)
+    assert ended.detail == "The embedding model does not work: The key was refused"
+    assert_conserved(engine)
+    flag.unlink()
+    engine.deploy(model, "deterministic", engine.ledger.models.require(model).settings)
+    engine.retry(ended)
+    drain(engine)
+    assert job_of(engine, job).state is JobState.SUCCEEDED
+
+
+def test_a_second_stop_does_not_start_the_ten_minutes_again(engine: Engine) -> None:
+    lane = lane_of(1, "tiny")
+    engine.ledger.lanes.stop(lane, "first")
+    execute(engine, "UPDATE lane SET stopped_at = stopped_at - interval '11 minutes' WHERE name = %s", lane)
+    engine.ledger.lanes.stop(lane, "second")
+    found = rows(engine, "SELECT stop_reason, stopped_at < now() - interval '10 minutes' AS old FROM lane "
+                         "WHERE name = %s", lane)  # fmt: skip
+    assert found == [{"stop_reason": "second", "old": True}]
+
+
+def test_a_model_whose_provider_is_gone_stops_its_lane(engine: Engine) -> None:
+    upsert(engine, {"a": "one"})
+    execute(engine, "UPDATE model SET provider = 'of an earlier release'")
+    claim = claim_next(engine)
+    assert claim is not None
+    fresh = replace(runner_of(engine), models=ModelCache())
+    assert fresh.run(claim, lambda: True) is WindowOutcome.STOPPED

@@ -1,0 +1,106 @@
+"""Bodies: items come back as they went in, batches close where they must, equal requests have equal digests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexmill.domain import bodies
+from indexmill.domain.bodies import MAX_BATCH_BYTES, MAX_BATCH_ITEMS, Body, RequestDigest, decode_body, pack
+from indexmill.domain.job import Item
+from indexmill.errors import InvalidRequest
+
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | text,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(text, inner, max_size=4),
+    max_leaves=10,
+)
+objects = st.none() | st.dictionaries(text, values, max_size=4)
+items = st.builds(Item, text, objects, objects)
+
+
+def packed(given_items: list[Item], *parts: str) -> tuple[list[Body], bytes]:
+    digest = RequestDigest(*parts)
+    return list(pack(given_items, digest)), digest.value()
+
+
+@given(st.lists(items, max_size=30))
+def test_items_come_back_as_they_went_in(given_items: list[Item]) -> None:
+    made, _ = packed(given_items)
+    assert [item for body in made for item in decode_body(body.data)] == given_items
+
+
+@given(st.integers(0, 1100))
+def test_batches_close_at_256_items_and_number_them_through(count: int) -> None:
+    made, _ = packed([Item(f"d{n}") for n in range(count)])
+    assert [body.items for body in made[:-1]] == [MAX_BATCH_ITEMS] * (len(made) - 1)
+    assert [body.first_position for body in made] == list(range(0, count, MAX_BATCH_ITEMS))
+    assert sum(body.items for body in made) == count
+    assert all(body.items for body in made)
+
+
+@given(st.lists(st.integers(1, 900), min_size=1, max_size=60))
+def test_batches_close_before_they_pass_their_bytes(sizes: list[int]) -> None:
+    limit = 1000
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bodies, "MAX_BATCH_BYTES", limit)
+        made, _ = packed([Item("d", {"text": "x" * size}) for size in sizes])
+    assert all(body.size <= limit for body in made)
+    assert [body.first_position for body in made] == [sum(each.items for each in made[:n]) for n in range(len(made))]
+    for before, after in zip(made, made[1:], strict=False):
+        first = len(bodies._encode(decode_body(after.data)[0]))
+        assert before.size + first > limit, "closed although the next item would have fitted"
+
+
+def test_an_item_over_the_limit_has_a_batch_to_itself() -> None:
+    made, _ = packed([Item("a"), Item("large", {"text": "x" * (MAX_BATCH_BYTES + 1)}), Item("b")])
+    assert [body.items for body in made] == [1, 1, 1]
+    assert made[1].size > MAX_BATCH_BYTES
+    assert len(made[1].data) < made[1].size / 100, "compressed"
+
+
+def test_one_batch_is_held_in_memory_not_the_request() -> None:
+    taken: list[int] = []
+
+    def source() -> Iterator[Item]:
+        for number in range(10_000):
+            taken.append(number)
+            yield Item(f"d{number}")
+
+    made = pack(source(), RequestDigest())
+    next(made)
+    assert len(taken) == MAX_BATCH_ITEMS + 1
+
+
+def test_a_small_body_is_stored_as_it_is() -> None:
+    made, _ = packed([Item("a", {"text": "one"})])
+    assert made[0].data == b'[["a",{"text":"one"},null]]'
+
+
+@given(st.lists(items, max_size=8), st.lists(items, max_size=8))
+def test_requests_have_equal_digests_where_they_are_equal(one: list[Item], two: list[Item]) -> None:
+    def canonical(given_items: list[Item]) -> list[bytes]:
+        return [bodies._encode(item) for item in given_items]
+
+    assert (packed(one)[1] == packed(two)[1]) == (canonical(one) == canonical(two))
+
+
+def test_a_digest_knows_where_its_pieces_end() -> None:
+    assert RequestDigest("ab", "c").value() != RequestDigest("a", "bc").value()
+    assert RequestDigest("a").value() != RequestDigest("a", "").value()
+    assert packed([Item("a")], "upsertion", "m")[1] != packed([Item("a")], "deletion", "m")[1]
+
+
+def test_keys_in_another_order_are_the_same_request() -> None:
+    assert packed([Item("a", {"x": 1, "y": 2})])[1] == packed([Item("a", {"y": 2, "x": 1})])[1]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "\ud800", b"bytes", {1: "x", "1": "y"}, object()])
+def test_what_json_cannot_hold_is_refused_with_the_item_s_name(value: Any) -> None:
+    with pytest.raises(InvalidRequest, match="item 'bad'"):
+        packed([Item("fine"), Item("bad", {"x": value})])

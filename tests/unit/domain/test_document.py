@@ -1,0 +1,67 @@
+"""Versions, canonical JSON and fingerprints: equal where they must be, different where they must be."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexmill.domain.document import Version, canonical_json, fingerprint, payload_hash
+
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | text,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(text, inner, max_size=4),
+    max_leaves=10,
+)
+pairs = st.tuples(st.integers(0, 5), st.integers(0, 5))
+
+
+@given(pairs, pairs)
+def test_versions_compare_by_sequence_then_position(one: tuple[int, int], two: tuple[int, int]) -> None:
+    assert (Version(*one) < Version(*two)) == (one < two)
+    assert (Version(*one) == Version(*two)) == (one == two)
+
+
+@given(values)
+def test_canonical_json_says_what_the_value_is(value: Any) -> None:
+    assert json.loads(canonical_json(value)) == value
+
+
+@given(st.dictionaries(text, values, max_size=6), st.randoms())
+def test_canonical_json_does_not_depend_on_the_order_of_keys(value: dict[str, Any], random: Any) -> None:
+    keys = list(value)
+    random.shuffle(keys)
+    assert canonical_json({key: value[key] for key in keys}) == canonical_json(value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_canonical_json_has_no_number_that_json_has_not(value: float) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        canonical_json({"x": value})
+
+
+@given(text, text, text, text)
+def test_fingerprints_are_equal_for_equal_text_and_recipe_only(one: str, recipe: str, two: str, other: str) -> None:
+    same = (one, recipe) == (two, other)
+    if "\0" not in recipe + other:
+        assert (fingerprint(one, recipe) == fingerprint(two, other)) == same
+    assert len(fingerprint(one, recipe)) == 16
+
+
+objects = st.none() | st.dictionaries(text, values, max_size=3)
+
+
+@given(objects, objects, objects, objects)
+def test_payload_hashes_tell_payload_from_item_info(a: Any, b: Any, c: Any, d: Any) -> None:
+    assert (payload_hash(a, b) == payload_hash(c, d)) == (canonical_json([a, b]) == canonical_json([c, d]))
+
+
+def test_nothing_null_and_empty_are_three_payloads() -> None:
+    assert (
+        len({payload_hash(None, None), payload_hash({}, None), payload_hash(None, {}), payload_hash({"x": None}, None)})
+        == 4
+    )

@@ -1,0 +1,137 @@
+"""Embedding: groups by length, halving around what the model refuses, unit vectors, checks between calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexmill.errors import ItemError, ModelError, TransientError
+from indexmill.models.embedding_model import Embeddings
+from indexmill.pipeline import embed
+from indexmill.pipeline.embed import SUB_BATCH, embed_texts, normalised
+
+
+@dataclass
+class Model:
+    """Answers with a text's length and its first letter; `error` is raised for what holds `!`."""
+
+    error: Callable[[], Exception] | None = None
+    dimension: int = 2
+    calls: list[list[str]] = field(default_factory=list)
+
+    def embed(self, texts: list[str]) -> Embeddings:
+        self.calls.append(texts)
+        if self.error is not None and any("!" in text for text in texts):
+            raise self.error()
+        vectors = np.array([[len(text), ord(text[0])] for text in texts], dtype=np.float32)
+        return Embeddings(vectors, np.array([len(text) for text in texts], dtype=np.uint32))
+
+
+def nothing() -> None:
+    return
+
+
+texts = st.lists(st.text("abc!", min_size=1, max_size=9), unique=True, max_size=150)
+
+
+@given(texts)
+def test_every_text_gets_its_own_vector_whatever_the_order_of_calls(given_texts: list[str]) -> None:
+    model = Model()
+    result = embed_texts(model, given_texts, check=nothing)
+    for text, vector, tokens in zip(given_texts, result.vectors, result.tokens, strict=True):
+        expected = np.array([len(text), ord(text[0])]) / np.hypot(len(text), ord(text[0]))
+        assert not isinstance(vector, ItemError)
+        assert vector == pytest.approx(expected, abs=1e-6)
+        assert tokens == len(text)
+    called = [text for call in model.calls for text in call]
+    assert sorted(called) == sorted(given_texts)
+    assert [len(text) for text in called] == sorted(len(text) for text in given_texts)
+    assert all(len(call) <= SUB_BATCH for call in model.calls)
+
+
+@given(texts)
+def test_refused_texts_fail_alone(given_texts: list[str]) -> None:
+    result = embed_texts(Model(lambda: ValueError("no exclamations")), given_texts, check=nothing)
+    for text, vector in zip(given_texts, result.vectors, strict=True):
+        assert isinstance(vector, ItemError) == ("!" in text)
+        if isinstance(vector, ItemError):
+            assert "no exclamations" in vector.sentence
+
+
+def test_finding_one_refused_text_among_64_costs_few_calls() -> None:
+    model = Model(lambda: ValueError("no"))
+    embed_texts(model, [*(f"a{n}" for n in range(63)), "!"], check=nothing)
+    assert len(model.calls) <= 13
+
+
+@pytest.mark.parametrize("error", [ModelError("key"), TransientError("busy")])
+def test_what_is_no_text_s_fault_is_raised(error: Exception) -> None:
+    with pytest.raises(type(error)):
+        embed_texts(Model(lambda: error), ["!", "fine"], check=nothing)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ValueError("first line\nsecond line"), "first line"),
+        (ValueError(""), "ValueError"),
+        (RuntimeError("/secret/path failed"), "RuntimeError"),
+        (MemoryError(), "MemoryError"),
+    ],
+)
+def test_only_a_value_error_s_first_line_is_told(error: Exception, words: str) -> None:
+    vector = embed_texts(Model(lambda: error), ["!"], check=nothing).vectors[0]
+    assert isinstance(vector, ItemError)
+    assert vector.sentence == f"The embedding model rejected this text: {words}"
+
+
+@pytest.mark.parametrize("shape", [(1, 2), (3, 2), (2, 3), (2,)])
+def test_an_answer_of_another_shape_is_the_model_s_fault(
+    shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Model()
+    monkeypatch.setattr(model, "embed", lambda texts: Embeddings(np.ones(shape, np.float32), np.ones(2, np.uint32)))
+    with pytest.raises(ModelError, match="expected"):
+        embed_texts(model, ["a", "b"], check=nothing)
+
+
+def test_the_window_is_checked_before_each_call() -> None:
+    class Stop(Exception):
+        pass
+
+    model, checks = Model(), []
+
+    def check() -> None:
+        checks.append(len(model.calls))
+        if len(checks) == 2:
+            raise Stop
+
+    with pytest.raises(Stop):
+        embed_texts(model, [f"a{n:03}" for n in range(SUB_BATCH * 3)], check=check)
+    assert checks == [0, 1]
+
+
+def test_long_texts_do_not_meet_in_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embed, "_SUB_BATCH_CHARACTERS", 100)
+    model = Model()
+    embed_texts(model, [chr(97 + n) * 60 for n in range(5)] + ["z" * 500], check=nothing)
+    assert [len(call) for call in model.calls] == [1] * 6
+
+
+vectors = st.lists(st.lists(st.floats(width=32), min_size=3, max_size=3), min_size=1, max_size=6)
+
+
+@given(vectors)
+def test_valid_vectors_have_unit_length_and_the_others_are_told(rows: list[list[float]]) -> None:
+    given_vectors: npt.NDArray[np.float32] = np.array(rows, dtype=np.float32)
+    unit, valid = normalised(given_vectors)
+    for row, vector, is_valid in zip(given_vectors, unit, valid, strict=True):
+        assert is_valid == (np.isfinite(row).all() and row.any())
+        if is_valid:
+            assert np.linalg.norm(vector.astype(np.float64)) == pytest.approx(1, abs=1e-5)
