@@ -154,12 +154,12 @@ def claim_only(engine: Engine, lane: str, keys: Sequence[tuple[UUID, int]]) -> C
 def execute(engine: Engine, statement: str, *values: object) -> int:
     """Run a statement of the test's own; how many rows it touched."""
     with engine.ledger.database.connection() as connection:
-        return connection.execute(statement, values).rowcount  # type: ignore[arg-type]
+        return connection.execute(statement, values).rowcount
 
 
 def rows(engine: Engine, statement: str, *values: object) -> list[dict[str, Any]]:
     with engine.ledger.database.connection() as connection:
-        return connection.execute(statement, values).fetchall()  # type: ignore[arg-type]
+        return connection.execute(statement, values).fetchall()
 
 
 def expire(engine: Engine, claim: Claim, *, past_deadline: bool = False) -> None:

@@ -23,6 +23,7 @@ def test_every_worker_killed_three_times_loses_and_doubles_nothing(
     run_with_kills(start_service(), view, embedding_log, items=4000, kills=3)
 
 
+@pytest.mark.chaos
 def test_a_build_that_commits_no_batch_end_with_its_vectors_fails_the_check(
     start_service: StartService, view: LedgerView, embedding_log: EmbeddingLog, tmp_path: Path
 ) -> None:
@@ -40,6 +41,7 @@ def test_a_build_that_commits_no_batch_end_with_its_vectors_fails_the_check(
         run_with_kills(start_service(**broken), view, embedding_log, items=2000, kills=2)
 
 
+@pytest.mark.chaos
 def test_what_a_lost_machine_held_is_rescued_within_the_lease_and_a_sweep(
     start_service: StartService, view: LedgerView, embedding_log: EmbeddingLog
 ) -> None:

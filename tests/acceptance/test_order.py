@@ -50,7 +50,9 @@ def older_task_ends_after_a_newer_one(
     view.check()
 
 
-@pytest.mark.parametrize("delete", [False, True], ids=["upsert", "delete"])
+@pytest.mark.parametrize(
+    "delete", [pytest.param(False, id="upsert"), pytest.param(True, id="delete", marks=pytest.mark.chaos)]
+)
 def test_an_older_task_that_ends_after_a_newer_one_is_superseded(
     start_service: StartService, view: LedgerView, embedding_log: EmbeddingLog, delete: bool
 ) -> None:
@@ -66,6 +68,7 @@ def test_a_build_without_versions_overwrites_what_is_newer(
         older_task_ends_after_a_newer_one(start_service(**broken), view, embedding_log, delete=False)
 
 
+@pytest.mark.chaos
 def test_a_task_that_is_superseded_as_a_whole_is_canceled_and_says_by_which(
     start_service: StartService, view: LedgerView
 ) -> None:

@@ -119,6 +119,7 @@ def test_submissions_are_taken_while_the_broker_is_down_or_silent(
     view.check()
 
 
+@pytest.mark.chaos
 def test_wakes_ten_times_over_change_nothing(
     start_service: StartService, start_worker: StartService, redis_server: RedisServer, view: LedgerView
 ) -> None:
@@ -152,6 +153,7 @@ def push(server: RedisServer, message: bytes) -> None:
 
 
 @pytest.mark.timeout(200)
+@pytest.mark.chaos
 def test_a_killed_child_and_a_killed_parent_of_the_pool_are_replaced(
     start_service: StartService, start_worker: StartService, redis_server: RedisServer, view: LedgerView
 ) -> None:
@@ -177,6 +179,7 @@ def test_a_killed_child_and_a_killed_parent_of_the_pool_are_replaced(
     view.check()
 
 
+@pytest.mark.chaos
 def test_a_worker_stops_under_load_without_a_loss(
     start_service: StartService, start_worker: StartService, redis_server: RedisServer, view: LedgerView
 ) -> None:

@@ -30,7 +30,10 @@ def restart(service: RunningService) -> None:
     service.start()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(signal.SIGTERM, id="SIGTERM"), pytest.param(signal.SIGINT, id="SIGINT", marks=pytest.mark.chaos)],
+)
 def test_a_stop_under_load_gives_the_leases_back_and_the_next_start_finishes(
     start_service: StartService, view: LedgerView, embedding_log: EmbeddingLog, number: signal.Signals
 ) -> None:
@@ -59,6 +62,7 @@ def test_a_stop_under_load_gives_the_leases_back_and_the_next_start_finishes(
     view.check()
 
 
+@pytest.mark.chaos
 def test_a_stop_gives_a_window_back_that_takes_too_long(
     start_service: StartService, view: LedgerView, embedding_log: EmbeddingLog
 ) -> None:
@@ -92,6 +96,7 @@ def test_a_supervisor_killed_with_sigkill_takes_its_processes_along_and_a_new_on
     view.check()
 
 
+@pytest.mark.chaos
 def test_a_supervisor_killed_with_sigkill_leaves_no_process_that_hangs(
     start_service: StartService, view: LedgerView
 ) -> None:
@@ -146,6 +151,7 @@ def test_the_api_killed_under_load_is_back_and_every_answered_task_is_done(
     view.check()
 
 
+@pytest.mark.chaos
 def test_a_large_upload_cut_off_by_the_death_of_the_api_leaves_nothing_claimable(
     start_service: StartService, view: LedgerView
 ) -> None:
@@ -196,6 +202,7 @@ def test_a_second_service_on_the_same_data_folder_is_refused_with_a_sentence(sta
     assert service.is_ready()
 
 
+@pytest.mark.chaos
 def test_a_taken_port_is_said_in_a_sentence_and_no_process_stays(start_service: StartService) -> None:
     service = start_service()
     second = start_service(INDEXMILL_SERVER__PORT=str(service.port), until_ready=False)
@@ -210,6 +217,7 @@ def test_a_taken_port_is_said_in_a_sentence_and_no_process_stays(start_service: 
     assert service.is_ready()
 
 
+@pytest.mark.chaos
 def test_an_idle_service_stops_at_once(start_service: StartService) -> None:
     service = start_service()
     service.deploy()

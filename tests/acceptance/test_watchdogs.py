@@ -40,6 +40,7 @@ def test_an_item_that_kills_its_worker_fails_alone(start_service: StartService, 
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.chaos
 def test_two_items_that_kill_their_worker_fail_alone(start_service: StartService, view: LedgerView) -> None:
     service = start_service()
     service.deploy(crash_on=["POISON"])
@@ -55,6 +56,7 @@ def test_two_items_that_kill_their_worker_fail_alone(start_service: StartService
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.chaos
 def test_an_item_that_hangs_is_ended_by_the_deadline_and_fails_alone(
     start_service: StartService, view: LedgerView
 ) -> None:
@@ -73,6 +75,7 @@ def test_an_item_that_hangs_is_ended_by_the_deadline_and_fails_alone(
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.chaos
 def test_a_process_that_hangs_is_killed_soon_after_its_deadline(
     start_service: StartService, view: LedgerView, embedding_log: EmbeddingLog
 ) -> None:
@@ -93,5 +96,7 @@ def test_a_process_that_hangs_is_killed_soon_after_its_deadline(
         assert service.wait(f"hang-{number}", timeout=30)["status"] == "done"
 
 
+@pytest.mark.chaos
 def test_no_worker_is_killed_for_working_through_a_queue(start_service: StartService, view: LedgerView) -> None:
-    work_through_a_queue(start_service(), view, seconds=25)
+    # Many short windows, so that there are many moments between two of them.
+    work_through_a_queue(start_service(INDEXMILL_WORKER__WINDOW_SECONDS="0.01"), view, seconds=40)

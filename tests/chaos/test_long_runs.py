@@ -78,7 +78,7 @@ def test_upserts_and_deletes_with_kills_end_as_the_last_submitted(
 def test_no_worker_is_killed_for_working_through_a_queue_for_two_minutes(
     start_service: StartService, view: LedgerView
 ) -> None:
-    work_through_a_queue(start_service(), view, seconds=120)
+    work_through_a_queue(start_service(INDEXMILL_WORKER__WINDOW_SECONDS="0.01"), view, seconds=120)
 
 
 def test_a_database_that_is_gone_for_a_minute_loses_nothing(tmp_path: Path, postgres_folder: Path) -> None:

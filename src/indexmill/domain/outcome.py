@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from enum import IntEnum, StrEnum
 from typing import Any, Final, TypeAlias
@@ -24,6 +25,7 @@ __all__ = [
     "decode_outcomes",
     "encode_outcomes",
     "ending",
+    "open_positions",
 ]
 
 
@@ -46,6 +48,9 @@ class ItemStatus(IntEnum):
     FAILED = 7
     #: The job was cancelled before the item ran.
     CANCELLED = 8
+
+
+_TO_RUN: Final = frozenset({ItemStatus.OPEN, ItemStatus.FAILED, ItemStatus.CANCELLED})
 
 
 class Stage(StrEnum):
@@ -101,6 +106,13 @@ def decode_outcomes(data: bytes | None, items: int) -> OutcomeArray:
     if data is None:
         return np.zeros(items, dtype=OUTCOME_DTYPE)
     return np.frombuffer(data, dtype=OUTCOME_DTYPE).copy()
+
+
+def open_positions(outcomes: bytes | None, first: int, items: int, set_aside: Iterable[int]) -> list[int]:
+    """The positions of a batch that are still to run: undecided, failed or cancelled before, and not set aside."""
+    statuses = decode_outcomes(outcomes, items)["status"].tolist()
+    aside = set(set_aside)
+    return [first + index for index, status in enumerate(statuses) if status in _TO_RUN and first + index not in aside]
 
 
 @dataclass(frozen=True)

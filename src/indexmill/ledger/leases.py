@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from indexmill.domain.bodies import StoredItem, decode_body
-from indexmill.domain.outcome import Failure, FailureCode, Stage
+from indexmill.domain.outcome import Failure, FailureCode, Stage, open_positions
 from indexmill.ledger.database import Connection, Database, Row, run_query
 from indexmill.ledger.failed_items import insert_failures
 
@@ -96,7 +96,7 @@ def _set_aside(connection: Connection, batch: Row, lease: Row) -> None:
     if position is not None and batch["losses"] >= LOSSES_OF_AN_ITEM and first <= position < first + items:
         positions = [position]
     elif batch["losses"] >= MAX_LOSSES:
-        positions = sorted(set(range(first, first + items)) - set(batch["set_aside"] or ()))
+        positions = open_positions(batch["outcomes"], first, items, batch["set_aside"] or ())
     else:
         return
     bodies = run_query(connection, "read_body", job=batch["job"], ordinal=batch["ordinal"])

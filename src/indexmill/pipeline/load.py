@@ -5,27 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from indexmill.domain.bodies import decode_body
-from indexmill.domain.outcome import FailureCode, ItemStatus, Stage, decode_outcomes
+from indexmill.domain.outcome import FailureCode, Stage, open_positions
 from indexmill.errors import ItemError
 from indexmill.pipeline.window import Window, WorkItem
 
 __all__ = ["load_items", "load_texts"]
 
-#: Items with these outcomes run (again); the others are decided.
-_OPEN = (ItemStatus.OPEN, ItemStatus.FAILED, ItemStatus.CANCELLED)
-
 
 def load_items(window: Window) -> None:
     """Fill the window with the open items of its batches, numbered."""
     for batch in window.claim.batches:
-        statuses = decode_outcomes(batch.outcomes, batch.items)["status"].tolist()
-        set_aside = set(batch.set_aside)
-        for index, item in enumerate(decode_body(batch.body)):
-            position = batch.first_position + index
-            if statuses[index] in _OPEN and position not in set_aside:
-                number = len(window.items)
-                window.items.append(WorkItem(number, batch, position, item))
-                check_id(window.items[-1])
+        contents = decode_body(batch.body)
+        for position in open_positions(batch.outcomes, batch.first_position, batch.items, batch.set_aside):
+            item = WorkItem(len(window.items), batch, position, contents[position - batch.first_position])
+            check_id(item)
+            window.items.append(item)
 
 
 def load_texts(items: list[WorkItem], keys: tuple[str, ...], max_bytes: int) -> None:

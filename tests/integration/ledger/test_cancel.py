@@ -183,7 +183,7 @@ def race(engine: Engine, number: int) -> tuple[Job, bool]:
 
 
 def race_often(engine: Engine, times: int) -> set[JobState]:
-    states = set()
+    states: set[JobState] = set()
     for number in range(times):
         answer, written = race(engine, number)
         after = job_of(engine, answer)

@@ -28,7 +28,8 @@ CATALOGUES = {
     "indexes": "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1, 2",
     "sequences": "SELECT sequencename, cache_size, increment_by FROM pg_sequences ORDER BY 1",
     "storage": """
-        SELECT c.relname, c.reloptions, a.attname, a.attstorage FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+        SELECT c.relname, c.reloptions, a.attname, a.attstorage
+        FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
         WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 ORDER BY 1, 3""",
     "functions": """
         SELECT proname, provolatile, proparallel, pg_get_functiondef(p.oid) AS definition FROM pg_proc p
@@ -53,7 +54,7 @@ def empty_url(postgres_url: str, database_url: str) -> Iterator[str]:
 
 def catalogues(url: str) -> dict[str, list[dict[str, object]]]:
     with psycopg.connect(url, row_factory=dict_row) as connection:
-        found = {name: connection.execute(query).fetchall() for name, query in CATALOGUES.items()}  # type: ignore[call-overload]
+        found = {name: connection.execute(query).fetchall() for name, query in CATALOGUES.items()}
     # The table of applied migrations is the migrations' own.
     for name, listed in found.items():
         found[name] = [row for row in listed if "schema_migration" not in str(row.values())]
@@ -64,7 +65,7 @@ def build_schema(url: str, *, old: str = "", new: str = "") -> None:
     text = resources.files("indexmill.ledger").joinpath("schema.sql").read_text("utf-8")
     assert old in text
     with psycopg.connect(url) as connection:
-        connection.execute(text.replace(old, new))  # type: ignore[call-overload]
+        connection.execute(text.replace(old, new))
 
 
 def test_schema_sql_is_what_the_migrations_make(empty_url: str, database_url: str) -> None:
@@ -154,12 +155,12 @@ def test_every_query_is_valid_against_the_schema(engine: Engine, package: str, n
     with engine.ledger.database.connection() as connection:
         if package == "indexmill.vectors" and name != "create_staging.sql":
             staging = resources.files(package).joinpath("queries", "create_staging.sql").read_text("utf-8")
-            connection.execute(staging.replace("ON COMMIT DROP", ""))  # type: ignore[call-overload]
+            connection.execute(staging.replace("ON COMMIT DROP", ""))
         if statement.upper().startswith("CREATE"):
             # Not preparable; run elsewhere in these tests, by the fixtures and by every window.
             return
         numbered = _numbered(statement)
-        connection.execute(f"PREPARE checked AS {numbered}")  # type: ignore[call-overload]
+        connection.execute(f"PREPARE checked AS {numbered}")
         connection.execute("DEALLOCATE checked")
         connection.execute("DROP TABLE IF EXISTS staged")
 

@@ -133,7 +133,7 @@ def raising(statement: str, times: int) -> Callable[[Connection], None]:
     def fail(connection: Connection) -> None:
         if left[0]:
             left[0] -= 1
-            connection.execute(statement)  # type: ignore[call-overload]
+            connection.execute(statement)
 
     return fail
 
@@ -212,7 +212,7 @@ def test_a_submission_whose_answer_was_lost_is_stored_once(
 ) -> None:
     """The small path is one statement in autocommit: the connection dies right after it went through."""
     original = type(far_ledger.database).connection
-    lost = []
+    lost: list[bool] = []
 
     def connection(database: object) -> object:
         manager = original(database)  # type: ignore[arg-type]

@@ -83,7 +83,7 @@ def rerun_after_it_finished_elsewhere(engine: Engine, claim: Claim, job: Job) ->
     claimed(engine)
 
 
-WAYS_TO_LOSE = {
+WAYS_TO_LOSE: dict[str, Callable[[Engine, Claim, Job], object]] = {
     "rescued": lambda engine, claim, job: rescued(engine, claim),
     "rescued and claimed again": lambda engine, claim, job: rescued_and_claimed_again(engine, claim),
     "finished elsewhere": lambda engine, claim, job: finished_elsewhere(engine, claim),

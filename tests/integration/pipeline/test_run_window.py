@@ -214,7 +214,7 @@ def test_an_id_is_a_value_whatever_it_looks_like(engine: Engine, name: str) -> N
 
 def test_several_text_keys_are_joined_by_a_line_break(engine: Engine, deploy: Deploy) -> None:
     model = deploy(text_keys=["title", "body"])
-    payloads = {
+    payloads: dict[str, dict[str, Any]] = {
         "both": {"body": "B", "title": "T"},
         "one": {"body": "B"},
         "null": {"title": None, "body": "B"},

@@ -25,7 +25,7 @@ def failures(engine: Engine, job: Any) -> list[Failure]:
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """The loader checks nothing, so that the store is the first to refuse."""
     monkeypatch.setattr(load, "_holds_nul", lambda value: False)
-    monkeypatch.setattr(load, "_check_id", lambda object_id: None)
+    monkeypatch.setattr(load, "check_id", lambda item: None)
 
 
 @pytest.mark.usefixtures("unchecked")
@@ -86,6 +86,7 @@ def test_a_refused_winner_gives_the_document_to_the_item_before_it(engine: Engin
     assert (counters.indexed, counters.failed, counters.superseded) == (1, 1, 0)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_a_delete_of_an_id_that_the_store_refuses_fails_alone(engine: Engine) -> None:
     upsert(engine, {"a": "one", "b": "two"})
     drain(engine)

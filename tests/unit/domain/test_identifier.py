@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexmill.domain import identifier
 from indexmill.domain.identifier import new_job_id, new_token, parse_job_id
 
 
@@ -24,7 +23,7 @@ def test_ids_are_version_7_with_the_time_in_front() -> None:
 def test_ids_grow_also_within_one_tick_and_when_the_clock_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     last = new_job_id()
     for ns in (time.time_ns(), time.time_ns(), time.time_ns() - 10**12):
-        monkeypatch.setattr(identifier.time, "time_ns", lambda ns=ns: ns)
+        monkeypatch.setattr(time, "time_ns", lambda ns=ns: ns)
         for _ in range(5000):
             made = new_job_id()
             assert made > last

@@ -15,10 +15,11 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def job(
-    state: JobState = JobState.RUNNING, total: int = 4, *, name: str | None = None, counters: Counters = Counters()
+    state: JobState = JobState.RUNNING, total: int = 4, *, name: str | None = None, counters: Counters | None = None
 ) -> Job:
     return Job(
-        UUID(int=7), name, 1, JobKind.UPSERTION, state, None, None, "c", "m", 1, total, counters, NOW, NOW, None, None
+        UUID(int=7), name, 1, JobKind.UPSERTION, state, None, None, "c", "m", 1, total,
+        counters or Counters(), NOW, NOW, None, None,
     )  # fmt: skip
 
 

@@ -7,4 +7,4 @@ WITH held AS (
 UPDATE batch b
 SET state = 'ready', lease = NULL, available_at = ledger_now(), losses = b.losses + %(lost)s::boolean::integer
 FROM held WHERE b.job = held.job AND b.ordinal = held.ordinal
-RETURNING b.job, b.ordinal, b.losses, b.first_position, b.items, b.set_aside;
+RETURNING b.job, b.ordinal, b.losses, b.first_position, b.items, b.set_aside, b.outcomes;
