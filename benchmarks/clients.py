@@ -7,9 +7,11 @@ import json
 import time
 from typing import Any
 
-__all__ = ["call", "post_all"]
+__all__ = ["call", "post_all", "submit_and_wait"]
 
-_HEAD = "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+_HEAD = (
+    "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+)
 
 
 def _request(method: str, path: str, body: bytes) -> bytes:
@@ -38,6 +40,26 @@ def call(port: int, method: str, path: str, body: Any = None) -> Any:
     if status >= 400:
         raise RuntimeError(f"{method} {path}: expected success, got {status}: {data[:300]!r}")
     return json.loads(data)
+
+
+def submit_and_wait(port: int, path: str, body: Any) -> tuple[float, dict[str, Any]]:
+    """Post a task and ask for it until it has ended: the seconds from the request's first byte, and the task."""
+    request = _request("POST", f"{path}/run", json.dumps(body).encode())
+
+    async def once() -> tuple[float, dict[str, Any]]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**24)
+        started = time.perf_counter()
+        _, data = await _exchange(reader, writer, request)
+        task = json.loads(data)
+        question = _request("GET", f"{path}/info?task_id={task['id']}", b"")
+        while task["status"] in ("pending", "processing"):
+            await asyncio.sleep(0.01)
+            _, data = await _exchange(reader, writer, question)
+            task = json.loads(data)
+        writer.close()
+        return time.perf_counter() - started, task
+
+    return asyncio.run(once())
 
 
 def post_all(port: int, path: str, bodies: list[Any], clients: int) -> float:

@@ -8,7 +8,8 @@ from typing import Any
 
 __all__ = ["documents", "texts"]
 
-_VOCABULARY = sorted({word for name in sys.stdlib_module_names for word in name.strip("_").split("_") if word}) + [
+_VOCABULARY = [
+    *sorted({word for name in sys.stdlib_module_names for word in name.strip("_").split("_") if word}),
     "index", "vector", "document", "search", "model", "batch", "lease", "window", "the", "of", "and", "a", "to", "is",
     "queue", "worker", "commit", "token", "neural", "network", "basics", "language", "query", "answer", "question",
 ]  # fmt: skip
@@ -16,7 +17,7 @@ _VOCABULARY = sorted({word for name in sys.stdlib_module_names for word in name.
 
 def texts(count: int, seed: int) -> list[str]:
     """`count` texts that no other seed gives."""
-    source = random.Random(seed)  # noqa: S311 - documents, not secrets
+    source = random.Random(seed)
     weights = [1 / (rank + 3) for rank in range(len(_VOCABULARY))]
     return [
         f"{seed} {number} " + " ".join(source.choices(_VOCABULARY, weights, k=source.randint(5, 80)))

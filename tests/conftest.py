@@ -13,12 +13,13 @@ import pytest
 from psycopg import sql
 
 from indexmill.engine import Engine
+from indexmill.ledger import embedded_postgres
 from indexmill.ledger.database import Database
 from indexmill.ledger.embedded_postgres import EmbeddedPostgres
 from indexmill.ledger.ledger import Ledger, open_ledger
 from indexmill.ledger.migrate import migrate
 from indexmill.models.model_cache import ModelCache
-from indexmill.settings import Settings
+from indexmill.settings import DatabaseSettings, ServerSettings, Settings
 from indexmill.vectors.pgvector_store import PgvectorStore
 from tests.running_service import RunningService
 
@@ -37,8 +38,11 @@ def postgres_url() -> Iterator[str]:
     """A server for the whole session, with a migrated template database."""
     with tempfile.TemporaryDirectory(prefix="indexmill-tests-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o711)
+        # A fresh database a test is many checkpoints; no test of this server pulls the machine's plug.
+        embedded_postgres._SETTINGS |= {"fsync": "off", "full_page_writes": "off"}
         server = EmbeddedPostgres(Path(folder) / "data", start_timeout=120)
         url = server.start()
+        embedded_postgres._SETTINGS |= {"fsync": "on", "full_page_writes": "on"}
         try:
             _create(url, _TEMPLATE, "template0")
             database = Database(_at(url, _TEMPLATE), pool_size=2, direct=False)
@@ -65,8 +69,8 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
     """Settings of a service on the fresh database; its data folder holds only the local broker."""
     return Settings(
         data_folder=tmp_path / "data",
-        database={"url": database_url, "direct_url": database_url},
-        server={"port": 0},
+        database=DatabaseSettings(url=database_url, direct_url=database_url),
+        server=ServerSettings(port=0),
     )
 
 

@@ -80,6 +80,7 @@ class RunningService:
 
     def stop(self) -> None:
         """SIGTERM, and SIGKILL to whatever is left of its processes after 40 s."""
+        self.http.close()
         if self.process is None or self.process.poll() is not None:
             return
         family = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
@@ -87,6 +88,7 @@ class RunningService:
         _, alive = psutil.wait_procs(family, timeout=40)
         for survivor in alive:
             survivor.kill()
+        self.process.wait(timeout=10)
 
     def workers(self) -> list[psutil.Process]:
         """The Celery processes (solo ones, or the prefork parent)."""

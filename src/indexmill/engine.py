@@ -10,7 +10,7 @@ from uuid import UUID
 from indexmill.domain.job import DEFAULT_TENANT, Job, JobEvent, JobFilter, JobKind, JobPage, Submission, Submitted
 from indexmill.domain.job_state import JobState, Reason
 from indexmill.domain.outcome import Failure
-from indexmill.errors import InvalidRequest, JobNotFound
+from indexmill.errors import IndexmillError, InvalidRequest, JobNotFound
 from indexmill.ledger.collections import Collection, CollectionSummary
 from indexmill.ledger.ledger import Ledger
 from indexmill.models.embedding_model import Deployment, refuse_faults
@@ -49,6 +49,13 @@ class Engine:
         if submitted.created and not submitted.job.is_terminal:
             self.wake()
         return submitted
+
+    def submit_together(self, submissions: list[Submission]) -> list[Submitted | IndexmillError]:
+        """Store several small requests in one commit; each one's result, or what `submit` would have raised for it."""
+        results = self.ledger.submissions.submit_together(submissions)
+        if any(isinstance(each, Submitted) and each.created and not each.job.is_terminal for each in results):
+            self.wake()
+        return results
 
     def find(self, reference: str, kind: JobKind | None = None, tenant: int = DEFAULT_TENANT) -> Job:
         """The job with this external id (of this kind, where one is given), else with this id in any door's form.

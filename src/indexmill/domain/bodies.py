@@ -13,10 +13,21 @@ from indexmill.domain.document import canonical_json
 from indexmill.domain.job import Item
 from indexmill.errors import InvalidRequest
 
-__all__ = ["MAX_BATCH_BYTES", "MAX_BATCH_ITEMS", "Body", "RequestDigest", "StoredItem", "decode_body", "pack"]
+__all__ = [
+    "MAX_BATCH_BYTES",
+    "MAX_BATCH_ITEMS",
+    "MAX_DEPTH",
+    "Body",
+    "RequestDigest",
+    "StoredItem",
+    "decode_body",
+    "pack",
+]
 
 MAX_BATCH_ITEMS = 256
 MAX_BATCH_BYTES = 4 * 1024 * 1024
+#: Deeper JSON is refused: parsing it needs a stack that a worker may not have.
+MAX_DEPTH = 200
 #: Below this a body is stored as it is: compressing would cost more than it saves.
 _PLAIN_BYTES = 1024
 
@@ -100,7 +111,23 @@ def _encode(item: Item) -> StoredItem:
         item_info = None if item.item_info is None else canonical_json(item.item_info).encode()
     except (ValueError, TypeError, RecursionError) as error:
         raise InvalidRequest(f"item {item.object_id!a:.100}: expected values that JSON can hold: {error}") from error
+    for data, value in ((payload, item.payload), (item_info, item.item_info)):
+        # Few brackets cannot nest deeply: only then is it worth a walk.
+        if data is not None and data.count(b"{") + data.count(b"[") > MAX_DEPTH and _is_too_deep(value):
+            raise InvalidRequest(
+                f"item {item.object_id!a:.100}: expected at most {MAX_DEPTH} levels of nesting, got more"
+            )
     return StoredItem(item.object_id, payload, item_info)
+
+
+def _is_too_deep(value: object) -> bool:
+    level: list[object] = [value]
+    for _ in range(MAX_DEPTH + 1):
+        containers = [each for each in level if isinstance(each, dict | list)]
+        level = [inner for each in containers for inner in (each.values() if isinstance(each, dict) else each)]
+        if not containers:
+            return False
+    return True
 
 
 def _weigh(item: StoredItem, digest: RequestDigest) -> int:

@@ -117,7 +117,7 @@ def open_positions(outcomes: bytes | None, first: int, items: int, set_aside: It
 
 @dataclass(frozen=True)
 class Counters:
-    """Items by status, plus chunks and tokens of the indexed ones; `embedded`: texts the model was given, again too."""
+    """Items by status, plus chunks and tokens; `embedded`: texts the model was given, again too."""
 
     indexed: int = 0
     unchanged: int = 0

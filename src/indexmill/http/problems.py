@@ -99,7 +99,7 @@ def problem_of(error: Exception) -> Problem | None:
     status, code = known
     if status == 503:
         # The cause may name hosts, paths or SQL: it is for the log, not for the client.
-        message = "A part of the service does not answer; nothing was changed. Try again in a few seconds"
+        message = "A part of the service does not answer; try again in a few seconds, tasks with the same ID"
         return Problem(status, code, message, {"Retry-After": str(RETRY_AFTER)})
     inputs = [invalid_value(str(error))] if status == 422 else ()
     return Problem(status, code, str(error), inputs=inputs)

@@ -57,6 +57,8 @@ def run_server(service: Service) -> None:
         access_log=False,
         log_config=None,
         server_header=False,
+        # Nothing in front is trusted to say who asks.
+        proxy_headers=False,
         backlog=_BACKLOG,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )

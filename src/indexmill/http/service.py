@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
+from indexmill.domain.job import Submission, Submitted
 from indexmill.settings import Settings
 
 if TYPE_CHECKING:
@@ -17,6 +18,11 @@ __all__ = ["Door", "Service"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+#: Submissions that one commit stores at most.
+_MAX_TOGETHER = 64
+_GATHER_SECONDS = 0.002
 
 
 class Service(Protocol):
@@ -46,7 +52,42 @@ class Door:
         self.engine = service.engine
         # They end with the app itself. As many as there are database connections: one more would only wait for one.
         self._threads = ThreadPoolExecutor(service.settings.database.pool_size, thread_name_prefix="engine-call")
+        self._waiting: list[tuple[Submission, asyncio.Future[Submitted]]] = []
+        self._storing: asyncio.Task[None] | None = None
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The function's result; the database's own timeouts bound the wait."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *args, **kwargs))
+
+    async def submit(self, submission: Submission) -> Submitted:
+        """Submit a small request together with all that come while the ones before are being stored.
+
+        One thread and one commit serve them all: a service under load stores more of them a second, an idle one
+        each at once.
+        """
+        future: asyncio.Future[Submitted] = asyncio.get_running_loop().create_future()
+        self._waiting.append((submission, future))
+        if self._storing is None:
+            self._storing = asyncio.create_task(self._store_waiting())
+        return await future
+
+    async def _store_waiting(self) -> None:
+        while self._waiting:
+            together = self._waiting[:_MAX_TOGETHER]
+            del self._waiting[:_MAX_TOGETHER]
+            results: Sequence[Submitted | Exception]
+            try:
+                results = await self.call(self.engine.submit_together, [submission for submission, _ in together])
+            except Exception as error:  # noqa: BLE001 - everybody who waits must be told, whatever it is
+                results = [error] * len(together)
+            for (_, future), result in zip(together, results, strict=True):
+                if future.cancelled():
+                    continue
+                if isinstance(result, Exception):
+                    future.set_exception(result)
+                else:
+                    future.set_result(result)
+            if len(together) > 1:
+                # They were several: those that they answer are about to ask again. A moment gathers them.
+                await asyncio.sleep(_GATHER_SECONDS)
+        self._storing = None

@@ -57,6 +57,8 @@ class Claim:
     token: UUID
     lane: str
     batches: list[ClaimedBatch]
+    #: The lane is stopped, and this window finds out whether its model works again.
+    probes: bool = False
 
     @property
     def size(self) -> int:
@@ -78,11 +80,11 @@ class Claims:
     database: Database
     lease_seconds: float
     deadline_seconds: float
+    probe_seconds: float
 
     def lane_heads(self) -> list[LaneHead]:
         """The lanes with ready work that are not stopped, the one whose turn it is first."""
-        with self.database.connection() as connection:
-            rows = run_query(connection, "lane_heads")
+        rows = self.database.query("lane_heads")
         return [LaneHead(row["lane"], row["rank"], float(row["waited"])) for row in rows]
 
     def claim(self, lane: str, worker: str, max_bytes: int) -> Claim | None:
@@ -102,10 +104,11 @@ class Claims:
                 max_bytes=max_bytes,
                 lease_seconds=self.lease_seconds,
                 deadline_seconds=self.deadline_seconds,
+                probe_seconds=self.probe_seconds,
             )
         if not rows:
             return None
-        return Claim(token, lane, [_claimed(row) for row in rows])
+        return Claim(token, lane, [_claimed(row) for row in rows], probes=rows[0]["probes"])
 
 
 def _claimed(row: Row) -> ClaimedBatch:

@@ -52,11 +52,10 @@ class Collections:
 
     def get(self, name: str, tenant: int = DEFAULT_TENANT) -> Collection:
         """Raises: CollectionNotFound, naming those that are there."""
-        with self.database.connection() as connection:
-            rows = [] if "\0" in name else run_query(connection, "find_collection", tenant=tenant, name=name)
-            if not rows:
-                known = run_query(connection, "collection_names", tenant=tenant)
-                raise CollectionNotFound(name, [row["name"] for row in known])
+        rows = [] if "\0" in name else self.database.query("find_collection", tenant=tenant, name=name)
+        if not rows:
+            known = self.database.query("collection_names", tenant=tenant)
+            raise CollectionNotFound(name, [row["name"] for row in known])
         return _collection(rows[0])
 
     def by_id(self, ids: list[int]) -> dict[int, Collection]:
@@ -72,8 +71,7 @@ class Collections:
         run_query(connection, "share_collection", collection=collection)
 
     def summaries(self, tenant: int = DEFAULT_TENANT) -> list[CollectionSummary]:
-        with self.database.connection() as connection:
-            rows = run_query(connection, "collection_summaries", tenant=tenant)
+        rows = self.database.query("collection_summaries", tenant=tenant)
         return [
             CollectionSummary(row["name"], row["model"], row["documents"], row["chunks"], row["generation"])
             for row in rows

@@ -6,7 +6,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeAlias, TypeVar
 
 import psycopg
@@ -69,6 +69,7 @@ class Database:
                 "application_name": "indexmill",
             },
             connection_class=psycopg.Connection[Row],
+            configure=_prefer_indexes if direct else None,
         )
 
     def open(self) -> None:
@@ -111,24 +112,52 @@ class Database:
         with self.connection() as connection, connection.transaction():
             yield connection
 
+    def query(self, name: str, /, *, prepare: bool | None = None, **values: object) -> list[Row]:
+        """Run one query of the ledger by itself; it must be harmless to run it twice.
+
+        Raises:
+            ServiceError: as `read`.
+        """
+        return self.read(lambda connection: run_query(connection, name, prepare=prepare, **values))
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` outside a transaction, again where the connection turns out to be lost.
+
+        Raises:
+            ServiceError: the database could not be reached in several tries.
+        """
+        return self._insist(self.connection, work)
+
     def repeat(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a transaction, again after conflicts and lost connections. It must be idempotent.
 
         Raises:
             ServiceError: the database could not be reached in several tries.
         """
+        return self._insist(self.transaction, work)
+
+    def _insist(self, context: Callable[[], AbstractContextManager[Connection]], work: Callable[[Connection], T]) -> T:
         for attempt in range(1, _REPEATS + 1):
             try:
-                with self.transaction() as connection:
+                with context() as connection:
                     return work(connection)
             except psycopg.Error as error:
                 if not is_repeatable(error):
                     raise
-                _log.info("transaction repeated: %s (SQLSTATE %s)", type(error).__name__, error.sqlstate)
+                _log.info("repeated: %s (SQLSTATE %s)", type(error).__name__, error.sqlstate)
                 if attempt == _REPEATS:
-                    raise ServiceError("database: expected the transaction to commit, it failed repeatedly") from error
+                    raise ServiceError("database: expected an answer, the connection failed repeatedly") from error
                 time.sleep(0.02 * 2**attempt * (0.5 + random.random()))  # noqa: S311 - spreads load
         raise AssertionError("unreachable")
+
+
+def _prefer_indexes(connection: Connection) -> None:
+    """Plans are kept with prepared statements: one made while a table was empty would scan it whole when it is not.
+
+    Every query of the ledger has its index; what reads a whole table says so (`vectors/queries/scan_whole.sql`).
+    Behind a pooler nothing is prepared, so every plan knows the tables' sizes.
+    """
+    connection.execute("SET enable_seqscan = off")
 
 
 def run_query(connection: Connection, name: str, /, *, prepare: bool | None = None, **values: object) -> list[Row]:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from indexmill.domain.job import JobEvent
 from indexmill.domain.job_state import JobState, Reason
-from indexmill.ledger.database import Database, run_query
+from indexmill.ledger.database import Database
 
 __all__ = ["Events"]
 
@@ -17,8 +17,7 @@ class Events:
     database: Database
 
     def of(self, job_id: UUID) -> list[JobEvent]:
-        with self.database.connection() as connection:
-            rows = run_query(connection, "events_of_job", job=job_id)
+        rows = self.database.query("events_of_job", job=job_id)
         return [
             JobEvent(
                 number=row["number"],

@@ -48,23 +48,20 @@ class FailedItems:
         self, job_id: UUID, *, limit: int, after_position: int = -1, max_bytes: int | None = None
     ) -> list[Failure]:
         """By position; ends before the rows together pass `max_bytes` (at least one row, if there is any)."""
-        with self.database.connection() as connection:
-            rows = run_query(
-                connection,
-                "page_of_failed_items",
-                job=job_id,
-                after=after_position,
-                limit=limit,
-                max_bytes=max_bytes if max_bytes is not None else 2**62,
-            )
+        rows = self.database.query(
+            "page_of_failed_items",
+            job=job_id,
+            after=after_position,
+            limit=limit,
+            max_bytes=max_bytes if max_bytes is not None else 2**62,
+        )
         return [_failure(row) for row in rows]
 
     def first_of(self, job_ids: Sequence[UUID], *, limit: int) -> dict[UUID, list[Failure]]:
         """The first `limit` of each of these jobs."""
         found: dict[UUID, list[Failure]] = {}
-        with self.database.connection() as connection:
-            for row in run_query(connection, "first_failed_items", jobs=list(job_ids), limit=limit):
-                found.setdefault(row["job"], []).append(_failure(row))
+        for row in self.database.query("first_failed_items", jobs=list(job_ids), limit=limit):
+            found.setdefault(row["job"], []).append(_failure(row))
         return found
 
 

@@ -54,15 +54,13 @@ class Jobs:
         """By external id (of that kind, else the newest of any), else by id; jobs in `receiving` are not found."""
         if "\0" in reference:
             return None
-        with self.database.connection() as connection:
-            rows = run_query(
-                connection,
-                "find_job_by_reference",
-                tenant=tenant,
-                reference=reference,
-                kinds=[str(each) for each in ([kind] if kind else JobKind)],
-                id=parse_job_id(reference),
-            )
+        rows = self.database.query(
+            "find_job_by_reference",
+            tenant=tenant,
+            reference=reference,
+            kinds=[str(each) for each in ([kind] if kind else JobKind)],
+            id=parse_job_id(reference),
+        )
         return job_of(rows[0]) if rows else None
 
     def get(self, job_id: UUID) -> Job | None:
@@ -72,19 +70,17 @@ class Jobs:
     def page(self, wanted: JobFilter, *, limit: int, offset: int, after: Job | None, count: bool) -> JobPage:
         """Newest first by (created_at, id). `after` makes the cost independent of how deep the page is."""
         values = filter_values(wanted)
-        with self.database.connection() as connection:
-            rows = run_query(
-                connection,
-                "page_of_jobs",
-                prepare=False,
-                **values,
-                after_at=after.created_at if after else None,
-                after_id=after.id if after else None,
-                limit=limit + 1,
-                offset=offset,
-            )
-            total = 0
-            if count:
-                total = run_query(connection, "count_jobs", prepare=False, **values, limit=MAX_COUNTED + 1)[0]["total"]
+        rows = self.database.query(
+            "page_of_jobs",
+            prepare=False,
+            **values,
+            after_at=after.created_at if after else None,
+            after_id=after.id if after else None,
+            limit=limit + 1,
+            offset=offset,
+        )
+        total = 0
+        if count:
+            total = self.database.query("count_jobs", prepare=False, **values, limit=MAX_COUNTED + 1)[0]["total"]
         jobs = [job_of(row) for row in rows[:limit]]
         return JobPage(jobs, min(total, MAX_COUNTED), total <= MAX_COUNTED, len(rows) > limit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from indexmill.ledger.database import Database, run_query
+from indexmill.ledger.database import Database
 from indexmill.ledger.transitions import Transitions
 
 __all__ = ["Lanes"]
@@ -19,18 +19,15 @@ class Lanes:
 
     def stop(self, lane: str, reason: str) -> None:
         """The lane's model cannot work: nothing of it is claimed but by one probe every `probe_seconds`."""
-        with self.database.connection() as connection:
-            run_query(connection, "stop_lane", lane=lane, reason=reason[:1000], seconds=self.probe_seconds)
+        self.database.query("stop_lane", lane=lane, reason=reason[:1000], seconds=self.probe_seconds)
 
     def resume(self, lane: str) -> None:
         """A window of the lane went well."""
-        with self.database.connection() as connection:
-            run_query(connection, "resume_lane", lane=lane)
+        self.database.query("resume_lane", lane=lane)
 
     def give_up(self) -> int:
         """Fail the open jobs of lanes that have been stopped for too long; how many jobs."""
-        with self.database.connection() as connection:
-            rows = run_query(connection, "jobs_of_given_up_lanes", seconds=self.give_up_seconds)
+        rows = self.database.query("jobs_of_given_up_lanes", seconds=self.give_up_seconds)
         for row in rows:
             self.transitions.fail(row["id"], f"The embedding model does not work: {row['stop_reason']}")
         return len(rows)

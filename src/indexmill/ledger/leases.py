@@ -29,16 +29,12 @@ class Leases:
 
         Revives a lease that has expired, as long as nobody has rescued its batches.
         """
-        with self.database.connection() as connection:
-            rows = run_query(connection, "renew_lease", token=token, seconds=self.lease_seconds)
+        rows = self.database.query("renew_lease", token=token, seconds=self.lease_seconds)
         return int(rows[0]["held"]) if rows else 0
 
     def note_position(self, token: UUID, position: int | None) -> None:
         """Write down which item runs alone now (None: none), before it runs; each has the deadline to itself."""
-        with self.database.connection() as connection:
-            run_query(
-                connection, "note_position", token=token, position=position, deadline_seconds=self.deadline_seconds
-            )
+        self.database.query("note_position", token=token, position=position, deadline_seconds=self.deadline_seconds)
 
     def give_back(self, token: UUID) -> int:
         """Make the batches ready again and end the lease; counts as no loss. How many batches."""
@@ -53,18 +49,15 @@ class Leases:
 
     def drop(self, token: UUID) -> None:
         """End the lease of a window that has committed."""
-        with self.database.connection() as connection:
-            run_query(connection, "delete_lease", token=token)
+        self.database.query("delete_lease", token=token)
 
-    def expire_of(self, worker_prefix: str) -> None:
-        """Let the leases of a process that is known to be dead be rescued at the next sweep."""
-        with self.database.connection() as connection:
-            run_query(connection, "expire_leases", prefix=worker_prefix)
+    def expire_of(self, worker: str) -> None:
+        """Let the leases of a process, or of all of a supervisor's, that is known to be dead be rescued at once."""
+        self.database.query("expire_leases", worker=worker)
 
     def rescue(self) -> int:
         """Make the batches of expired leases ready again; how many batches. Waits one lease after an outage."""
-        with self.database.connection() as connection:
-            expired = run_query(connection, "expired_leases", seconds=self.lease_seconds)
+        expired = self.database.query("expired_leases", seconds=self.lease_seconds)
         return sum(self._rescue_one(row) for row in expired)
 
     def _rescue_one(self, lease: Row) -> int:

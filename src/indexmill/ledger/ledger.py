@@ -16,7 +16,6 @@ from indexmill.ledger.leases import Leases
 from indexmill.ledger.models import Models
 from indexmill.ledger.reopening import Reopening
 from indexmill.ledger.retention import Retention
-from indexmill.ledger.submission_group import SubmissionGroup
 from indexmill.ledger.submissions import Submissions
 from indexmill.ledger.sweeps import Sweeps
 from indexmill.ledger.transitions import Transitions
@@ -66,10 +65,10 @@ def open_ledger(url: str, settings: Settings, *, pool_size: int | None = None) -
     return Ledger(
         database=database,
         jobs=jobs,
-        submissions=Submissions(database, jobs, models, transitions, SubmissionGroup(database)),
+        submissions=Submissions(database, jobs, models, transitions),
         transitions=transitions,
         reopening=Reopening(database, models),
-        claims=Claims(database, worker.lease_seconds, worker.window_deadline_seconds),
+        claims=Claims(database, worker.lease_seconds, worker.window_deadline_seconds, worker.lane_probe_seconds),
         leases=Leases(database, worker.lease_seconds, worker.window_deadline_seconds),
         batches=Batches(database, transitions),
         failed_items=FailedItems(database),

@@ -55,8 +55,7 @@ class Models:
         return stored, bool(row["created"])
 
     def deployed(self, tenant: int = DEFAULT_TENANT) -> list[Deployment]:
-        with self.database.connection() as connection:
-            return [deployment_of(row) for row in run_query(connection, "deployed_models", tenant=tenant)]
+        return [deployment_of(row) for row in self.database.query("deployed_models", tenant=tenant)]
 
     def require(self, model: str, tenant: int = DEFAULT_TENANT) -> Deployment:
         """Raises: ModelNotFound, naming those that are deployed."""

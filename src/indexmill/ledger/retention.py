@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from indexmill.domain.job import JobFilter
-from indexmill.ledger.database import Database, run_query
+from indexmill.ledger.database import Database
 from indexmill.ledger.jobs import filter_values
 
 __all__ = ["Retention"]
@@ -27,8 +27,7 @@ class Retention:
         """Delete the ended jobs that match; how many."""
         deleted = 0
         while True:
-            with self.database.connection() as connection:
-                rows = run_query(connection, "delete_finished_jobs", **filter_values(wanted), limit=_AT_ONCE)
+            rows = self.database.query("delete_finished_jobs", **filter_values(wanted), limit=_AT_ONCE)
             deleted += len(rows)
             if len(rows) < _AT_ONCE:
                 return deleted
@@ -45,6 +44,5 @@ class Retention:
         }
         pruned: dict[str, int] = {}
         for name, values in rounds.items():
-            with self.database.connection() as connection:
-                pruned[name] = len(run_query(connection, name, **values, limit=_AT_ONCE))
+            pruned[name] = len(self.database.query(name, **values, limit=_AT_ONCE))
         return pruned

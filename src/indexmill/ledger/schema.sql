@@ -104,10 +104,10 @@ CREATE TABLE job (
     CONSTRAINT finished_when_terminal CHECK
         ((state IN ('succeeded', 'failed', 'cancelled', 'refused')) = (finished_at IS NOT NULL)),
     CONSTRAINT reason_of_state CHECK (CASE state
-        WHEN 'succeeded' THEN reason IN ('complete', 'nothing_changed', 'with_failures')
-        WHEN 'failed' THEN reason IN ('by_items', 'system')
-        WHEN 'cancelled' THEN reason IN ('by_request', 'superseded')
-        WHEN 'refused' THEN reason IN ('withdrawn')
+        WHEN 'succeeded' THEN reason IS NOT NULL AND reason IN ('complete', 'nothing_changed', 'with_failures')
+        WHEN 'failed' THEN reason IS NOT NULL AND reason IN ('by_items', 'system')
+        WHEN 'cancelled' THEN reason IS NOT NULL AND reason IN ('by_request', 'superseded')
+        WHEN 'refused' THEN reason IS NOT NULL AND reason IN ('withdrawn')
         ELSE reason IS NULL END),
     CONSTRAINT conserved CHECK (finished_at IS NULL OR total_items =
         indexed + unchanged + payload_updated + superseded + removed + absent + failed + cancelled)

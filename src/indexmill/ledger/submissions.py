@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -16,12 +16,12 @@ from indexmill.domain.backoff import backoff_seconds
 from indexmill.domain.bodies import Body, RequestDigest, pack
 from indexmill.domain.identifier import new_job_id
 from indexmill.domain.job import Job, JobKind, Submission, Submitted
-from indexmill.errors import JobExists, ServiceError
+from indexmill.errors import IndexmillError, JobExists, ServiceError
 from indexmill.ledger.database import Connection, Database, is_repeatable, run_query
 from indexmill.ledger.jobs import Jobs, read_job
 from indexmill.ledger.models import Models
+from indexmill.ledger.new_jobs import NewJob, store_jobs
 from indexmill.ledger.records import job_of
-from indexmill.ledger.submission_group import NewJob, SubmissionGroup, store_jobs
 from indexmill.ledger.transitions import Transitions
 
 __all__ = ["Submissions"]
@@ -30,8 +30,6 @@ __all__ = ["Submissions"]
 _BATCHES_AT_ONCE = 32
 _BYTES_AT_ONCE = 8 * 1024 * 1024
 _REPEATS = 5
-#: A request of more batches than this is not stored together with others.
-_MAX_SHARED_BATCHES = 2
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +40,6 @@ class Submissions:
     jobs: Jobs
     models: Models
     transitions: Transitions
-    group: SubmissionGroup
 
     def submit(self, submission: Submission) -> Submitted:
         """Store the job. The same external id with the same request gives the existing job.
@@ -57,31 +54,56 @@ class Submissions:
         groups = _groups(pack(submission.items, digest))
         first = next(groups, [])
         second = next(groups, None)
-        job_id = new_job_id()
         if second is None:
-            created = self._store(submission, job_id, first, digest.value())
-        else:
-            created = self._receive(submission, job_id, itertools.chain([first, second], groups), digest)
+            return self._submit_small(NewJob(submission, new_job_id(), first, digest.value()))
+        created = self._receive(submission, new_job_id(), itertools.chain([first, second], groups), digest)
+        return self._submitted(submission, created, digest.value())
+
+    def submit_together(self, submissions: Sequence[Submission]) -> list[Submitted | IndexmillError]:
+        """Store several small requests in one commit; each one's result, or what `submit` would have raised for it."""
+        results: dict[int, Submitted | IndexmillError] = {}
+        wanted: dict[int, NewJob] = {}
+        for number, submission in enumerate(submissions):
+            try:
+                wanted[number] = _encoded(submission)
+            except IndexmillError as error:
+                results[number] = error
+        try:
+            rows = {row["id"]: row for row in store_jobs(self.database, list(wanted.values()))}
+        except (psycopg.Error, ServiceError) as error:
+            # One of them, or the connection, is to blame: each finds out for itself, under the id that it has.
+            _log.info("storing together failed (%s); storing each alone", type(error).__name__)
+            alone = {number: self._guarded(lambda job=job: self._submit_small(job)) for number, job in wanted.items()}  # type: ignore[misc]
+            return [(results | alone)[number] for number in range(len(submissions))]
+        for number, job in wanted.items():
+            row = rows.get(job.id)
+            created = job_of(row) if row is not None else None
+            results[number] = self._guarded(
+                lambda job=job, created=created: self._submitted(job.submission, created, job.fingerprint)  # type: ignore[misc]
+            )
+        return [results[number] for number in range(len(submissions))]
+
+    @staticmethod
+    def _guarded(work: Callable[[], Submitted]) -> Submitted | IndexmillError:
+        try:
+            return work()
+        except IndexmillError as error:
+            return error
+
+    def _submit_small(self, job: NewJob) -> Submitted:
+        return self._submitted(job.submission, self._store_alone(job), job.fingerprint)
+
+    def _submitted(self, submission: Submission, created: Job | None, fingerprint: bytes) -> Submitted:
+        """The stored job, ended at once if it has no items; where none was stored, the one that is there."""
         if created is None:
-            return self._existing(submission, digest.value())
+            return self._existing(submission, fingerprint)
         if created.total_items == 0:
-            self.transitions.finish([job_id])
-            created = self.jobs.get(job_id) or created
+            self.transitions.finish([created.id])
+            created = self.jobs.get(created.id) or created
         return Submitted(created, created=True)
 
-    def _store(self, submission: Submission, job_id: UUID, bodies: list[Body], fingerprint: bytes) -> Job | None:
-        """One statement; None where the external id is taken (or the model is unknown)."""
-        wanted = NewJob(submission, job_id, bodies, fingerprint)
-        if len(bodies) > _MAX_SHARED_BATCHES:
-            return self._store_alone(wanted)
-        try:
-            stored = self.group.submit(wanted)
-        except psycopg.Error as error:
-            _log.info("a shared submission failed (SQLSTATE %s); storing each alone", error.sqlstate)
-            return self._store_alone(wanted)
-        return job_of(stored) if stored is not None else None
-
     def _store_alone(self, wanted: NewJob) -> Job | None:
+        """One statement; None where the external id is taken (or the model is unknown)."""
         for attempt in range(1, _REPEATS + 1):
             try:
                 rows = store_jobs(self.database, [wanted])
@@ -138,20 +160,25 @@ class Submissions:
         return read_job(connection, job_id)
 
     def _existing(self, submission: Submission, fingerprint: bytes) -> Submitted:
-        with self.database.connection() as connection:
-            rows = run_query(
-                connection,
-                "find_submission",
-                tenant=submission.tenant,
-                kind=submission.kind,
-                external_id=submission.external_id,
-            )
+        rows = self.database.query(
+            "find_submission",
+            tenant=submission.tenant,
+            kind=submission.kind,
+            external_id=submission.external_id,
+        )
         if not rows:
             self.models.require(submission.model, submission.tenant)
             raise ServiceError("database: expected the job to be stored, it was not; send the request again")
         if bytes(rows[0]["fingerprint"]) != fingerprint:
             raise JobExists(submission.external_id or "")
         return Submitted(job_of(rows[0]), created=False)
+
+
+def _encoded(submission: Submission) -> NewJob:
+    """Raises: InvalidRequest."""
+    digest = RequestDigest(submission.kind, submission.model)
+    bodies = list(pack(submission.items, digest))
+    return NewJob(submission, new_job_id(), bodies, digest.value())
 
 
 def _groups(bodies: Iterator[Body]) -> Iterator[list[Body]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from indexmill.ledger.database import Database, run_query
+from indexmill.ledger.database import Database
 
 __all__ = ["Sweeps"]
 
@@ -14,10 +14,8 @@ class Sweeps:
     database: Database
 
     def register(self, names: list[str]) -> None:
-        with self.database.connection() as connection:
-            run_query(connection, "register_sweeps", names=names)
+        self.database.query("register_sweeps", names=names)
 
     def take_turn(self, name: str, seconds: float) -> bool:
         """Whether the duty is due and ours; the next turn is `seconds` from now."""
-        with self.database.connection() as connection:
-            return bool(run_query(connection, "take_turn", name=name, seconds=seconds))
+        return bool(self.database.query("take_turn", name=name, seconds=seconds))

@@ -23,13 +23,11 @@ class Transitions:
 
     def start(self, job_ids: Sequence[UUID]) -> None:
         """queued -> running, for those of these jobs that are there."""
-        with self.database.connection() as connection:
-            run_query(connection, "start_jobs", ids=list(job_ids))
+        self.database.query("start_jobs", ids=list(job_ids))
 
     def resume(self, job_ids: Sequence[UUID]) -> None:
         """retrying -> running, for those of these jobs that are there."""
-        with self.database.connection() as connection:
-            run_query(connection, "resume_jobs", ids=list(job_ids))
+        self.database.query("resume_jobs", ids=list(job_ids))
 
     def wait(self, connection: Connection, job_ids: Sequence[UUID], sentence: str) -> None:
         """running -> retrying for those of these jobs whose every open batch waits."""

@@ -27,14 +27,12 @@ class Withdrawal:
             ModelNotFound
         """
         self.models.require(model, tenant)
-        with self.database.connection() as connection:
-            run_query(connection, "withdraw_model", tenant=tenant, id=model)
+        self.database.query("withdraw_model", tenant=tenant, id=model)
         return self.end_jobs()
 
     def end_jobs(self) -> int:
         """End the open jobs of withdrawn models; a sweep repeats it for those that were being submitted meanwhile."""
-        with self.database.connection() as connection:
-            rows = run_query(connection, "open_jobs_of_withdrawn_models")
+        rows = self.database.query("open_jobs_of_withdrawn_models")
         for row in rows:
             self.database.repeat(lambda connection, row=row: self._end(connection, row))  # type: ignore[misc]
         return len(rows)

@@ -31,29 +31,24 @@ class Workload:
     database: Database
 
     def ready(self) -> Ready:
-        with self.database.connection() as connection:
-            row = run_query(connection, "ready_work")[0]
+        row = self.database.query("ready_work")[0]
         return Ready(row["batches"], float(row["waited"] or 0), row["slots"])
 
     def wake_waiting(self) -> int:
         """Make batches whose wait is over claimable again; how many."""
-        with self.database.connection() as connection:
-            return len(run_query(connection, "wake_waiting_batches"))
+        return len(self.database.query("wake_waiting_batches"))
 
     def finishable_jobs(self) -> list[UUID]:
         """Open jobs without an open batch: their last worker died between its commit and the finish."""
-        with self.database.connection() as connection:
-            return [row["id"] for row in run_query(connection, "finishable_jobs")]
+        return [row["id"] for row in self.database.query("finishable_jobs")]
 
     def report(self, worker: str, slots: int) -> None:
         """Say that this supervisor lives and how many windows it can run at once; 0 slots: it leaves."""
-        with self.database.connection() as connection:
-            run_query(connection, "report_worker" if slots else "forget_worker", id=worker, slots=slots)
+        self.database.query("report_worker" if slots else "forget_worker", id=worker, slots=slots)
 
-    def leases_of(self, worker_prefix: str) -> list[HeldLease]:
+    def leases_of(self, supervisor: str) -> list[HeldLease]:
         """The leases of the processes of one supervisor."""
-        with self.database.connection() as connection:
-            rows = run_query(connection, "leases_of_worker", prefix=worker_prefix)
+        rows = self.database.query("leases_of_worker", worker=supervisor)
         return [HeldLease(row["worker"], row["token"], row["past_deadline"]) for row in rows]
 
     def add_totals(self, connection: Connection, worker: str, *, items: int, embedded: int, tokens: int) -> None:
@@ -68,10 +63,8 @@ class Workload:
         )
 
     def totals(self) -> Row:
-        with self.database.connection() as connection:
-            return run_query(connection, "pipeline_totals")[0]
+        return self.database.query("pipeline_totals")[0]
 
     def job_counts(self) -> list[Row]:
         """Open jobs by state and kind."""
-        with self.database.connection() as connection:
-            return run_query(connection, "open_job_counts")
+        return self.database.query("open_job_counts")

@@ -13,7 +13,7 @@ from indexmill.errors import ItemError, ModelError, TransientError
 from indexmill.models.embedding_model import EmbeddingModel
 from indexmill.pipeline.window import WorkItem
 
-__all__ = ["SUB_BATCH", "Embedded", "embed_items", "embed_texts"]
+__all__ = ["SUB_BATCH", "Embedded", "embed_items", "embed_last_try", "embed_texts"]
 
 #: Texts a call: sorted by length, so that padding within a call is small.
 SUB_BATCH = 64
@@ -58,6 +58,19 @@ def embed_items(
         else:
             item.vectors = vector[np.newaxis, :]
     return len(texts)
+
+
+def embed_last_try(model: EmbeddingModel, item: WorkItem, *, tries: int) -> None:
+    """Embed one item for itself; where the passing cause has not passed, this item fails and no other."""
+    try:
+        embed_items(model, [item], check=lambda: None, before=None)
+    except TransientError as error:
+        item.fail(
+            Stage.EMBED,
+            FailureCode.TRIES_EXHAUSTED,
+            f"Given up after {tries} tries, the last one: {error}"[:1500],
+            retryable=True,
+        )
 
 
 def embed_texts(model: EmbeddingModel, texts: list[str], *, check: Callable[[], None]) -> Embedded:

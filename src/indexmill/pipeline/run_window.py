@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
 from indexmill.domain.backoff import backoff_seconds
 from indexmill.domain.document import fingerprint, payload_hash
-from indexmill.domain.outcome import FailureCode, ItemStatus, Stage
+from indexmill.domain.outcome import ItemStatus
 from indexmill.errors import InvalidRequest, ModelError, TransientError
 from indexmill.ledger.batches import BatchKey
 from indexmill.ledger.claims import Claim
@@ -18,7 +18,7 @@ from indexmill.ledger.collections import Collection
 from indexmill.ledger.ledger import Ledger
 from indexmill.models.embedding_model import EmbeddingModel, text_keys
 from indexmill.models.model_cache import ModelCache
-from indexmill.pipeline.embed import embed_items
+from indexmill.pipeline.embed import embed_items, embed_last_try
 from indexmill.pipeline.load import load_items, load_texts
 from indexmill.pipeline.split import split_items
 from indexmill.pipeline.window import Window, WorkItem
@@ -62,8 +62,8 @@ class WindowRunner:
     max_tries: int
     max_text_bytes: int
     deadline_seconds: float
-    #: Lanes that this process has seen stopped: a good window resumes them.
-    stopped: set[str] = field(default_factory=set)
+    #: Called where the deadline starts anew, with an item that runs alone.
+    restart_deadline: Callable[[], None] = lambda: None
 
     def run(
         self, claim: Claim, is_held: Callable[[], bool], must_release: Callable[[], bool] = lambda: False
@@ -106,7 +106,8 @@ class WindowRunner:
         """After the commit: end the jobs whose last batch this was."""
         self.ledger.transitions.finish(sorted({job for job, _ in done}))
         self.ledger.leases.drop(window.claim.token)
-        self._resume(window.claim.lane)
+        if window.claim.probes:
+            self.ledger.lanes.resume(window.claim.lane)
         return WindowOutcome.DONE if done else WindowOutcome.LOST
 
     def _prepare(self, window: Window, check: Callable[[], None]) -> None:
@@ -153,13 +154,21 @@ class WindowRunner:
     def _before(self, window: Window) -> Callable[[int], None] | None:
         if not window.claim.runs_item_by_item:
             return None
-        return lambda position: self.ledger.leases.note_position(window.claim.token, position)
 
-    def _commit(self, window: Window, check: Callable[[], None], give_up_at: float) -> set[BatchKey]:
+        def before(position: int) -> None:
+            self.ledger.leases.note_position(window.claim.token, position)
+            self.restart_deadline()
+
+        return before
+
+    def _commit(
+        self, window: Window, check: Callable[[], None], give_up_at: float, keys: set[BatchKey] | None = None
+    ) -> set[BatchKey]:
+        """Commit these batches of the window, by default all of them; those that were still ours."""
         writer = WindowWriter(self.ledger, self.vectors, window, self.worker, give_up_at)
         while True:
             try:
-                return writer.commit()
+                return writer.commit(keys)
             except StaleItems as stale:
                 _log.info("%s: what they relied on has changed; embedding them", stale)
                 self._reopen([window.items[number] for number in stale.items], window)
@@ -177,32 +186,28 @@ class WindowRunner:
     def _defer(
         self, window: Window, check: Callable[[], None], give_up_at: float, error: TransientError
     ) -> WindowOutcome:
-        """Wait and try again, unless the batches have been tried often enough: then their items fail."""
+        """Wait and try again; batches that have been tried often enough are ended, each item for itself."""
         claim = window.claim
-        tries = max(batch.tries for batch in claim.batches) + 1
-        if tries < self.max_tries:
-            self.ledger.batches.defer(claim.token, backoff_seconds(tries), f"Waiting to try again: {error}"[:1000])
-            return WindowOutcome.DEFERRED
-        for item in window.to_embed():
-            item.fail(
-                Stage.EMBED,
-                FailureCode.TRIES_EXHAUSTED,
-                f"Given up after {tries} tries, the last one: {error}"[:1500],
-                retryable=True,
-            )
-        return self._conclude(window, self._commit(window, check, give_up_at))
+        exhausted = {batch.key for batch in claim.batches if batch.tries + 1 >= self.max_tries}
+        done: set[BatchKey] = set()
+        if exhausted:
+            for item in window.to_embed():
+                if item.batch.key in exhausted:
+                    check()
+                    embed_last_try(self._model(window, item.batch.collection), item, tries=self.max_tries)
+            done = self._commit(window, check, give_up_at, exhausted)
+        if len(exhausted) == len(claim.batches):
+            return self._conclude(window, done)
+        tries = max(batch.tries for batch in claim.batches if batch.key not in exhausted) + 1
+        self.ledger.batches.defer(claim.token, backoff_seconds(tries), f"Waiting to try again: {error}"[:1000])
+        self.ledger.transitions.finish(sorted({job for job, _ in done}))
+        return WindowOutcome.DEFERRED
 
     def _stop(self, claim: Claim, error: Exception) -> WindowOutcome:
         _log.warning("lane %s stopped: %s", claim.lane, error)
-        self.stopped.add(claim.lane)
         self.ledger.lanes.stop(claim.lane, str(error))
         self.ledger.leases.give_back(claim.token)
         return WindowOutcome.STOPPED
-
-    def _resume(self, lane: str) -> None:
-        if lane in self.stopped:
-            self.ledger.lanes.resume(lane)
-            self.stopped.discard(lane)
 
 
 def _compare_payloads(item: WorkItem, stored: Existing | None) -> None:

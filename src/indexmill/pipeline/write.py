@@ -25,6 +25,15 @@ __all__ = ["StaleItems", "WindowWriter"]
 _log = logging.getLogger(__name__)
 
 
+#: The store will never take this: bad data, a broken constraint, something too large for an index or the parser.
+_REJECTIONS = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.StatementTooComplex,
+)
+
+
 class StaleItems(Exception):
     """What these items' skips relied on has changed; the transaction was rolled back. They must be embedded."""
 
@@ -47,17 +56,18 @@ class WindowWriter:
     worker: str
     give_up_at: float
 
-    def commit(self) -> set[BatchKey]:
-        """Write the window; the batches that were still ours and are done now.
+    def commit(self, keys: set[BatchKey] | None = None) -> set[BatchKey]:
+        """Write these batches, by default all; those of them that were still ours and are done now.
 
         Raises:
             StaleItems: nothing was written.
             ServiceError: the database did not come back in time; nothing is lost, the lease will be rescued.
         """
-        keys = {batch.key for batch in self.window.claim.batches}
+        if keys is None:
+            keys = {batch.key for batch in self.window.claim.batches}
         try:
             return self._commit(keys)
-        except (psycopg.DataError, psycopg.IntegrityError) as error:
+        except _REJECTIONS as error:
             _log.info("window rejected by the store (SQLSTATE %s); trying batch by batch", error.sqlstate)
         done: set[BatchKey] = set()
         for key in sorted(keys):
@@ -67,7 +77,7 @@ class WindowWriter:
     def _commit_alone(self, key: BatchKey) -> set[BatchKey]:
         try:
             return self._commit({key})
-        except (psycopg.DataError, psycopg.IntegrityError):
+        except _REJECTIONS:
             self._fail_rejected([item for item in self.window.alive() if item.batch.key == key])
             return self._commit({key})
 
@@ -93,7 +103,7 @@ class WindowWriter:
                 raise _Probe
         except _Probe:
             return None
-        except (psycopg.DataError, psycopg.IntegrityError) as error:
+        except _REJECTIONS as error:
             return error
 
     def _commit(self, keys: set[BatchKey]) -> set[BatchKey]:

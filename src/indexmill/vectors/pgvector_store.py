@@ -50,8 +50,9 @@ class PgvectorStore:
 
     def existing(self, collection: int, ids: Sequence[str]) -> dict[str, Existing]:
         """Versions, fingerprints and payload hashes of those of these documents that are there."""
-        with self.database.connection() as connection:
-            rows = _run(connection, "existing_documents", collection=collection, ids=list(ids))
+        rows = self.database.read(
+            lambda connection: _run(connection, "existing_documents", collection=collection, ids=list(ids))
+        )
         return {
             row["id"]: Existing(Version(row["seq"], row["position"]), row["fingerprint"], row["payload_hash"])
             for row in rows
@@ -97,6 +98,7 @@ class PgvectorStore:
     def _upsert(
         self, connection: Connection, collection: Collection, winners: dict[str, StagedDocument]
     ) -> dict[str, Row]:
+        _run(connection, "join_by_hash", nestloop="off")
         rows = _run(
             connection,
             "write_documents",
@@ -105,6 +107,7 @@ class PgvectorStore:
             min_seq=collection.min_seq,
             winners=[document.item for document in winners.values()],
         )
+        _run(connection, "join_by_hash", nestloop="on")
         return {row["id"]: row for row in rows}
 
     def _versions(self, connection: Connection, collection: Collection, ids: list[str]) -> dict[str, Version]:
@@ -130,17 +133,22 @@ class PgvectorStore:
         for name, value in query.equal.items():
             if "\0" in name or not _is_scalar(value):
                 raise InvalidRequest(f"filter: expected a string, number, boolean or null for `{name[:100]}`")
-        with self.database.connection() as connection:
-            rows = _run(
-                connection,
-                "search_filtered" if query.equal else "search",
-                table=sql.Identifier(chunk_table(collection)),
-                collection=collection.id,
-                vector=_unit_literal(query.vector),
-                limit=query.limit,
-                filter=Jsonb(query.equal),
-            )
+        vector = _unit_literal(query.vector)
+        rows = self.database.repeat(lambda connection: self._nearest(connection, collection, query, vector))
         return [Hit(row["id"], float(row["score"]), row["text"], row["payload"]) for row in rows]
+
+    @staticmethod
+    def _nearest(connection: Connection, collection: Collection, query: SearchQuery, vector: str) -> list[Row]:
+        _run(connection, "scan_whole")
+        return _run(
+            connection,
+            "search_filtered" if query.equal else "search",
+            table=sql.Identifier(chunk_table(collection)),
+            collection=collection.id,
+            vector=vector,
+            limit=query.limit,
+            filter=Jsonb(query.equal),
+        )
 
 
 def _run(connection: Connection, name: str, /, *, table: sql.Identifier | None = None, **values: object) -> list[Row]:

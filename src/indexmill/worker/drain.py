@@ -14,6 +14,7 @@ from indexmill.ledger.claims import Claim, LaneHead
 from indexmill.ledger.ledger import Ledger
 from indexmill.pipeline.run_window import WindowRunner
 from indexmill.worker.pulse import Pulse
+from indexmill.worker.watchdog import Watchdog
 
 __all__ = ["Drain", "next_lane"]
 
@@ -36,6 +37,7 @@ class Drain:
     ledger: Ledger
     runner: WindowRunner
     pulse: Pulse
+    watchdog: Watchdog
     drain_seconds: float
     window_seconds: float
     _lane: str | None = None
@@ -64,6 +66,7 @@ class Drain:
     def _run_window(self, claim: Claim, is_stopping: Callable[[], bool]) -> None:
         started = time.monotonic()
         self.pulse.hold(claim.token)
+        self.watchdog.arm()
         try:
             self.runner.run(claim, self.pulse.is_held, _Patience(is_stopping, _STOP_PATIENCE))
         except (ServiceError, psycopg.OperationalError) as error:
@@ -71,8 +74,13 @@ class Drain:
             _log.warning("window abandoned: %s", error)
             time.sleep(1)
         finally:
+            self.watchdog.disarm()
             self.pulse.hold(None)
-        self._learn(claim, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        self._learn(claim, seconds)
+        if claim.size < self._budget(claim.lane) // 4 and not is_stopping():
+            # A window costs much the same however small it is: let what trickles in gather for the next one.
+            time.sleep(max(0.0, self.window_seconds - seconds))
 
     def _budget(self, lane: str) -> int:
         return self._budgets.get(lane, _FIRST_WINDOW_BYTES)

@@ -26,6 +26,9 @@ _LOOK_SECONDS = 1.0
 #: A process that was just started has its model to load.
 _START_PATIENCE = 15.0
 _STOP_SECONDS = 30.0
+#: Looks in a row, one a second, at which a process that takes no work is held to be deaf.
+_LOCAL_IDLE_LOOKS = 3
+_REMOTE_IDLE_LOOKS = 5
 
 
 def supervisor_name() -> str:
@@ -45,6 +48,8 @@ class Fleet:
     children: list[Child] = field(default_factory=list)
     _reported_at: float = 0.0
     _looked_at: float = 0.0
+    #: How many looks in a row each child was idle although work waited.
+    _idle_looks: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         count, slots = (self.processes, 1) if self._is_local else (1, self.processes)
@@ -86,7 +91,7 @@ class Fleet:
 
     def _end_what_hangs(self) -> None:
         busy: set[int] = set()
-        for lease in self.ledger.workload.leases_of(f"{self.name}/"):
+        for lease in self.ledger.workload.leases_of(self.name):
             pid = int(lease.worker.rpartition("/")[2])
             busy.add(pid)
             if lease.past_deadline and self._is_local:
@@ -94,17 +99,19 @@ class Fleet:
         self._end_what_is_deaf(busy)
 
     def _end_what_is_deaf(self, busy: set[int]) -> None:
-        """Work has been ready for a while and a process that could take it does not: it no longer hears its broker."""
-        patience = 3.0 if self._is_local else 5.0
-        if self.ledger.workload.ready().waited < patience:
-            return
-        if not self._is_local:
-            if not busy and self.children[0].age > _START_PATIENCE:
-                self.children[0].kill("work is ready and its slots are idle")
-            return
+        """Work has been ready for a while and a process never takes any: it no longer hears its broker.
+
+        One look proves nothing: between two windows a process holds no lease.
+        """
+        looks = _LOCAL_IDLE_LOOKS if self._is_local else _REMOTE_IDLE_LOOKS
+        work_waits = self.ledger.workload.ready().waited > looks * _LOOK_SECONDS
         for child in self.children:
-            if child.pid is not None and child.pid not in busy and child.age > _START_PATIENCE:
-                child.kill("work is ready and it is idle")
+            is_busy = child.pid in busy if self._is_local else bool(busy)
+            is_idle = work_waits and not is_busy and child.age > _START_PATIENCE
+            self._idle_looks[child.name] = self._idle_looks.get(child.name, 0) + 1 if is_idle else 0
+            if self._idle_looks[child.name] >= looks:
+                self._idle_looks[child.name] = 0
+                child.kill("work is ready and it takes none")
 
     def _kill(self, pid: int, why: str) -> None:
         for child in self.children:
@@ -113,8 +120,8 @@ class Fleet:
 
     def _expire_leases(self, pid: int) -> None:
         # Its process is gone for certain, so nobody need wait for its lease to run out.
-        prefix = f"{self.name}/{pid}" if self._is_local else f"{self.name}/"
-        self._try(lambda: self.ledger.leases.expire_of(prefix))
+        worker = f"{self.name}/{pid}" if self._is_local else self.name
+        self._try(lambda: self.ledger.leases.expire_of(worker))
 
     @staticmethod
     def _try(work: Callable[[], object]) -> None:

@@ -20,6 +20,7 @@ from indexmill.vectors.pgvector_store import PgvectorStore
 from indexmill.worker.celery_app import DRAIN_TASK
 from indexmill.worker.drain import Drain
 from indexmill.worker.pulse import Pulse
+from indexmill.worker.watchdog import Watchdog
 
 __all__ = ["add_drain_task"]
 
@@ -68,6 +69,8 @@ def _build(settings: Settings, url: str, name: str) -> Drain:
     worker = settings.worker
     pulse = Pulse(ledger.leases, worker.renew_seconds)
     pulse.start()
+    # Later than the lease's deadline, so that the ledger already calls it that.
+    watchdog = Watchdog(worker.window_deadline_seconds + 1)
     runner = WindowRunner(
         ledger=ledger,
         vectors=PgvectorStore(ledger.database),
@@ -76,6 +79,7 @@ def _build(settings: Settings, url: str, name: str) -> Drain:
         max_tries=worker.max_tries,
         max_text_bytes=worker.max_text_bytes,
         deadline_seconds=worker.window_deadline_seconds,
+        restart_deadline=watchdog.arm,
     )
     _log.info("worker process %s is ready", name)
-    return Drain(ledger, runner, pulse, worker.drain_seconds, worker.window_seconds)
+    return Drain(ledger, runner, pulse, watchdog, worker.drain_seconds, worker.window_seconds)

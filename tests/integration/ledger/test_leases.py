@@ -73,7 +73,7 @@ def test_a_renewal_after_the_rescue_revives_nothing(engine: Engine) -> None:
 def test_a_renewal_does_not_go_past_the_deadline(engine: Engine) -> None:
     """A window that hangs is rescued although its process lives and renews."""
     upsert(engine, {"a": "one"})
-    claims = Claims(engine.ledger.database, lease_seconds=10, deadline_seconds=0.05)
+    claims = Claims(engine.ledger.database, lease_seconds=10, deadline_seconds=0.05, probe_seconds=30)
     claim = claims.claim(engine.ledger.claims.lane_heads()[0].lane, "test/hangs", 1)
     assert claim is not None
     wait_until(lambda: rows(engine, "SELECT 1 FROM lease WHERE deadline_at < now()"), 5, "the deadline to pass")

@@ -138,8 +138,14 @@ class _Tasks:
             return job, []
         return job, self.door.engine.failed_items(job, limit=_INFO_FAILURES, max_bytes=FAILURE_BYTES)
 
-    def submit(self, submission: Submission) -> Job:
-        return self.door.engine.submit(submission).job
+    async def submitted(self, submission: Submission) -> Response:
+        """The submitted task; a small request is stored together with others that wait."""
+        if not isinstance(submission.items, list):
+            return await self.answer(lambda: self.door.engine.submit(submission).job)
+        job = (await self.door.submit(submission)).job
+        if job.counters.failed:
+            return await self.answer(lambda: job)
+        return json_answer(task(job, [], FailureBudget()))
 
     def find(self, task_id: str) -> Job:
         return self.door.engine.find(task_id, self.kind)
@@ -174,7 +180,7 @@ def _add_run(router: APIRouter, bodies: BodyReader, family: Family, tasks: _Task
     async def run(request: Request) -> Response:
         # The body is read here and not by FastAPI: limited while it streams, and validated once.
         async with bodies.read(request, family.request) as body:
-            return await tasks.answer(tasks.submit, family.submission(body))
+            return await tasks.submitted(family.submission(body))
 
 
 def _add_info(router: APIRouter, family: Family, tasks: _Tasks, names: _Names) -> None:

@@ -23,6 +23,7 @@ from indexmill.http.answers import timestamp
 __all__ = [
     "FAILURE_BYTES",
     "FAILURE_STAGES",
+    "FEW_ITEMS",
     "STATUSES",
     "FailureBudget",
     "deletion",
@@ -30,6 +31,9 @@ __all__ = [
     "task",
     "upsertion",
 ]
+
+#: A request of more items than this is stored by itself: it would hold the others up.
+FEW_ITEMS = 64
 
 #: `receiving` is missing: nobody sees such a job.
 STATUSES: Final[dict[JobState, TaskStatus]] = {
@@ -64,12 +68,17 @@ def upsertion(request: UpsertionRequest) -> Submission:
 
 
 def deletion(request: DeletionRequest) -> Submission:
-    items = (Item(object_id) for object_id in request.object_ids)
+    items = _few((Item(object_id) for object_id in request.object_ids), request.object_ids)
     return Submission(JobKind.DELETION, request.embedding_model_id, items, request.external_id)
 
 
-def _items(items: Iterable[DataItem]) -> Iterator[Item]:
-    return (Item(each["object_id"], each.get("payload"), each.get("item_info")) for each in items)
+def _items(items: Sequence[DataItem]) -> Iterable[Item]:
+    return _few((Item(each["object_id"], each.get("payload"), each.get("item_info")) for each in items), items)
+
+
+def _few(items: Iterator[Item], wire: Sequence[object]) -> Iterable[Item]:
+    """A list where the items are few enough to be stored together with other requests; else one after the other."""
+    return list(items) if len(wire) <= FEW_ITEMS else items
 
 
 class FailureBudget:

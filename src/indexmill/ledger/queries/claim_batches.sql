@@ -1,8 +1,10 @@
--- Ready batches in rank order, up to the wanted bytes or this slot's share of what is ready; at least one.
+-- Ready batches in rank order, up to the wanted bytes or this slot's share of what is ready (a quarter of the wanted
+-- bytes is never shared: a window costs much the same however small it is); at least one.
 -- A batch that was lost with its worker is claimed alone.
 WITH ready AS MATERIALIZED (
     SELECT job, ordinal, rank, bytes, losses FROM batch
     WHERE lane = %(lane)s AND state = 'ready'
+      AND EXISTS (SELECT 1 FROM lane WHERE name = %(lane)s AND (stopped_at IS NULL OR probe_at <= ledger_now()))
     ORDER BY rank, job, ordinal LIMIT 512
 ), share AS (
     SELECT sum(bytes) / greatest(1, (SELECT sum(slots) FROM worker WHERE seen_at > ledger_now() - interval '10 s'))
@@ -17,7 +19,7 @@ WITH ready AS MATERIALIZED (
     WINDOW in_order AS (ORDER BY rank, job, ordinal ROWS UNBOUNDED PRECEDING)
 ), chosen AS MATERIALIZED (
     SELECT placed.job, placed.ordinal FROM placed, share
-    WHERE place = 1 OR (losses = 0 AND first_losses = 0 AND before < least(%(max_bytes)s, share.bytes))
+    WHERE place = 1 OR (losses = 0 AND first_losses = 0 AND before < least(%(max_bytes)s, greatest(share.bytes, %(max_bytes)s / 4)))
 ), locked AS (
     SELECT b.job, b.ordinal FROM batch b JOIN chosen USING (job, ordinal)
     WHERE b.state = 'ready'
@@ -35,10 +37,12 @@ WITH ready AS MATERIALIZED (
     WHERE EXISTS (SELECT 1 FROM claimed)
 ), probed AS (
     -- A stopped lane is probed by one worker at a time.
-    UPDATE lane SET probe_at = ledger_now() + interval '30 s' WHERE name = %(lane)s AND stopped_at IS NOT NULL
+    UPDATE lane SET probe_at = ledger_now() + make_interval(secs => %(probe_seconds)s)
+    WHERE name = %(lane)s AND stopped_at IS NOT NULL
+    RETURNING name
 )
 SELECT c.job, c.ordinal, j.kind, j.seq, j.force, j.tenant, j.model, j.collection, c.first_position, c.items, c.bytes,
-       c.tries, c.losses, c.set_aside, c.outcomes, body.body
+       c.tries, c.losses, c.set_aside, c.outcomes, body.body, EXISTS (SELECT 1 FROM probed) AS probes
 FROM claimed c
 JOIN job j ON j.id = c.job
 JOIN batch_body body ON body.job = c.job AND body.ordinal = c.ordinal

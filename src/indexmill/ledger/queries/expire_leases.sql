@@ -1,2 +1,2 @@
 UPDATE lease SET expires_at = least(expires_at, ledger_now() - interval '1 ms')
-WHERE starts_with(worker, %(prefix)s);
+WHERE worker = %(worker)s OR starts_with(worker, %(worker)s || '/');

@@ -1,2 +1,2 @@
 SELECT worker, token, deadline_at <= ledger_now() AS past_deadline FROM lease
-WHERE starts_with(worker, %(prefix)s);
+WHERE worker = %(worker)s OR starts_with(worker, %(worker)s || '/');

@@ -1,0 +1,49 @@
+"""Storing new jobs: one statement and one commit for one job or for many that arrived together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from indexmill.domain.bodies import Body
+from indexmill.domain.job import JobKind, Submission
+from indexmill.ledger.database import Database, Row, run_query
+
+__all__ = ["NewJob", "store_jobs"]
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """A small request, encoded: what the statement needs of it."""
+
+    submission: Submission
+    id: UUID
+    bodies: list[Body]
+    fingerprint: bytes
+
+
+def store_jobs(database: Database, jobs: Sequence[NewJob]) -> list[Row]:
+    """Store the jobs in this order, in one statement; the rows of those that were stored."""
+    submissions = [job.submission for job in jobs]
+    bodies = [(job.id, ordinal, body) for job in jobs for ordinal, body in enumerate(job.bodies)]
+    with database.connection() as connection:
+        return run_query(
+            connection,
+            "submit_jobs",
+            ids=[job.id for job in jobs],
+            tenants=[each.tenant for each in submissions],
+            kinds=[str(each.kind) for each in submissions],
+            external_ids=[each.external_id for each in submissions],
+            models=[each.model for each in submissions],
+            deletes=[each.kind is JobKind.DELETION for each in submissions],
+            fingerprints=[job.fingerprint for job in jobs],
+            totals=[sum(body.items for body in job.bodies) for job in jobs],
+            counts=[len(job.bodies) for job in jobs],
+            jobs=[job_id for job_id, _, _ in bodies],
+            ordinals=[ordinal for _, ordinal, _ in bodies],
+            first_positions=[body.first_position for _, _, body in bodies],
+            items=[body.items for _, _, body in bodies],
+            sizes=[body.size for _, _, body in bodies],
+            bodies=[body.data for _, _, body in bodies],
+        )
