@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -22,6 +23,12 @@ from indexmill.models.model_cache import ModelCache
 from indexmill.settings import DatabaseSettings, ServerSettings, Settings
 from indexmill.vectors.pgvector_store import PgvectorStore
 from tests.running_service import RunningService
+
+# A timed test fails on a busy machine and says nothing of the code.
+hypothesis.settings.register_profile(
+    "indexmill", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("indexmill")
 
 _TEMPLATE = "template_indexmill"
 _numbers = itertools.count(1)

@@ -17,7 +17,15 @@ from indexmill.domain.identifier import new_job_id, parse_job_id
 from indexmill.domain.job import Item, Job, JobEvent, JobFilter, JobKind, JobPage, Submission, Submitted
 from indexmill.domain.job_state import OPEN_STATES, JobState, Reason
 from indexmill.domain.outcome import Counters, Failure, FailureCode, Stage
-from indexmill.errors import CollectionNotFound, InvalidRequest, JobExists, JobNotFound, ModelExists, ModelNotFound
+from indexmill.errors import (
+    CollectionNotFound,
+    IndexmillError,
+    InvalidRequest,
+    JobExists,
+    JobNotFound,
+    ModelExists,
+    ModelNotFound,
+)
 from indexmill.models.embedding_model import Deployment
 from indexmill.settings import DatabaseSettings, ServerSettings, Settings
 
@@ -73,6 +81,15 @@ class FakeEngine:
                     raise JobExists(str(submission.external_id))
                 return Submitted(known, created=False)
             return Submitted(self._new(submission, items), created=True)
+
+    def submit_together(self, submissions: list[Submission]) -> list[Submitted | IndexmillError]:
+        results: list[Submitted | IndexmillError] = []
+        for submission in submissions:
+            try:
+                results.append(self.submit(submission))
+            except IndexmillError as error:
+                results.append(error)
+        return results
 
     def _external(self, external_id: str | None, kind: JobKind | None) -> Job | None:
         if external_id is None:
