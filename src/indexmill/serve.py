@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from indexmill.assembly import build_service, deploy_default_model
 from indexmill.errors import ServiceError
 from indexmill.ledger.database import Database
 from indexmill.ledger.embedded_postgres import EmbeddedPostgres
@@ -70,7 +69,7 @@ def _supervise(stop: threading.Event, api: Child, fleet: Fleet | None, postgres:
 
 
 def prepare_database(settings: Settings, url: str) -> None:
-    """Migrate, and deploy the default model where there is none.
+    """Migrate to the newest schema.
 
     Raises:
         ServiceError: the database is too old, or newer than this program.
@@ -81,11 +80,6 @@ def prepare_database(settings: Settings, url: str) -> None:
         migrate(database)
     finally:
         database.close()
-    service = build_service(settings, url)
-    try:
-        deploy_default_model(service)
-    finally:
-        service.ledger.database.close()
 
 
 def _database(settings: Settings, stack: ExitStack) -> tuple[EmbeddedPostgres | None, str]:

@@ -20,6 +20,7 @@ __all__ = ["LOCAL_URL", "Channel", "Transport", "register"]
 #: The broker URL of the local transport.
 LOCAL_URL = "indexmill-local://localhost/"
 _SUFFIX = ".msg"
+_DRAIN_SECONDS = 0.2
 
 _log = logging.getLogger(__name__)
 
@@ -85,6 +86,11 @@ class Channel(filesystem.Channel):
 
 class Transport(filesystem.Transport):
     Channel = Channel
+
+    def drain_events(self, connection: Any, timeout: float | None = None, **_: Any) -> None:
+        """As the original, but back after a fifth of a second: only between two calls does Celery see a SIGTERM."""
+        super().drain_events(connection, min(timeout or _DRAIN_SECONDS, _DRAIN_SECONDS))  # type: ignore[no-untyped-call]
+
     global_state = virtual.BrokerState()  # type: ignore[no-untyped-call]  # kombu has no annotations
 
 

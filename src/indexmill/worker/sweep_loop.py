@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 
 import psycopg
 
@@ -24,6 +25,7 @@ class SweepLoop:
         self._turns = turns
         self._sweeps = sweeps
         self._registered = False
+        self._offer_at: dict[str, float] = {}
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweeps", daemon=True)
 
@@ -38,7 +40,11 @@ class SweepLoop:
     def _run(self) -> None:
         while not self._stopped.wait(_TICK_SECONDS):
             for sweep in self._sweeps:
-                self._offer(sweep)
+                now = time.monotonic()
+                if now >= self._offer_at.get(sweep.name, 0.0):
+                    # Twice an interval is enough to notice that whoever did it last time is gone.
+                    self._offer_at[sweep.name] = now + sweep.seconds / 2
+                    self._offer(sweep)
 
     def _offer(self, sweep: Sweep) -> None:
         try:
