@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -93,8 +94,13 @@ class RunningService:
     def workers(self) -> list[psutil.Process]:
         """The Celery processes (solo ones, or the prefork parent)."""
         assert self.process is not None
-        children = psutil.Process(self.process.pid).children()
-        return [child for child in children if "indexmill.worker.celery_process" in " ".join(child.cmdline())]
+        found: list[psutil.Process] = []
+        for child in psutil.Process(self.process.pid).children():
+            # One that was just killed is gone, or a zombie that nobody has waited for.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if "indexmill.worker.celery_process" in " ".join(child.cmdline()):
+                    found.append(child)
+        return found
 
     def deploy(self, model: str = "tiny", provider: str = "deterministic", **settings: Any) -> None:
         if provider == "deterministic":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.acceptance.broken_build import broken_build
@@ -93,6 +93,8 @@ def test_a_task_that_is_superseded_as_a_whole_is_canceled_and_says_by_which(
 
 @settings(
     max_examples=3,
+    # An example takes seconds: shrinking one would take longer than reading it.
+    phases=(Phase.explicit, Phase.generate),
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
