@@ -76,5 +76,5 @@ def build_service(settings: Settings, url: str | None = None) -> Service:
 
 def deploy_default_model(service: Service) -> None:
     """A fresh service has a model, so that the first request can be answered."""
-    if not service.engine.collections():
+    if not service.engine.has_collections():
         service.engine.deploy(DEFAULT_MODEL, "static", {})

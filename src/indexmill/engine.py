@@ -170,6 +170,10 @@ class Engine:
     def collections(self) -> list[CollectionSummary]:
         return self.ledger.collections.summaries()
 
+    def has_collections(self) -> bool:
+        """Costs nothing, however many documents there are."""
+        return self.ledger.collections.has_any()
+
     def collection(self, name: str) -> Collection:
         """Raises: CollectionNotFound."""
         return self.ledger.collections.get(name)

@@ -54,7 +54,7 @@ def test_sql_allows_the_states_of_the_enums() -> None:
 
 @pytest.mark.parametrize("state", sorted(END_REASONS))
 def test_sql_allows_the_reasons_of_each_end(state: JobState) -> None:
-    listed = re.search(rf"'{state.value}'\s+THEN\s+reason\s+IN\s*\(([^)]*)\)", SCHEMA)
+    listed = re.search(rf"'{state.value}'\s+THEN\s+reason IS NOT NULL AND reason\s+IN\s*\(([^)]*)\)", SCHEMA)
     assert listed is not None
     assert set(re.findall(r"'(\w+)'", listed.group(1))) == {reason.value for reason in END_REASONS[state]}
 

@@ -58,6 +58,9 @@ class Collections:
             raise CollectionNotFound(name, [row["name"] for row in known])
         return _collection(rows[0])
 
+    def has_any(self, tenant: int = DEFAULT_TENANT) -> bool:
+        return bool(self.database.query("collection_names", tenant=tenant))
+
     def by_id(self, ids: list[int]) -> dict[int, Collection]:
         with self.database.connection() as connection:
             return self.read(connection, ids)

@@ -23,8 +23,8 @@ Connection: TypeAlias = psycopg.Connection[Row]
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
-#: Serialization and deadlock, lock not available, operator intervention, connection exception.
-_REPEATABLE_CLASSES = ("40", "55P03", "57", "08")
+#: Serialization and deadlock, resources, lock not available, operator intervention, connection exception.
+_REPEATABLE_CLASSES = ("40", "53", "55P03", "57", "08")
 _REPEATS = 5
 
 
@@ -69,7 +69,7 @@ class Database:
                 "application_name": "indexmill",
             },
             connection_class=psycopg.Connection[Row],
-            configure=_prefer_indexes if direct else None,
+            configure=_configure if direct else None,
         )
 
     def open(self) -> None:
@@ -151,13 +151,15 @@ class Database:
         raise AssertionError("unreachable")
 
 
-def _prefer_indexes(connection: Connection) -> None:
+def _configure(connection: Connection) -> None:
     """Plans are kept with prepared statements: one made while a table was empty would scan it whole when it is not.
 
     Every query of the ledger has its index; what reads a whole table says so (`vectors/queries/scan_whole.sql`).
     Behind a pooler nothing is prepared, so every plan knows the tables' sizes.
     """
     connection.execute("SET enable_seqscan = off")
+    # A client that is stopped in the middle of a transaction gives its locks back.
+    connection.execute("SET idle_in_transaction_session_timeout = '10s'")
 
 
 def run_query(connection: Connection, name: str, /, *, prepare: bool | None = None, **values: object) -> list[Row]:

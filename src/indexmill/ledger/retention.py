@@ -13,6 +13,8 @@ __all__ = ["Retention"]
 
 #: Rows a statement deletes at most, so that no statement is long.
 _AT_ONCE = 1000
+#: Full rounds of a kind that follow one another in one turn.
+_MAX_ROUNDS = 50
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Retention:
                 return deleted
 
     def prune(self) -> dict[str, int]:
-        """One round of each kind of deletion; how many rows of each."""
+        """Delete what is past its time, a bounded number of each kind; how many of each."""
         rounds: dict[str, dict[str, Any]] = {
             "prune_receiving_jobs": {"hours": self.staging_hours},
             "prune_bodies": {"days": self.body_days},
@@ -44,5 +46,10 @@ class Retention:
         }
         pruned: dict[str, int] = {}
         for name, values in rounds.items():
-            pruned[name] = len(self.database.query(name, **values, limit=_AT_ONCE))
+            pruned[name] = 0
+            for _ in range(_MAX_ROUNDS):
+                deleted = len(self.database.query(name, **values, limit=_AT_ONCE))
+                pruned[name] += deleted
+                if deleted < _AT_ONCE:
+                    break
         return pruned

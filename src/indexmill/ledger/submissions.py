@@ -89,6 +89,10 @@ class Submissions:
             return work()
         except IndexmillError as error:
             return error
+        except psycopg.Error as error:
+            # Its own trouble, not its neighbours'.
+            _log.warning("a submission failed: %s (SQLSTATE %s)", type(error).__name__, error.sqlstate)
+            return ServiceError("database: expected the job to be stored, it was refused")
 
     def _submit_small(self, job: NewJob) -> Submitted:
         return self._submitted(job.submission, self._store_alone(job), job.fingerprint)

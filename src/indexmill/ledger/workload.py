@@ -38,6 +38,10 @@ class Workload:
         """Make batches whose wait is over claimable again; how many."""
         return len(self.database.query("wake_waiting_batches"))
 
+    def stalled_jobs(self) -> list[UUID]:
+        """Running jobs that only wait."""
+        return [row["id"] for row in self.database.query("stalled_jobs")]
+
     def finishable_jobs(self) -> list[UUID]:
         """Open jobs without an open batch: their last worker died between its commit and the finish."""
         return [row["id"] for row in self.database.query("finishable_jobs")]
@@ -50,6 +54,11 @@ class Workload:
         """The leases of the processes of one supervisor."""
         rows = self.database.query("leases_of_worker", worker=supervisor)
         return [HeldLease(row["worker"], row["token"], row["past_deadline"]) for row in rows]
+
+    def recently_committed(self, supervisor: str, seconds: float) -> set[str]:
+        """The processes of one supervisor that have committed a window in the last seconds."""
+        rows = self.database.query("recently_committed", worker=supervisor, seconds=seconds)
+        return {row["worker"] for row in rows}
 
     def add_totals(self, connection: Connection, worker: str, *, items: int, embedded: int, tokens: int) -> None:
         """Count a window, in its own commit."""

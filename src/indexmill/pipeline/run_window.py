@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from uuid import UUID
 
 from indexmill.domain.backoff import backoff_seconds
 from indexmill.domain.document import fingerprint, payload_hash
@@ -89,24 +90,33 @@ class WindowRunner:
         if any(batch.tries for batch in claim.batches):
             self.ledger.transitions.resume(claim.job_ids)
         try:
-            self._prepare(window, check)
-            return self._conclude(window, self._commit(window, check, give_up_at))
+            return self._run(window, check, give_up_at)
         except WindowAborted:
-            self.ledger.leases.drop(claim.token)
+            # Nothing should be held any more; what is, against expectation, goes back.
+            self.ledger.leases.give_back(claim.token)
             return WindowOutcome.LOST
         except WindowReleased:
             self.ledger.leases.give_back(claim.token)
             return WindowOutcome.RELEASED
         except TransientError as error:
-            return self._defer(window, check, give_up_at, error)
+            self._wait(claim.token, 1, error)
+            return WindowOutcome.DEFERRED
         except (ModelError, InvalidRequest) as error:
             return self._stop(claim, error)
+
+    def _run(self, window: Window, check: Callable[[], None], give_up_at: float) -> WindowOutcome:
+        try:
+            self._prepare(window, check)
+            done = self._commit(window, check, give_up_at)
+        except TransientError as error:
+            return self._defer(window, check, give_up_at, error)
+        return self._conclude(window, done)
 
     def _conclude(self, window: Window, done: set[BatchKey]) -> WindowOutcome:
         """After the commit: end the jobs whose last batch this was."""
         self.ledger.transitions.finish(sorted({job for job, _ in done}))
         self.ledger.leases.drop(window.claim.token)
-        if window.claim.probes:
+        if window.claim.probes and any(item.vectors is not None for item in window.items):
             self.ledger.lanes.resume(window.claim.lane)
         return WindowOutcome.DONE if done else WindowOutcome.LOST
 
@@ -194,14 +204,18 @@ class WindowRunner:
             for item in window.to_embed():
                 if item.batch.key in exhausted:
                     check()
+                    self.restart_deadline()
                     embed_last_try(self._model(window, item.batch.collection), item, tries=self.max_tries)
             done = self._commit(window, check, give_up_at, exhausted)
         if len(exhausted) == len(claim.batches):
             return self._conclude(window, done)
         tries = max(batch.tries for batch in claim.batches if batch.key not in exhausted) + 1
-        self.ledger.batches.defer(claim.token, backoff_seconds(tries), f"Waiting to try again: {error}"[:1000])
+        self._wait(claim.token, tries, error)
         self.ledger.transitions.finish(sorted({job for job, _ in done}))
         return WindowOutcome.DEFERRED
+
+    def _wait(self, token: UUID, tries: int, error: TransientError) -> None:
+        self.ledger.batches.defer(token, backoff_seconds(tries), f"Waiting to try again: {error}"[:1000])
 
     def _stop(self, claim: Claim, error: Exception) -> WindowOutcome:
         _log.warning("lane %s stopped: %s", claim.lane, error)

@@ -6,6 +6,7 @@ from typing import Any
 
 from celery import Celery
 
+from indexmill.domain.bodies import MAX_BATCH_ITEMS
 from indexmill.settings import Settings
 from indexmill.worker.local_transport import LOCAL_URL, register
 
@@ -37,7 +38,10 @@ def make_celery(settings: Settings) -> Celery:
         task_acks_late=True,
         worker_prefetch_multiplier=1,
         # Never a soft limit: it raises inside COMMIT.
-        task_time_limit=settings.worker.drain_seconds + settings.worker.window_deadline_seconds + _LIMIT_MARGIN_SECONDS,
+        # An item that runs alone has the deadline to itself: each process watches over its own windows more closely.
+        task_time_limit=settings.worker.drain_seconds
+        + settings.worker.window_deadline_seconds * MAX_BATCH_ITEMS
+        + _LIMIT_MARGIN_SECONDS,
         worker_enable_remote_control=False,
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,

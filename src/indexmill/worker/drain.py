@@ -12,7 +12,7 @@ import psycopg
 from indexmill.errors import ServiceError
 from indexmill.ledger.claims import Claim, LaneHead
 from indexmill.ledger.ledger import Ledger
-from indexmill.pipeline.run_window import WindowRunner
+from indexmill.pipeline.run_window import WindowOutcome, WindowRunner
 from indexmill.worker.pulse import Pulse
 from indexmill.worker.watchdog import Watchdog
 
@@ -68,17 +68,20 @@ class Drain:
         self.pulse.hold(claim.token)
         self.watchdog.arm()
         try:
-            self.runner.run(claim, self.pulse.is_held, _Patience(is_stopping, _STOP_PATIENCE))
+            outcome = self.runner.run(claim, self.pulse.is_held, _Patience(is_stopping, _STOP_PATIENCE))
         except (ServiceError, psycopg.OperationalError) as error:
             # The database is away: the window is not ours to decide on; its lease expires and is rescued.
             _log.warning("window abandoned: %s", error)
             time.sleep(1)
+            return
         finally:
             self.watchdog.disarm()
             self.pulse.hold(None)
         seconds = time.monotonic() - started
-        self._learn(claim, seconds)
-        if claim.size < self._budget(claim.lane) // 4 and not is_stopping():
+        if outcome is WindowOutcome.DONE:
+            self._learn(claim, seconds)
+        claimed_alone = any(batch.losses for batch in claim.batches)
+        if claim.size < self._budget(claim.lane) // 4 and not claimed_alone and not is_stopping():
             # A window costs much the same however small it is: let what trickles in gather for the next one.
             time.sleep(max(0.0, self.window_seconds - seconds))
 

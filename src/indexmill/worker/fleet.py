@@ -29,6 +29,7 @@ _STOP_SECONDS = 30.0
 #: Looks in a row, one a second, at which a process that takes no work is held to be deaf.
 _LOCAL_IDLE_LOOKS = 3
 _REMOTE_IDLE_LOOKS = 5
+_COMMITTED_SECONDS = 5.0
 
 
 def supervisor_name() -> str:
@@ -96,6 +97,9 @@ class Fleet:
             busy.add(pid)
             if lease.past_deadline and self._is_local:
                 self._kill(pid, "its window is past its deadline")
+        # Between two windows there is no lease: whoever has committed one lately hears its broker.
+        for worker in self.ledger.workload.recently_committed(self.name, _COMMITTED_SECONDS):
+            busy.add(int(worker.rpartition("/")[2]))
         self._end_what_is_deaf(busy)
 
     def _end_what_is_deaf(self, busy: set[int]) -> None:

@@ -24,6 +24,7 @@ class Pulse:
         self._seconds = seconds
         self._token: UUID | None = None
         self._held = True
+        self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
 
@@ -37,8 +38,9 @@ class Pulse:
 
     def hold(self, token: UUID | None) -> None:
         """Renew this lease from now on; None: the window has ended."""
-        self._held = True
-        self._token = token
+        with self._lock:
+            self._held = True
+            self._token = token
 
     def is_held(self) -> bool:
         """Whether, as far as is known, any batch still carries the token."""
@@ -55,5 +57,6 @@ class Pulse:
                 # The fence decides in the end; a renewal that fails is tried again at the next beat.
                 _log.info("lease not renewed: %s", type(error).__name__)
                 continue
-            if held == 0 and token == self._token:
-                self._held = False
+            with self._lock:
+                if held == 0 and token == self._token:
+                    self._held = False

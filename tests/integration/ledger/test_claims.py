@@ -77,9 +77,16 @@ def test_a_claim_takes_its_slot_s_share_of_what_is_ready(engine: Engine) -> None
         upsert(engine, {f"d{number}": "x" * 1000})
     engine.ledger.workload.report("one", 3)
     engine.ledger.workload.report("two", 1)
-    assert len(claim(engine)) == 2
+    assert len(claim(engine, 8000)) == 2
     engine.ledger.workload.report("one", 0)
-    assert len(claim(engine)) == 6
+    assert len(claim(engine, 8000)) == 6
+
+
+def test_a_quarter_of_a_window_is_never_shared(engine: Engine) -> None:
+    for number in range(8):
+        upsert(engine, {f"d{number}": "x" * 1000})
+    engine.ledger.workload.report("one", 8)
+    assert len(claim(engine, 16_000)) == 4
 
 
 def test_a_worker_that_fell_silent_has_no_share(engine: Engine) -> None:

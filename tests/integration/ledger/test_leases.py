@@ -186,7 +186,7 @@ def test_a_dead_supervisor_s_leases_expire_at_once_and_no_other_s(engine: Engine
     other = engine.ledger.claims.claim(lane, "host-12/77", 1)
     assert mine is not None
     assert other is not None
-    engine.ledger.leases.expire_of("host-1/")
+    engine.ledger.leases.expire_of("host-1")
     assert rescue(engine) == 1
     assert engine.ledger.leases.renew(other.token) == 1
 

@@ -120,6 +120,7 @@ CREATE INDEX job_open ON job (tenant, created_at DESC, id DESC) WHERE finished_a
 CREATE INDEX job_seq_of ON job (seq) WHERE seq IS NOT NULL;
 CREATE INDEX job_reopenable ON job (collection, seq)
     WHERE finished_at IS NULL OR failed + cancelled > 0 AND bodies_deleted_at IS NULL;
+CREATE INDEX job_with_bodies ON job (finished_at) WHERE finished_at IS NOT NULL AND bodies_deleted_at IS NULL;
 CREATE INDEX job_finished ON job (finished_at) WHERE finished_at IS NOT NULL;
 
 -- At most 256 items of a job: what one claim takes and one commit ends.

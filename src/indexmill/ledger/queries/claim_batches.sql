@@ -19,7 +19,7 @@ WITH ready AS MATERIALIZED (
     WINDOW in_order AS (ORDER BY rank, job, ordinal ROWS UNBOUNDED PRECEDING)
 ), chosen AS MATERIALIZED (
     SELECT placed.job, placed.ordinal FROM placed, share
-    WHERE place = 1 OR (losses = 0 AND first_losses = 0 AND before < least(%(max_bytes)s, greatest(share.bytes, %(max_bytes)s / 4)))
+    WHERE place = 1 OR (losses = 0 AND first_losses = 0 AND before < least(%(max_bytes)s::bigint, greatest(share.bytes, %(max_bytes)s::bigint / 4)))
 ), locked AS (
     SELECT b.job, b.ordinal FROM batch b JOIN chosen USING (job, ordinal)
     WHERE b.state = 'ready'
