@@ -167,6 +167,32 @@ CREATE INDEX batch_waiting ON batch (available_at) WHERE state = 'waiting';
 CREATE INDEX batch_running ON batch (lease) WHERE state = 'running';
 CREATE INDEX batch_open ON batch (job) WHERE state IN ('ready', 'waiting', 'running');
 
+-- A job as everybody sees it: its collection's name, and its counters so far.
+CREATE VIEW job_with_counters AS
+SELECT j.id, j.fingerprint, j.external_id, j.tenant, j.kind, j.state, j.reason, j.detail, c.name AS collection, j.model, j.attempt,
+       j.total_items, j.created_at, j.updated_at, j.started_at, j.finished_at,
+       CASE WHEN j.finished_at IS NULL THEN s.indexed ELSE j.indexed END AS indexed,
+       CASE WHEN j.finished_at IS NULL THEN s.unchanged ELSE j.unchanged END AS unchanged,
+       CASE WHEN j.finished_at IS NULL THEN s.payload_updated ELSE j.payload_updated END AS payload_updated,
+       CASE WHEN j.finished_at IS NULL THEN s.superseded ELSE j.superseded END AS superseded,
+       CASE WHEN j.finished_at IS NULL THEN s.removed ELSE j.removed END AS removed,
+       CASE WHEN j.finished_at IS NULL THEN s.absent ELSE j.absent END AS absent,
+       CASE WHEN j.finished_at IS NULL THEN s.failed ELSE j.failed END AS failed,
+       CASE WHEN j.finished_at IS NULL THEN s.cancelled ELSE j.cancelled END AS cancelled,
+       CASE WHEN j.finished_at IS NULL THEN s.chunks ELSE j.chunks END AS chunks,
+       CASE WHEN j.finished_at IS NULL THEN s.tokens ELSE j.tokens END AS tokens,
+       CASE WHEN j.finished_at IS NULL THEN s.embedded ELSE j.embedded END AS embedded
+FROM job j
+JOIN collection c ON c.id = j.collection
+-- Progress of an unfinished job is summed on read; an ended one has its sums in its row.
+LEFT JOIN LATERAL (
+    SELECT sum(b.indexed) AS indexed, sum(b.unchanged) AS unchanged, sum(b.payload_updated) AS payload_updated,
+           sum(b.superseded) AS superseded, sum(b.removed) AS removed, sum(b.absent) AS absent,
+           sum(b.failed) AS failed, sum(b.cancelled) AS cancelled, sum(b.chunks) AS chunks, sum(b.tokens) AS tokens,
+           sum(b.embedded) AS embedded
+    FROM batch b WHERE b.job = j.id AND j.finished_at IS NULL
+) s ON true;
+
 -- The items themselves, apart, so that the narrow rows stay narrow: zlib of one JSON array a batch.
 CREATE TABLE batch_body (
     job uuid NOT NULL,
