@@ -1,0 +1,111 @@
+"""What a drain does between claims: whose lane it is, how large the next window may be, when it ends."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from indexmill.domain.job import JobKind
+from indexmill.ledger.claims import Claim, ClaimedBatch, LaneHead
+from indexmill.pipeline.run_window import WindowOutcome
+from indexmill.worker.drain import Drain, next_lane
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def head(lane: str, seconds: float, waited: float = 0.0) -> LaneHead:
+    return LaneHead(lane, NOW + timedelta(seconds=seconds), waited)
+
+
+def claim(size: int, losses: int = 0) -> Claim:
+    batch = ClaimedBatch(
+        job=uuid4(), ordinal=0, kind=JobKind.UPSERTION, seq=1, force=False, tenant=1, model="m", collection=1,
+        first_position=0, items=1, size=size, tries=0, losses=losses, set_aside=(), outcomes=None, body=b"[]",
+    )  # fmt: skip
+    return Claim(uuid4(), "lane", [batch])
+
+
+class FakeParts:
+    """The parts a drain calls, in memory: it hands out the given claims, one a call."""
+
+    def __init__(self, claims: list[Claim], outcome: WindowOutcome = WindowOutcome.DONE) -> None:
+        self.claims = list(claims)
+        self.outcome = outcome
+        self.asked_bytes: list[int] = []
+        self.worker = "test"
+
+    def lane_heads(self) -> list[LaneHead]:
+        return [head("lane", 0)] if self.claims else []
+
+    def claim(self, lane: str, worker: str, max_bytes: int) -> Claim | None:
+        self.asked_bytes.append(max_bytes)
+        return self.claims.pop(0)
+
+    def run(self, *_: Any) -> WindowOutcome:
+        return self.outcome
+
+    def hold(self, token: Any) -> None: ...
+    def is_held(self) -> bool:
+        return True
+
+    def arm(self) -> None: ...
+    def disarm(self) -> None: ...
+
+
+def drain_of(parts: FakeParts, window_seconds: float = 0.1) -> Drain:
+    any_parts: Any = parts
+    ledger: Any = SimpleNamespace(claims=parts)
+    return Drain(ledger, any_parts, any_parts, any_parts, drain_seconds=5, window_seconds=window_seconds)
+
+
+def test_the_current_lane_is_kept_while_no_other_has_waited() -> None:
+    assert next_lane([head("other", 0, waited=0.1), head("mine", 5)], "mine") == "mine"
+
+
+def test_a_lane_that_has_waited_gets_its_turn_by_rank() -> None:
+    assert next_lane([head("other", 0, waited=0.3), head("mine", 5)], "mine") == "other"
+    assert next_lane([head("other", 9, waited=0.3), head("mine", 5)], "mine") == "mine"
+
+
+def test_without_ready_work_there_is_no_lane() -> None:
+    assert next_lane([], "mine") is None
+
+
+def test_a_drain_ends_when_nothing_is_ready_and_asks_for_no_successor() -> None:
+    parts = FakeParts([claim(300_000), claim(300_000)])
+    assert drain_of(parts).run(lambda: False) is False
+    assert parts.claims == []
+
+
+def test_a_drain_whose_time_is_up_asks_for_a_successor() -> None:
+    parts = FakeParts([claim(300_000)])
+    drain = drain_of(parts)
+    drain.drain_seconds = -1
+    assert drain.run(lambda: False) is True
+    assert len(parts.claims) == 1
+
+
+def test_a_stopping_worker_claims_nothing() -> None:
+    parts = FakeParts([claim(300_000)])
+    assert drain_of(parts).run(lambda: True) is False
+    assert len(parts.claims) == 1
+
+
+def test_windows_grow_while_they_are_quicker_than_wanted_at_most_by_half_each_time() -> None:
+    parts = FakeParts([claim(300_000) for _ in range(4)])
+    drain_of(parts).run(lambda: False)
+    first, *later = parts.asked_bytes
+    assert later == sorted(later)
+    assert all(after <= 1.5 * before for before, after in zip(parts.asked_bytes, later, strict=False))
+    assert later[-1] > first
+
+
+@pytest.mark.parametrize("outcome", [WindowOutcome.DEFERRED, WindowOutcome.LOST, WindowOutcome.STOPPED])
+def test_a_window_that_did_not_commit_teaches_nothing(outcome: WindowOutcome) -> None:
+    parts = FakeParts([claim(300_000) for _ in range(3)], outcome)
+    drain_of(parts).run(lambda: False)
+    assert len(set(parts.asked_bytes)) == 1
