@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import psycopg
+
 from indexmill.domain.identifier import new_token
 from indexmill.domain.job import JobKind
+from indexmill.errors import ServiceError
 from indexmill.ledger.database import Database, Row, run_query
 
-__all__ = ["DELETE_LANE", "Claim", "ClaimedBatch", "Claims", "LaneHead"]
+__all__ = ["DELETE_LANE", "Claim", "ClaimInDoubt", "ClaimedBatch", "Claims", "LaneHead"]
 
 DELETE_LANE = "delete"
 
@@ -75,6 +78,14 @@ class Claim:
         return any(batch.losses >= 2 for batch in self.batches)
 
 
+class ClaimInDoubt(ServiceError):
+    """The connection was lost while batches were being claimed, perhaps after they were."""
+
+    def __init__(self, token: UUID) -> None:
+        super().__init__("database: expected an answer to a claim, the connection was lost")
+        self.token = token
+
+
 @dataclass(frozen=True)
 class Claims:
     database: Database
@@ -92,20 +103,27 @@ class Claims:
 
         Committed, with the claim counted, before this returns: a statement of its own, so that a process stopped
         in the middle of it holds no lock.
+
+        Raises:
+            ClaimInDoubt: the answer was lost; whether the batches were claimed is not known.
+            ServiceError: no connection could be had; nothing was claimed.
         """
         token = new_token()
-        with self.database.connection() as connection:
-            rows = run_query(
-                connection,
-                "claim_batches",
-                lane=lane,
-                token=token,
-                worker=worker,
-                max_bytes=max_bytes,
-                lease_seconds=self.lease_seconds,
-                deadline_seconds=self.deadline_seconds,
-                probe_seconds=self.probe_seconds,
-            )
+        try:
+            with self.database.connection() as connection:
+                rows = run_query(
+                    connection,
+                    "claim_batches",
+                    lane=lane,
+                    token=token,
+                    worker=worker,
+                    max_bytes=max_bytes,
+                    lease_seconds=self.lease_seconds,
+                    deadline_seconds=self.deadline_seconds,
+                    probe_seconds=self.probe_seconds,
+                )
+        except psycopg.OperationalError as error:
+            raise ClaimInDoubt(token) from error
         if not rows:
             return None
         return Claim(token, lane, [_claimed(row) for row in rows], probes=rows[0]["probes"])

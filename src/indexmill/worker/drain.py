@@ -6,11 +6,12 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from uuid import UUID
 
 import psycopg
 
 from indexmill.errors import ServiceError
-from indexmill.ledger.claims import Claim, LaneHead
+from indexmill.ledger.claims import Claim, ClaimInDoubt, LaneHead
 from indexmill.ledger.ledger import Ledger
 from indexmill.pipeline.run_window import WindowOutcome, WindowRunner
 from indexmill.worker.pulse import Pulse
@@ -28,6 +29,9 @@ _FIRST_WINDOW_BYTES = 256 * 1024
 _MAX_MISSES = 20
 #: A stopping worker finishes its window if that takes no longer; else it gives the lease back.
 _STOP_PATIENCE = 5.0
+#: Between two tries to reach a database that is away.
+_OUTAGE_PAUSE = 0.5
+_OUTAGE_PATIENCE = 120.0
 
 
 @dataclass
@@ -54,7 +58,11 @@ class Drain:
                 return False
             if time.monotonic() > until:
                 return True
-            claim = self.ledger.claims.claim(self._lane, self.runner.worker, self._budget(self._lane))
+            try:
+                claim = self.ledger.claims.claim(self._lane, self.runner.worker, self._budget(self._lane))
+            except ClaimInDoubt as doubt:
+                self._give_back(doubt.token, is_stopping)
+                continue
             if claim is None:
                 misses += 1
                 time.sleep(0.002 * misses)
@@ -67,16 +75,17 @@ class Drain:
         started = time.monotonic()
         self.pulse.hold(claim.token)
         self.watchdog.arm()
+        outcome: WindowOutcome | None = None
         try:
             outcome = self.runner.run(claim, self.pulse.is_held, _Patience(is_stopping, _STOP_PATIENCE))
         except (ServiceError, psycopg.OperationalError) as error:
-            # The database is away: the window is not ours to decide on; its lease expires and is rescued.
             _log.warning("window abandoned: %s", error)
-            time.sleep(1)
-            return
         finally:
             self.watchdog.disarm()
             self.pulse.hold(None)
+        if outcome is None:
+            self._give_back(claim.token, is_stopping)
+            return
         seconds = time.monotonic() - started
         if outcome is WindowOutcome.DONE:
             self._learn(claim, seconds)
@@ -84,6 +93,20 @@ class Drain:
         if claim.size < self._budget(claim.lane) // 4 and not claimed_alone and not is_stopping():
             # A window costs much the same however small it is: let what trickles in gather for the next one.
             time.sleep(max(0.0, self.window_seconds - seconds))
+
+    def _give_back(self, token: UUID, is_stopping: Callable[[], bool]) -> None:
+        """Once the database is back, give the window back: its going away is no loss of a worker.
+
+        Rescue waits one lease after an outage, so this comes first; where it does not, rescue does it.
+        """
+        until = time.monotonic() + _OUTAGE_PATIENCE
+        while time.monotonic() < until and not is_stopping():
+            try:
+                self.ledger.leases.give_back(token)
+            except (ServiceError, psycopg.OperationalError):
+                time.sleep(_OUTAGE_PAUSE)
+            else:
+                return
 
     def _budget(self, lane: str) -> int:
         return self._budgets.get(lane, _FIRST_WINDOW_BYTES)
