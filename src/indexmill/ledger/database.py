@@ -26,6 +26,7 @@ _log = logging.getLogger(__name__)
 #: Serialization and deadlock, resources, lock not available, operator intervention, connection exception.
 _REPEATABLE_CLASSES = ("40", "53", "55P03", "57", "08")
 _REPEATS = 5
+_RECONNECT_SECONDS = 4.0
 
 
 def is_connection_loss(error: psycopg.Error) -> bool:
@@ -56,6 +57,8 @@ class Database:
             min_size=1,
             max_size=pool_size,
             timeout=connect_timeout,
+            # Its pauses between tries double up to this: after a long outage nobody waits long for the first good one.
+            reconnect_timeout=_RECONNECT_SECONDS,
             open=False,
             kwargs={
                 "row_factory": dict_row,
