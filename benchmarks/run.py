@@ -47,7 +47,8 @@ def _measure(options: argparse.Namespace, data_folder: Path, port: int) -> int:
     assert url is not None
     model = StaticModel()
     embed_alone(model.embed, 500, 0)
-    _task(port, documents(500, 0))
+    # Every worker has its model loaded before anything is measured.
+    _task(port, documents(count, 0))
     alone = median(embed_alone(model.embed, count, 10 + number) for number in rounds)
     simple = median(embed_and_copy(wordllama_embed(), url, count, 20 + number) for number in rounds)
     limit = median(embed_and_copy(model.embed, url, count, 20 + number) for number in rounds)
