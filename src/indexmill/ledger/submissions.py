@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -73,14 +74,12 @@ class Submissions:
         except (psycopg.Error, ServiceError) as error:
             # One of them, or the connection, is to blame: each finds out for itself, under the id that it has.
             _log.info("storing together failed (%s); storing each alone", type(error).__name__)
-            alone = {number: self._guarded(lambda job=job: self._submit_small(job)) for number, job in wanted.items()}  # type: ignore[misc]
-            return [(results | alone)[number] for number in range(len(submissions))]
-        for number, job in wanted.items():
-            row = rows.get(job.id)
-            created = job_of(row) if row is not None else None
-            results[number] = self._guarded(
-                lambda job=job, created=created: self._submitted(job.submission, created, job.fingerprint)  # type: ignore[misc]
-            )
+            results |= {number: self._guarded(partial(self._submit_small, job)) for number, job in wanted.items()}
+        else:
+            for number, job in wanted.items():
+                row = rows.get(job.id)
+                created = job_of(row) if row is not None else None
+                results[number] = self._guarded(partial(self._submitted, job.submission, created, job.fingerprint))
         return [results[number] for number in range(len(submissions))]
 
     @staticmethod
