@@ -9,13 +9,19 @@ from indexmill.domain.outcome import FailureCode, Stage, open_positions
 from indexmill.errors import ItemError
 from indexmill.pipeline.window import Window, WorkItem
 
-__all__ = ["load_items", "load_texts"]
+__all__ = ["load_bodies", "load_items", "load_texts"]
+
+
+def load_bodies(window: Window) -> None:
+    """Give the window what its batches hold; nothing of it is parsed."""
+    for batch in window.claim.batches:
+        window.contents[batch.key] = decode_body(batch.body)
 
 
 def load_items(window: Window) -> None:
     """Fill the window with the open items of its batches, numbered."""
     for batch in window.claim.batches:
-        contents = decode_body(batch.body)
+        contents = window.contents[batch.key]
         for position in open_positions(batch.outcomes, batch.first_position, batch.items, batch.set_aside):
             item = WorkItem(len(window.items), batch, position, contents[position - batch.first_position])
             check_id(item)

@@ -10,7 +10,7 @@ from enum import Enum
 from uuid import UUID
 
 from indexmill.domain.backoff import backoff_seconds
-from indexmill.domain.document import fingerprint, payload_hash
+from indexmill.domain.document import fingerprint
 from indexmill.domain.outcome import ItemStatus
 from indexmill.errors import InvalidRequest, ModelError, TransientError
 from indexmill.ledger.batches import BatchKey
@@ -19,12 +19,13 @@ from indexmill.ledger.collections import Collection
 from indexmill.ledger.ledger import Ledger
 from indexmill.models.embedding_model import EmbeddingModel, text_keys
 from indexmill.models.model_cache import ModelCache
+from indexmill.pipeline.compare import compare_batches, compare_payload, compare_text, is_unchanged
 from indexmill.pipeline.embed import embed_items, embed_last_try
-from indexmill.pipeline.load import load_items, load_texts
+from indexmill.pipeline.load import load_bodies, load_items, load_texts
 from indexmill.pipeline.split import split_items
 from indexmill.pipeline.window import Window, WorkItem
 from indexmill.pipeline.write import StaleItems, WindowWriter
-from indexmill.vectors.vector_store import Existing, VectorStore
+from indexmill.vectors.vector_store import VectorStore
 
 __all__ = ["WindowAborted", "WindowOutcome", "WindowReleased", "WindowRunner"]
 
@@ -63,7 +64,7 @@ class WindowRunner:
     max_tries: int
     max_text_bytes: int
     deadline_seconds: float
-    #: Called where the deadline starts anew, with an item that runs alone.
+    #: Called where the deadline starts anew: with an item that runs alone, and while the database is away.
     restart_deadline: Callable[[], None] = lambda: None
 
     def run(
@@ -105,12 +106,40 @@ class WindowRunner:
             return self._stop(claim, error)
 
     def _run(self, window: Window, check: Callable[[], None], give_up_at: float) -> WindowOutcome:
+        load_bodies(window)
+        skipped: set[BatchKey] = set()
+        if not window.deletes:
+            compare_batches(window, self.vectors)
+            skipped = self._skip(window, give_up_at)
+            if not window.claim.batches:
+                return self._conclude(window, skipped)
+            # Whatever becomes of the rest.
+            if skipped:
+                self.ledger.transitions.finish(sorted({job for job, _ in skipped}))
         try:
             self._prepare(window, check)
             done = self._commit(window, check, give_up_at)
         except TransientError as error:
             return self._defer(window, check, give_up_at, error)
-        return self._conclude(window, done)
+        return self._conclude(window, done | skipped)
+
+    def _skip(self, window: Window, give_up_at: float) -> set[BatchKey]:
+        """End the batches of which nothing has changed, and take them out of the window; which they were.
+
+        They need no document read, staged or written, and most batches of a repeated job are like that.
+        """
+        unchanged = {batch.key for batch in window.claim.batches if is_unchanged(window, batch)}
+        ids = [item.object_id for key in unchanged for item in window.contents[key]]
+        if not unchanged or len(set(ids)) < len(ids):
+            # The same document in two batches: which of them wins is for the whole window to decide.
+            return set()
+        writer = self._writer(window, give_up_at)
+        try:
+            done = writer.commit_skips(unchanged)
+        except StaleItems:
+            return set()
+        window.drop(unchanged)
+        return done
 
     def _conclude(self, window: Window, done: set[BatchKey]) -> WindowOutcome:
         """After the commit: end the jobs whose last batch this was."""
@@ -127,25 +156,22 @@ class WindowRunner:
                 item.action = ItemStatus.REMOVED
             return
         for number, collection in window.collections.items():
-            self._decide(window.of_collection(number, window.alive()), collection)
+            self._decide(window, window.of_collection(number, window.alive()), collection)
         self._embed(window, check)
 
-    def _decide(self, items: list[WorkItem], collection: Collection) -> None:
+    def _decide(self, window: Window, items: list[WorkItem], collection: Collection) -> None:
         """Compare with what is stored: older than it, the same, or with another payload only.
 
         What says the same as before is not even parsed.
         """
-        existing = self.vectors.existing(collection.id, [item.object_id for item in items])
         for item in items:
-            content = item.content
-            item.payload_hash = payload_hash(collection.recipe, content.payload_json, content.item_info_json)
-            _compare_payloads(item, existing.get(item.object_id))
+            compare_payload(item, window.comparisons[item.batch.key])
         unknown = [item for item in items if item.action is ItemStatus.INDEXED and item.superseded_by is None]
         load_texts(unknown, text_keys(collection.deployment.settings), self.max_text_bytes)
         for item in unknown:
             if item.failure is None:
                 item.fingerprint = fingerprint(item.text or "", collection.recipe)
-                _compare_texts(item, existing.get(item.object_id))
+                compare_text(item, window.comparisons[item.batch.key])
 
     def _embed(self, window: Window, check: Callable[[], None]) -> None:
         """Embed what must be embedded, model by model; sets the items' vectors or failures."""
@@ -175,7 +201,7 @@ class WindowRunner:
         self, window: Window, check: Callable[[], None], give_up_at: float, keys: set[BatchKey] | None = None
     ) -> set[BatchKey]:
         """Commit these batches of the window, by default all of them; those that were still ours."""
-        writer = WindowWriter(self.ledger, self.vectors, window, self.worker, give_up_at)
+        writer = self._writer(window, give_up_at)
         while True:
             try:
                 return writer.commit(keys)
@@ -184,6 +210,9 @@ class WindowRunner:
                 self._reopen([window.items[number] for number in stale.items], window)
                 self._embed(window, check)
                 check()
+
+    def _writer(self, window: Window, give_up_at: float) -> WindowWriter:
+        return WindowWriter(self.ledger, self.vectors, window, self.worker, give_up_at, self.restart_deadline)
 
     def _reopen(self, items: list[WorkItem], window: Window) -> None:
         """What these items would have skipped must be done after all."""
@@ -222,18 +251,3 @@ class WindowRunner:
         self.ledger.lanes.stop(claim.lane, str(error))
         self.ledger.leases.give_back(claim.token)
         return WindowOutcome.STOPPED
-
-
-def _compare_payloads(item: WorkItem, stored: Existing | None) -> None:
-    if stored is None:
-        return
-    if stored.version > item.version:
-        item.superseded_by = stored.version.seq
-    elif stored.fingerprint is not None and stored.payload_hash == item.payload_hash and not item.batch.force:
-        item.fingerprint = stored.fingerprint
-        item.action = ItemStatus.UNCHANGED
-
-
-def _compare_texts(item: WorkItem, stored: Existing | None) -> None:
-    if stored is not None and stored.fingerprint == item.fingerprint and not item.batch.force:
-        item.action = ItemStatus.PAYLOAD_UPDATED

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +13,12 @@ from indexmill.domain.document import Version
 from indexmill.domain.job import JobKind
 from indexmill.domain.outcome import Failure, FailureCode, ItemStatus, Stage
 from indexmill.errors import ItemError
+from indexmill.ledger.batches import BatchKey
 from indexmill.ledger.claims import Claim, ClaimedBatch
 from indexmill.ledger.collections import Collection
+from indexmill.vectors.vector_store import Existing
 
-__all__ = ["Window", "WorkItem"]
+__all__ = ["BatchComparison", "Window", "WorkItem"]
 
 
 @dataclass(slots=True)
@@ -63,17 +65,34 @@ class WorkItem:
         self.fail(error.stage, error.code, error.sentence, retryable=error.retryable)
 
 
+@dataclass(slots=True)
+class BatchComparison:
+    """A batch's items against what is stored, by index in the batch. `same`: those with an equal payload hash."""
+
+    payload_hashes: list[bytes]
+    same: set[int]
+    different: dict[int, Existing]
+
+
 @dataclass
 class Window:
     """The claimed batches' open items. All batches are of one lane, so of one kind of work."""
 
     claim: Claim
     collections: dict[int, Collection]
+    #: The items of each batch, in the order of its body.
+    contents: dict[BatchKey, list[StoredItem]] = field(default_factory=dict)
+    #: What is stored of each batch's documents; none for batches of deletions.
+    comparisons: dict[BatchKey, BatchComparison] = field(default_factory=dict)
     items: list[WorkItem] = field(default_factory=list)
+
+    def drop(self, keys: set[BatchKey]) -> None:
+        """Take these batches out: they are decided."""
+        self.claim = replace(self.claim, batches=[batch for batch in self.claim.batches if batch.key not in keys])
 
     @property
     def deletes(self) -> bool:
-        return self.claim.batches[0].kind is JobKind.DELETION
+        return bool(self.claim.batches) and self.claim.batches[0].kind is JobKind.DELETION
 
     def alive(self) -> list[WorkItem]:
         """Items that neither failed nor are known to be superseded."""

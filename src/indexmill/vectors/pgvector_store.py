@@ -18,7 +18,15 @@ from indexmill.ledger.collections import Collection
 from indexmill.ledger.database import Connection, Database, Row
 from indexmill.ledger.sql_files import query_text
 from indexmill.vectors.binary_copy import COLUMNS, copy_bytes
-from indexmill.vectors.vector_store import Existing, Hit, SearchQuery, StagedDocument, Written
+from indexmill.vectors.vector_store import (
+    Comparison,
+    Existing,
+    Hit,
+    SearchQuery,
+    SkippedDocument,
+    StagedDocument,
+    Written,
+)
 
 __all__ = ["PgvectorStore", "chunk_table"]
 
@@ -48,15 +56,42 @@ class PgvectorStore:
             )
         )
 
-    def existing(self, collection: int, ids: Sequence[str]) -> dict[str, Existing]:
-        """Versions, fingerprints and payload hashes of those of these documents that are there."""
+    def compare(self, collection: int, ids: Sequence[str], payload_hashes: Sequence[bytes]) -> Comparison:
+        """Compare these documents with what is stored, in one question; `payload_hashes`: 16 bytes each."""
+        joined = b"".join(payload_hashes)
         rows = self.database.read(
-            lambda connection: _run(connection, "existing_documents", collection=collection, ids=list(ids))
+            lambda connection: _run(
+                connection, "compare_documents", collection=collection, ids=list(ids), payload_hashes=joined
+            )
         )
-        return {
-            row["id"]: Existing(Version(row["seq"], row["position"]), row["fingerprint"], row["payload_hash"])
-            for row in rows
-        }
+        same: frozenset[int] = frozenset()
+        different: dict[int, Existing] = {}
+        for row in rows:
+            if row["place"] is None:
+                same = frozenset(place - 1 for place in row["same"] or ())
+            else:
+                different[row["place"] - 1] = Existing(Version(row["seq"], row["position"]), row["fingerprint"])
+        return Comparison(same, different)
+
+    def skip(
+        self, connection: Connection, collection: Collection, documents: Sequence[SkippedDocument]
+    ) -> list[int] | None:
+        """Move the versions of these distinct documents; the chunks of each, in order.
+
+        None where one of them has changed meanwhile, or is newer: then the transaction must not stand.
+        """
+        (row,) = _run(
+            connection,
+            "skip_documents",
+            collection=collection.id,
+            min_seq=collection.min_seq,
+            ids=[document.id for document in documents],
+            seqs=[document.version.seq for document in documents],
+            positions=[document.version.position for document in documents],
+            payload_hashes=b"".join(document.payload_hash for document in documents),
+        )
+        chunks: list[int] = row["chunks"]
+        return chunks if len(chunks) == len(documents) else None
 
     def stage(self, connection: Connection, documents: Sequence[StagedDocument]) -> None:
         """COPY the documents into a table of this transaction's own."""
@@ -113,7 +148,7 @@ class PgvectorStore:
     def _versions(self, connection: Connection, collection: Collection, ids: list[str]) -> dict[str, Version]:
         if not ids:
             return {}
-        rows = _run(connection, "existing_documents", collection=collection.id, ids=ids)
+        rows = _run(connection, "document_versions", collection=collection.id, ids=ids)
         return {row["id"]: Version(row["seq"], row["position"]) for row in rows}
 
     def _oid(self, connection: Connection) -> int:

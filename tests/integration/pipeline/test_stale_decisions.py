@@ -20,6 +20,7 @@ from tests.draining import (
     drain,
     execute,
     job_of,
+    rows,
     run,
     submit,
     upsert,
@@ -27,20 +28,26 @@ from tests.draining import (
 
 
 def run_beside(engine: Engine, job: Job, beside: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the job's window; `beside` happens once, after it has decided what to skip and before it stages."""
+    """Run the job's window; `beside` happens once, after it has decided what to skip and before it writes."""
     claim = claim_next(engine)
     assert claim is not None
     assert claim.job_ids == [job.id]
     pending = [beside]
-    original = PgvectorStore.stage
+    stage_now, skip_now = PgvectorStore.stage, PgvectorStore.skip
 
     def stage(store: PgvectorStore, connection: Any, staged: Any) -> None:
         if pending:
             pending.pop()()
-        original(store, connection, staged)
+        stage_now(store, connection, staged)
+
+    def skip(store: PgvectorStore, connection: Any, collection: Any, skipped: Any) -> list[int] | None:
+        if pending:
+            pending.pop()()
+        return skip_now(store, connection, collection, skipped)
 
     with monkeypatch.context() as patch:
         patch.setattr(PgvectorStore, "stage", stage)
+        patch.setattr(PgvectorStore, "skip", skip)
         run(engine, claim)
 
 
@@ -56,7 +63,10 @@ def test_a_skip_whose_ground_has_moved_embeds_instead(
     upsert(engine, {"a": "same"})
     drain(engine)
     job = submit(engine, [Item("a", payload), Item("b", {"text": "neighbour"})])
-    moved = "UPDATE document SET fingerprint = 'elsewhere', text = 'between', payload = '{}' WHERE id = 'a'"
+    moved = (
+        "UPDATE document SET fingerprint = 'elsewhere', payload_hash = 'elsewhere', text = 'between', payload = '{}' "
+        "WHERE id = 'a'"
+    )
     run_beside(engine, job, lambda: write_older(engine, moved), monkeypatch)
     counters = job_of(engine, job).counters
     assert (counters.indexed, counters.unchanged, counters.payload_updated) == (2, 0, 0)
@@ -154,3 +164,39 @@ def test_without_the_look_at_the_stored_chunks_a_skip_would_be_seen_to_leave_non
     alter_query(monkeypatch, "write_documents", "previous_chunks = d.chunks", "previous_chunks = 1")
     with pytest.raises((AssertionError, KeyError)):
         test_a_skip_of_a_document_that_has_been_deleted_meanwhile_embeds(engine, monkeypatch)
+
+
+def test_batches_of_which_nothing_has_changed_are_ended_without_staging(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """600 items are three batches; one item changes, so only its batch goes the long way."""
+    texts = {f"d{number}": f"text {number}" for number in range(600)}
+    upsert(engine, texts)
+    drain(engine)
+    staged: list[str] = []
+    original = PgvectorStore.stage
+
+    def stage(store: PgvectorStore, connection: Any, documents: Any) -> None:
+        staged.extend(document.id for document in documents)
+        original(store, connection, documents)
+
+    monkeypatch.setattr(PgvectorStore, "stage", stage)
+    job = upsert(engine, {**texts, "d300": "changed"})
+    drain(engine)
+    counters = job_of(engine, job).counters
+    assert (counters.unchanged, counters.indexed, counters.chunks) == (599, 1, 600)
+    assert counters.embedded == 1
+    assert len(staged) == 256
+    assert documents(engine)["d300"]["text"] == "changed"
+    assert {row["seq"] for row in rows(engine, "SELECT seq FROM document")} == {2}
+    assert_conserved(engine)
+
+
+def test_a_batch_that_was_cancelled_meanwhile_is_not_skipped(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    upsert(engine, {"a": "same"})
+    drain(engine)
+    job = upsert(engine, {"a": "same"})
+    run_beside(engine, job, lambda: engine.cancel(job), monkeypatch)
+    assert job_of(engine, job).counters.cancelled == 1
+    assert rows(engine, "SELECT seq FROM document") == [{"seq": 1}]
+    assert_conserved(engine)
