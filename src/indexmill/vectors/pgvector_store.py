@@ -70,7 +70,8 @@ class PgvectorStore:
             if row["place"] is None:
                 same = frozenset(place - 1 for place in row["same"] or ())
             else:
-                different[row["place"] - 1] = Existing(Version(row["seq"], row["position"]), row["fingerprint"])
+                version = Version(row["seq"], row["position"])
+                different[row["place"] - 1] = Existing(version, row["fingerprint"], row["payload_hash"])
         return Comparison(same, different)
 
     def skip(

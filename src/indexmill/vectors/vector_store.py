@@ -33,6 +33,7 @@ class Existing:
 
     version: Version
     fingerprint: bytes | None
+    payload_hash: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class StagedDocument:
 
     `item`: its number in the window. `action`: INDEXED (write all), UNCHANGED (move the version), PAYLOAD_UPDATED
     (payload and version), REMOVED (leave a tombstone). `vectors`: float32, unit length, shape (chunks, dimension);
-    `spans`: the chunks' places in `text`.
+    `spans`: the chunks' places in `text`; `structure`: where its pages and headings begin, as JSON.
     """
 
     item: int
@@ -73,6 +74,7 @@ class StagedDocument:
     text: str | None = None
     payload: str | None = None
     item_info: str | None = None
+    structure: str | None = None
     vectors: npt.NDArray[np.float32] | None = None
     spans: tuple[tuple[int, int], ...] = ()
 

@@ -13,7 +13,7 @@ from indexmill.domain.job import Job
 from indexmill.domain.job_state import JobState, Reason
 from indexmill.domain.outcome import Failure, FailureCode, Stage
 from indexmill.engine import Engine
-from indexmill.ledger.models import lane_of
+from indexmill.ledger.collections import lane_of
 from indexmill.models.model_cache import ModelCache
 from indexmill.pipeline.run_window import WindowOutcome
 from tests.draining import (

@@ -3,7 +3,7 @@
 -- The hashes, 16 bytes each, come in one value: an array of them would have to be written out. OFFSET 0: always by
 -- index, whatever the planner believes of a collection that grows.
 WITH found AS MATERIALIZED (
-    SELECT w.place::integer AS place, d.seq, d.position, d.fingerprint,
+    SELECT w.place::integer AS place, d.seq, d.position, d.fingerprint, d.payload_hash,
            d.fingerprint IS NOT NULL
                AND d.payload_hash = substring(%(payload_hashes)b::bytea FROM (w.place::integer - 1) * 16 + 1 FOR 16) AS same
     FROM unnest(%(ids)s::text[]) WITH ORDINALITY AS w (id, place)
@@ -13,7 +13,7 @@ WITH found AS MATERIALIZED (
     ) d
 )
 SELECT array_agg(place) AS same, NULL::integer AS place, NULL::bigint AS seq, NULL::bigint AS position,
-       NULL::bytea AS fingerprint
+       NULL::bytea AS fingerprint, NULL::bytea AS payload_hash
 FROM found WHERE same
 UNION ALL
-SELECT NULL, place, seq, position, fingerprint FROM found WHERE NOT same;
+SELECT NULL, place, seq, position, fingerprint, payload_hash FROM found WHERE NOT same;

@@ -3,9 +3,9 @@
 -- payload update while the stored fingerprint is still the one that it saw.
 WITH written AS (
     INSERT INTO document AS d (collection, id, seq, position, outcome, fingerprint, payload_hash, text, payload,
-                               item_info, chunks, previous_chunks, deleted_at)
+                               item_info, structure, chunks, previous_chunks, deleted_at)
     SELECT %(collection)s, id, seq, position, outcome, fingerprint, payload_hash, text, payload, item_info,
-           coalesce(cardinality(embeddings), 0), 0, CASE WHEN outcome = 5 THEN ledger_now() END
+           structure, coalesce(cardinality(embeddings), 0), 0, CASE WHEN outcome = 5 THEN ledger_now() END
     FROM staged_1
     WHERE item = ANY (%(winners)s::integer[]) AND seq >= %(min_seq)s
     ORDER BY id
@@ -16,6 +16,7 @@ WITH written AS (
         text = CASE WHEN excluded.outcome IN (2, 3) THEN d.text ELSE excluded.text END,
         payload = CASE WHEN excluded.outcome = 2 THEN d.payload ELSE excluded.payload END,
         item_info = CASE WHEN excluded.outcome = 2 THEN d.item_info ELSE excluded.item_info END,
+        structure = CASE WHEN excluded.outcome IN (2, 3) THEN d.structure ELSE excluded.structure END,
         chunks = CASE WHEN excluded.outcome IN (2, 3) THEN d.chunks ELSE excluded.chunks END,
         previous_chunks = d.chunks, deleted_at = excluded.deleted_at, updated_at = ledger_now()
     WHERE (d.seq, d.position) <= (excluded.seq, excluded.position)
