@@ -75,8 +75,8 @@ class BodyReader:
         self._limit = limit
         self._max_items = max_items
         self._places = asyncio.Semaphore(_LARGE_AT_ONCE)
-        # They end with the app itself.
-        self._threads = ThreadPoolExecutor(_LARGE_AT_ONCE, thread_name_prefix="parse-body")
+        # Those over 1 MiB leave two to the others. They end with the app itself.
+        self._threads = ThreadPoolExecutor(_LARGE_AT_ONCE + 2, thread_name_prefix="parse-body")
 
     @asynccontextmanager
     async def read(
