@@ -14,6 +14,7 @@ IndexmillError
 │   └── ModelInUse           unfinished jobs need the model
 ├── InvalidRequest           a value that no front door accepts
 ├── ModelError               the model itself is wrong (key, dimension, missing): stops its lane
+├── SearchTimeout            a search took longer than it may
 ├── TransientError           may work when tried again
 └── ItemError                one item is wrong: stage, code, sentence
 """
@@ -39,6 +40,7 @@ __all__ = [
     "ModelInUse",
     "ModelNotFound",
     "NotFound",
+    "SearchTimeout",
     "ServiceError",
     "SettingsError",
     "TransientError",
@@ -120,6 +122,10 @@ class InvalidRequest(IndexmillError):
 
 class ModelError(IndexmillError):
     """The embedding model itself cannot work: a wrong key, a wrong dimension, missing weights."""
+
+
+class SearchTimeout(IndexmillError):
+    """A search took longer than it may."""
 
 
 class TransientError(IndexmillError):

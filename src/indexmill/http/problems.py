@@ -26,6 +26,7 @@ from indexmill.errors import (
     ModelInUse,
     ModelNotFound,
     NotFound,
+    SearchTimeout,
     ServiceError,
     TransientError,
 )
@@ -81,6 +82,7 @@ _KINDS: Final[dict[type[IndexmillError], tuple[int, str]]] = {
     ModelInUse: (409, "model_in_use"),
     Conflict: (409, "conflict"),
     InvalidRequest: (422, "invalid_request"),
+    SearchTimeout: (503, "search_timeout"),
     ModelError: (503, "model_unavailable"),
     ServiceError: (503, "service_unavailable"),
     TransientError: (503, "service_unavailable"),
@@ -97,12 +99,13 @@ def problem_of(error: Exception) -> Problem | None:
     if known is None:
         return None
     status, code = known
-    if status == 503:
+    headers = {"Retry-After": str(RETRY_AFTER)} if status == 503 else {}
+    if status == 503 and not isinstance(error, SearchTimeout):
         # The cause may name hosts, paths or SQL: it is for the log, not for the client.
         message = "A part of the service does not answer; try again in a few seconds, tasks with the same ID"
-        return Problem(status, code, message, {"Retry-After": str(RETRY_AFTER)})
+        return Problem(status, code, message, headers)
     inputs = [invalid_value(str(error))] if status == 422 else ()
-    return Problem(status, code, str(error), inputs=inputs)
+    return Problem(status, code, str(error), headers, inputs)
 
 
 def invalid_value(message: str, loc: Sequence[str | int] = ("body",), given: object = None) -> dict[str, Any]:

@@ -157,7 +157,7 @@ class Database:
 def _configure(connection: Connection) -> None:
     """Plans are kept with prepared statements: one made while a table was empty would scan it whole when it is not.
 
-    Every query of the ledger has its index; what reads a whole table says so (`vectors/queries/scan_whole.sql`).
+    Every query of the ledger has its index; what reads a whole table says so (`vectors/queries/begin_search.sql`).
     Behind a pooler nothing is prepared, so every plan knows the tables' sizes.
     """
     connection.execute("SET enable_seqscan = off")

@@ -25,6 +25,8 @@ class NewJob:
 
 def store_jobs(database: Database, jobs: Sequence[NewJob]) -> list[Row]:
     """Store the jobs in this order, in one statement; the rows of those that were stored."""
+    if not jobs:
+        return []
     submissions = [job.submission for job in jobs]
     bodies = [(job.id, ordinal, body) for job in jobs for ordinal, body in enumerate(job.bodies)]
     with database.connection() as connection:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from indexmill.domain.document import Version
 from indexmill.domain.outcome import ItemStatus
-from indexmill.errors import InvalidRequest
+from indexmill.errors import InvalidRequest, SearchTimeout
 from indexmill.ledger.collections import Collection
 from indexmill.ledger.database import Connection, Database, Row
 from indexmill.ledger.sql_files import query_text
@@ -43,6 +44,8 @@ def chunk_table(collection: Collection) -> str:
 @dataclass
 class PgvectorStore:
     database: Database
+    #: What a search may take.
+    search_seconds: float = 10
     _vector_oid: int = field(default=0, init=False)
 
     def create_generation(self, connection: Connection, collection: Collection, dimension: int) -> None:
@@ -162,6 +165,7 @@ class PgvectorStore:
 
         Raises:
             InvalidRequest: the vector has another dimension than the collection, or a filter value is no scalar.
+            SearchTimeout: it took too long.
         """
         wanted = collection.deployment.dimension
         if len(query.vector) != wanted:
@@ -173,18 +177,24 @@ class PgvectorStore:
         rows = self.database.repeat(lambda connection: self._nearest(connection, collection, query, vector))
         return [Hit(row["id"], float(row["score"]), row["text"], row["payload"]) for row in rows]
 
-    @staticmethod
-    def _nearest(connection: Connection, collection: Collection, query: SearchQuery, vector: str) -> list[Row]:
-        _run(connection, "scan_whole")
-        return _run(
-            connection,
-            "search_filtered" if query.equal else "search",
-            table=sql.Identifier(chunk_table(collection)),
-            collection=collection.id,
-            vector=vector,
-            limit=query.limit,
-            filter=Jsonb(query.equal),
-        )
+    def _nearest(self, connection: Connection, collection: Collection, query: SearchQuery, vector: str) -> list[Row]:
+        _run(connection, "begin_search", milliseconds=f"{max(1, round(self.search_seconds * 1000))}ms")
+        try:
+            return _run(
+                connection,
+                "search_filtered" if query.equal else "search",
+                table=sql.Identifier(chunk_table(collection)),
+                collection=collection.id,
+                vector=vector,
+                limit=query.limit,
+                filter=Jsonb(query.equal),
+            )
+        except psycopg.errors.QueryCanceled as error:
+            # Not repeated as other interruptions are: it would take as long again.
+            raise SearchTimeout(
+                f"search: expected an answer of the database within {self.search_seconds:g} s, it took longer; "
+                "try again when there is less load, or raise server.search_timeout_seconds"
+            ) from error
 
 
 def _run(connection: Connection, name: str, /, *, table: sql.Identifier | None = None, **values: object) -> list[Row]:
