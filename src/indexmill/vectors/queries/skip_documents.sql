@@ -20,4 +20,4 @@ WITH locked AS MATERIALIZED (
     FROM locked l WHERE d.key = l.key
     RETURNING l.place, d.chunks
 )
-SELECT coalesce(array_agg(chunks ORDER BY place), '{}') AS chunks FROM moved;
+SELECT coalesce(array_agg(chunks ORDER BY place), ARRAY[]::integer[]) AS chunks FROM moved;
