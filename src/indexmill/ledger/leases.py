@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from uuid import UUID
 
 from indexmill.domain.bodies import StoredItem, decode_body
 from indexmill.domain.outcome import Failure, FailureCode, Stage, open_positions
-from indexmill.ledger.database import Connection, Database, Row, run_query
+from indexmill.errors import ServiceError
+from indexmill.ledger.database import Connection, Database, Row, is_outage, run_query
 from indexmill.ledger.failed_items import insert_failures
 
 __all__ = ["LOSSES_OF_AN_ITEM", "MAX_LOSSES", "Leases"]
 
+_log = logging.getLogger(__name__)
 #: A batch that was lost so often with no single item to blame is failed as a whole.
 MAX_LOSSES = 6
 #: An item fails at its third loss.
 LOSSES_OF_AN_ITEM = 3
+#: Until a lease whose rescue failed is tried again.
+_POSTPONE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,10 @@ class Leases:
         self.database.query("expire_leases", worker=worker)
 
     def rescue(self) -> int:
-        """Make the batches of expired leases ready again; how many batches. Waits one lease after an outage."""
+        """Make the batches of expired leases ready again; how many batches. Waits one lease after an outage.
+
+        A lease that cannot be rescued is logged and postponed, so that the next turns get past it.
+        """
         expired = self.database.query("expired_leases", seconds=self.lease_seconds)
         return sum(self._rescue_one(row) for row in expired)
 
@@ -64,6 +72,15 @@ class Leases:
         try:
             return self.database.repeat(lambda connection: self._rescue(connection, lease))
         except _LeaseLives:
+            return 0
+        except ServiceError as error:
+            if is_outage(error):
+                raise
+            _log.warning("lease %s is not rescued yet: %s", lease["token"], type(error.__cause__).__name__)
+            return 0
+        except Exception:  # noqa: BLE001 - an unreadable body, a broken constraint, a defect: this lease's, no other's
+            _log.exception("lease %s cannot be rescued; its batches need a look", lease["token"])
+            self.database.query("postpone_lease", token=lease["token"], seconds=_POSTPONE_SECONDS)
             return 0
 
     def _rescue(self, connection: Connection, lease: Row) -> int:
