@@ -23,9 +23,9 @@ def query_after_all_sessions_were_ended(url: str, sessions: int = 12) -> None:
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::integer[]) AS p (pid)", (pids,))
             wait_until(
-                lambda: not connection.execute(
-                    "SELECT 1 FROM pg_stat_activity WHERE pid = ANY (%s)", (pids,)
-                ).fetchall(),
+                lambda: (
+                    not connection.execute("SELECT 1 FROM pg_stat_activity WHERE pid = ANY (%s)", (pids,)).fetchall()
+                ),
                 10,
                 "the sessions to end",
             )
