@@ -39,7 +39,13 @@ class Leases:
 
     def note_position(self, token: UUID, position: int | None) -> None:
         """Write down which item runs alone now (None: none), before it runs; each has the deadline to itself."""
-        self.database.query("note_position", token=token, position=position, deadline_seconds=self.deadline_seconds)
+        self.database.query(
+            "note_position",
+            token=token,
+            position=position,
+            seconds=self.lease_seconds,
+            deadline_seconds=self.deadline_seconds,
+        )
 
     def give_back(self, token: UUID) -> int:
         """Make the batches ready again and end the lease; counts as no loss. How many batches."""

@@ -65,10 +65,14 @@ class WorkItem:
 
 @dataclass
 class Window:
-    """The claimed batches' open items. All batches are of one lane, so of one kind of work."""
+    """The claimed batches' open items. All batches are of one lane, so of one kind of work.
+
+    `deadline`: monotonic seconds; it moves on where an item runs alone.
+    """
 
     claim: Claim
     collections: dict[int, Collection]
+    deadline: float
     items: list[WorkItem] = field(default_factory=list)
 
     @property

@@ -48,13 +48,12 @@ class _Probe(Exception):
 
 @dataclass(frozen=True)
 class WindowWriter:
-    """Commits one window. `worker` names this process in the totals; `give_up_at`: monotonic seconds."""
+    """Commits one window, until its deadline. `worker` names this process in the totals."""
 
     ledger: Ledger
     vectors: VectorStore
     window: Window
     worker: str
-    give_up_at: float
 
     def commit(self, keys: set[BatchKey] | None = None) -> set[BatchKey]:
         """Write these batches, by default all; those of them that were still ours and are done now.
@@ -123,7 +122,7 @@ class WindowWriter:
                 tries = self._pause(tries, error)
 
     def _pause(self, tries: int, error: Exception) -> int:
-        if time.monotonic() > self.give_up_at:
+        if time.monotonic() > self.window.deadline:
             raise ServiceError("database: expected the window to commit before its deadline, it did not") from error
         _log.info("commit repeated: %s", type(error).__name__)
         time.sleep(backoff_seconds(tries + 1, base=0.05, cap=2))

@@ -10,13 +10,13 @@ import pytest
 from indexmill.domain.job_state import JobState, Reason
 from indexmill.domain.outcome import FailureCode, Stage
 from indexmill.engine import Engine
-from indexmill.ledger.claims import Claim, Claims
+from indexmill.ledger.claims import Claims
 from indexmill.ledger.leases import LOSSES_OF_AN_ITEM, MAX_LOSSES
 from indexmill.pipeline.run_window import WindowOutcome
 from tests.draining import (
     alter_query,
     assert_conserved,
-    claim_next,
+    claimed,
     documents,
     drain,
     execute,
@@ -30,12 +30,6 @@ from tests.draining import (
     upsert,
 )
 from tests.running_service import wait_until
-
-
-def claimed(engine: Engine) -> Claim:
-    claim = claim_next(engine)
-    assert claim is not None
-    return claim
 
 
 def batch_states(engine: Engine) -> list[tuple[str, int]]:
@@ -218,6 +212,21 @@ def test_after_two_losses_a_batch_runs_item_by_item_with_the_position_written_do
     # Looked at before each item: the one before it is written down.
     assert noted == [None, 0, 1, 2]
     assert len(documents(engine)) == 4
+
+
+def test_an_item_that_runs_alone_starts_with_a_whole_lease(engine: Engine) -> None:
+    """The one before it used up the deadline, and renewals do not go past that."""
+    upsert(engine, {"a": "one"})
+    claim = claimed(engine)
+    execute(engine, "UPDATE lease SET deadline_at = now() + interval '0.2 s', expires_at = now() + interval '0.2 s'")
+    engine.ledger.leases.note_position(claim.token, 0)
+    assert rows(
+        engine,
+        "SELECT expires_at > now() + interval '9 s' AND deadline_at > now() + interval '59 s' AS whole FROM lease",
+    ) == [{"whole": True}]
+    short = replace(engine.ledger.leases, deadline_seconds=3)
+    short.note_position(claim.token, 0)
+    assert rows(engine, "SELECT expires_at <= deadline_at AS within FROM lease") == [{"within": True}]
 
 
 def test_an_item_is_set_aside_at_its_third_loss_and_its_neighbours_are_done(engine: Engine) -> None:

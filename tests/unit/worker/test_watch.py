@@ -14,7 +14,6 @@ import psutil
 import pytest
 
 from indexmill.settings import Settings
-from indexmill.worker import child as child_module
 from indexmill.worker import watch
 from indexmill.worker.child import Spawned, spawn
 from indexmill.worker.watch import Child, stop_children
@@ -70,7 +69,7 @@ def test_a_process_that_does_not_stop_is_killed_when_the_grace_is_over() -> None
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The supervisor's clock."""
     seconds = [1000.0]
-    monkeypatch.setattr(watch.time, "monotonic", lambda: seconds[0])
+    monkeypatch.setattr("time.monotonic", lambda: seconds[0])
     return seconds
 
 
@@ -120,7 +119,7 @@ def test_a_failed_start_leaves_no_descriptor_open(
     def fail(*_: Any, **__: Any) -> None:
         raise error
 
-    monkeypatch.setattr(child_module.subprocess, "Popen", fail)
+    monkeypatch.setattr("subprocess.Popen", fail)
     before = psutil.Process().num_fds()
     for _ in range(3):
         with pytest.raises(type(error)):
