@@ -17,7 +17,16 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from indexmill.errors import ServiceError
 from indexmill.ledger.sql_files import query_text
 
-__all__ = ["Connection", "Database", "Row", "is_connection_loss", "is_outage", "is_repeatable", "run_query"]
+__all__ = [
+    "Connection",
+    "Database",
+    "Row",
+    "is_connection_loss",
+    "is_outage",
+    "is_repeatable",
+    "is_statement_timeout",
+    "run_query",
+]
 
 Row: TypeAlias = dict[str, Any]
 Connection: TypeAlias = psycopg.Connection[Row]
@@ -44,8 +53,20 @@ def is_repeatable(error: psycopg.Error) -> bool:
 
 def is_outage(error: Exception) -> bool:
     """Whether the database was away, so that the failure says nothing about what was being done."""
-    cause = error.__cause__ if isinstance(error, ServiceError) else error
+    cause = _cause_of(error)
     return isinstance(cause, psycopg.Error) and is_connection_loss(cause)
+
+
+def is_statement_timeout(error: Exception) -> bool:
+    """Whether a statement took longer than it may: unlike a lock or a conflict, that is its own doing."""
+    return isinstance(_cause_of(error), psycopg.errors.QueryCanceled)
+
+
+def _cause_of(error: BaseException) -> BaseException | None:
+    cause: BaseException | None = error
+    while isinstance(cause, ServiceError):
+        cause = cause.__cause__
+    return cause
 
 
 class Database:

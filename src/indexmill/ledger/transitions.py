@@ -55,6 +55,15 @@ class Transitions:
         """
         return self._in_groups(job_ids, self._finish)
 
+    def alone(self, job_id: UUID, work: Callable[[Connection], object]) -> bool:
+        """One of many jobs, in a transaction of its own; where it fails it is logged. Whether it went well."""
+
+        def run(connection: Connection, job_ids: list[UUID]) -> list[UUID]:
+            work(connection)
+            return job_ids
+
+        return bool(self._isolated([job_id], run))
+
     def _in_groups(self, job_ids: Sequence[UUID], work: Callable[[Connection, list[UUID]], list[UUID]]) -> list[UUID]:
         ids = sorted(job_ids)
         done: list[UUID] = []
@@ -103,14 +112,10 @@ class Transitions:
 
         return self.database.repeat(work)
 
-    def fail(self, job_id: UUID, sentence: str) -> Job:
-        """End an open job because the system cannot do it; its undecided items can be retried."""
-
-        def work(connection: Connection) -> Job:
-            self.close(connection, job_id, Ending(JobState.FAILED, Reason.SYSTEM), sentence)
-            return _required(connection, job_id)
-
-        return self.database.repeat(work)
+    def fail(self, job_id: UUID, sentence: str) -> bool:
+        """End an open job because the system cannot do it; its undecided items can be retried. As `alone`."""
+        end = Ending(JobState.FAILED, Reason.SYSTEM)
+        return self.alone(job_id, lambda connection: self.close(connection, job_id, end, sentence))
 
     def close(self, connection: Connection, job_id: UUID, end: Ending, detail: str | None) -> None:
         """Lock the job, then its open batches; take them from their leases; end the job.

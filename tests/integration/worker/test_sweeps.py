@@ -12,10 +12,11 @@ from indexmill.domain.job import Job
 from indexmill.domain.job_state import JobState
 from indexmill.engine import Engine
 from indexmill.ledger import transitions, workload
+from indexmill.ledger.records import counters_of
 from indexmill.worker.sweeps import finish, rescue, wake
 from tests.draining import (
     assert_conserved,
-    claim_next,
+    claimed,
     drain,
     execute,
     expire,
@@ -63,12 +64,11 @@ def test_a_job_that_cannot_be_ended_is_told_and_stops_no_other(
 def test_what_is_no_fault_of_the_database_is_isolated_too(
     engine: Engine, left_open: list[Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = transitions.counters_of
 
     def defect(row: Any) -> Any:
         if row["id"] == left_open[0].id:
             raise ValueError("a defect")
-        return original(row)
+        return counters_of(row)
 
     monkeypatch.setattr(transitions, "counters_of", defect)
     finish.sweep(engine.ledger, 1).run()
@@ -92,7 +92,7 @@ def test_a_job_that_cannot_be_ended_is_tried_ever_more_rarely_and_ends_when_it_c
     engine: Engine, left_open: list[Job], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     now = [1000.0]
-    monkeypatch.setattr(finish.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
     bad = left_open[0]
     break_job(engine, bad)
     sweep = finish.sweep(engine.ledger, 1)
@@ -135,8 +135,7 @@ def lost_poison_and_another(engine: Engine) -> None:
     """Two expired leases; the older one's batch is due to be set aside and its body is gone."""
     for name in ("broken", "whole"):
         upsert(engine, {name: name})
-        claim = claim_next(engine)
-        assert claim is not None
+        claim = claimed(engine)
         if name == "broken":
             execute(engine, "UPDATE batch SET losses = 5")
             execute(engine, "DELETE FROM batch_body")
@@ -210,3 +209,32 @@ def test_jobs_that_only_wait_say_so_although_one_of_them_cannot(
             jobs[1].id)  # fmt: skip
     wake.sweep(engine.ledger, 1, lambda: None).run()
     assert states(engine, jobs) == ["retrying", "running", "retrying"]
+
+
+# Given up and withdrawn
+
+
+def refuse_to_close(monkeypatch: pytest.MonkeyPatch, bad: Job) -> None:
+    original = transitions.Transitions.close
+
+    def close(self: Any, connection: Any, job_id: Any, end: Any, detail: Any) -> None:
+        if job_id == bad.id:
+            raise ValueError("a defect")
+        original(self, connection, job_id, end, detail)
+
+    monkeypatch.setattr(transitions.Transitions, "close", close)
+
+
+def test_a_job_of_a_lane_that_is_given_up_stops_no_other(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = sorted((upsert(engine, {f"d{number}": "text"}) for number in range(3)), key=lambda job: job.id)
+    execute(engine, "UPDATE lane SET stopped_at = now() - interval '1 hour', stop_reason = 'key', probe_at = now()")
+    refuse_to_close(monkeypatch, jobs[0])
+    assert engine.ledger.lanes.give_up() == 2
+    assert states(engine, jobs) == ["queued", "failed", "failed"]
+
+
+def test_a_job_of_a_withdrawn_model_stops_no_other(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = sorted((upsert(engine, {f"d{number}": "text"}) for number in range(3)), key=lambda job: job.id)
+    refuse_to_close(monkeypatch, jobs[0])
+    assert engine.ledger.withdrawal.withdraw("tiny") == 2
+    assert states(engine, jobs) == ["queued", "refused", "refused"]
