@@ -118,18 +118,21 @@ def _set_aside(connection: Connection, batch: Row, lease: Row) -> None:
     bodies = run_query(connection, "read_body", job=batch["job"], ordinal=batch["ordinal"])
     run_query(connection, "set_aside", job=batch["job"], ordinal=batch["ordinal"], positions=positions)
     contents = decode_body(bytes(bodies[0]["body"]))
-    failures = [_lost(contents[each - first], each, lease["past_deadline"]) for each in positions]
+    is_known = positions == [position]
+    failures = [_lost(contents[each - first], each, lease["past_deadline"], is_known=is_known) for each in positions]
     insert_failures(connection, batch["job"], batch["ordinal"], failures)
 
 
-def _lost(item: StoredItem, position: int, past_deadline: bool) -> Failure:
+def _lost(item: StoredItem, position: int, past_deadline: bool, *, is_known: bool) -> Failure:
+    """`is_known`: this item ran alone when it happened; else it is one of a batch of which any may be to blame."""
     code = FailureCode.DEADLINE if past_deadline else FailureCode.WORKER_LOST
     cause = "ran past its time limit" if past_deadline else "ended its worker process"
+    subject, times = ("The item", LOSSES_OF_AN_ITEM) if is_known else ("The batch of this item", MAX_LOSSES)
     return Failure(
         position=position,
         stage=Stage.ENGINE,
         code=code,
-        sentence=f"The item {cause} {LOSSES_OF_AN_ITEM} times and was set aside; check its content before trying again",
+        sentence=f"{subject} {cause} {times} times and was set aside; check its content before trying again",
         retryable=True,
         object_id=item.object_id,
         payload=item.payload,

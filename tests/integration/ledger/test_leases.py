@@ -242,6 +242,7 @@ def test_an_item_is_set_aside_at_its_third_loss_and_its_neighbours_are_done(engi
     failure = engine.failed_items(done, limit=10)[0]
     assert (failure.position, failure.object_id, failure.payload) == (2, "d2", {"text": "text 2"})
     assert (failure.stage, failure.code, failure.retryable) == (Stage.ENGINE, FailureCode.WORKER_LOST, True)
+    assert failure.sentence.startswith(f"The item ended its worker process {LOSSES_OF_AN_ITEM} times")
     assert_conserved(engine)
 
 
@@ -273,6 +274,8 @@ def test_a_batch_that_is_lost_with_no_item_to_blame_fails_as_a_whole_in_the_end(
     drain(engine)
     done = job_of(engine, job)
     assert (done.state, done.counters.failed) == (JobState.FAILED, 2)
+    words = f"The batch of this item ended its worker process {MAX_LOSSES} times"
+    assert all(failure.sentence.startswith(words) for failure in engine.failed_items(job, limit=10))
     assert_conserved(engine)
 
 
