@@ -58,6 +58,10 @@ class Leases:
 
         return self.database.repeat(work)
 
+    def lose(self, token: UUID) -> int:
+        """Give up a window that fails by its own doing: its batches are ready again, and it counts as a loss."""
+        return sum(self._rescue_one(row) for row in self.database.query("expire_lease", token=token))
+
     def drop(self, token: UUID) -> None:
         """End the lease of a window that has committed."""
         self.database.query("delete_lease", token=token)

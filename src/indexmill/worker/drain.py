@@ -62,7 +62,7 @@ class Drain:
                     return True
                 claim = self.ledger.claims.claim(self._lane, self.runner.worker, self._budget(self._lane))
             except ClaimInDoubt as doubt:
-                self._give_back(doubt.token, is_stopping)
+                self._let_go(doubt.token, self.ledger.leases.give_back, is_stopping)
                 continue
             except (ServiceError, psycopg.OperationalError) as error:
                 # Nothing is held; the sweep wakes workers when the database is back.
@@ -90,11 +90,10 @@ class Drain:
         finally:
             self.watchdog.disarm()
             self.pulse.hold(None)
-        if is_own_doing:
-            # Given back it would come again and again; its lease runs out instead, and the loss is counted.
-            return
         if outcome is None:
-            self._give_back(claim.token, is_stopping)
+            # Given back, a window whose own statement takes too long would come again and again; so it is counted.
+            end = self.ledger.leases.lose if is_own_doing else self.ledger.leases.give_back
+            self._let_go(claim.token, end, is_stopping)
             return
         seconds = time.monotonic() - started
         if outcome is WindowOutcome.DONE:
@@ -104,15 +103,15 @@ class Drain:
             # A window costs much the same however small it is: let what trickles in gather for the next one.
             time.sleep(max(0.0, self.window_seconds - seconds))
 
-    def _give_back(self, token: UUID, is_stopping: Callable[[], bool]) -> None:
-        """Once the database is back, give the window back: its going away is no loss of a worker.
+    def _let_go(self, token: UUID, end: Callable[[UUID], object], is_stopping: Callable[[], bool]) -> None:
+        """Once the database is back, end the lease. Mostly it is given back: an outage is no loss of a worker.
 
         Rescue waits one lease after an outage, so this comes first; where it does not, rescue does it.
         """
         until = time.monotonic() + _OUTAGE_PATIENCE
         while True:
             try:
-                self.ledger.leases.give_back(token)
+                end(token)
             except (ServiceError, psycopg.OperationalError):
                 # One try is due even when the worker stops: the database may be back.
                 if is_stopping() or time.monotonic() > until:

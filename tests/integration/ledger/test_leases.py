@@ -172,6 +172,18 @@ def test_what_is_given_back_counts_nothing(engine: Engine) -> None:
     assert job_of(engine, job).state is JobState.SUCCEEDED
 
 
+def test_a_window_that_is_given_up_counts_a_loss_at_once_and_fails_in_the_end(engine: Engine) -> None:
+    job = upsert(engine, {"a": "one"})
+    for number in range(1, MAX_LOSSES):
+        assert engine.ledger.leases.lose(claimed(engine).token) == 1
+        assert batch_states(engine) == [("ready", number)]
+    assert rows(engine, "SELECT token FROM lease") == []
+    engine.ledger.leases.lose(claimed(engine).token)
+    drain(engine)
+    assert job_of(engine, job).counters.failed == 1
+    assert_conserved(engine)
+
+
 def test_a_dead_supervisor_s_leases_expire_at_once_and_no_other_s(engine: Engine) -> None:
     upsert(engine, {"a": "one"})
     lane = engine.ledger.claims.lane_heads()[0].lane

@@ -39,6 +39,7 @@ class FakeParts:
         self.claims = list(claims)
         self.outcome = outcome
         self.given_back: list[UUID] = []
+        self.lost: list[UUID] = []
         self.fails_to_give_back = 0
         self.asked_bytes: list[int] = []
         self.worker = "test"
@@ -54,6 +55,9 @@ class FakeParts:
         if isinstance(self.outcome, Exception):
             raise self.outcome
         return self.outcome
+
+    def lose(self, token: UUID) -> None:
+        self.lost.append(token)
 
     def give_back(self, token: UUID) -> None:
         self.given_back.append(token)
@@ -151,9 +155,10 @@ def test_a_window_that_an_outage_interrupted_is_given_back(error: Exception) -> 
 
 def test_a_window_whose_own_statement_takes_too_long_is_counted_as_lost() -> None:
     """Given back uncounted it would come again and again, for ever."""
-    parts = FakeParts([claim(300_000)], abandoned(psycopg.errors.QueryCanceled("statement timeout")))
+    mine = claim(300_000)
+    parts = FakeParts([mine], abandoned(psycopg.errors.QueryCanceled("statement timeout")))
     drain_of(parts).run(lambda: False)
-    assert parts.given_back == []
+    assert (parts.lost, parts.given_back) == ([mine.token], [])
 
 
 def test_giving_back_is_repeated_until_the_database_answers(monkeypatch: pytest.MonkeyPatch) -> None:
