@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +15,9 @@ from indexmill.errors import ItemError, ModelError, TransientError
 from indexmill.models.embedding_model import EmbeddingModel
 from indexmill.pipeline.window import WorkItem
 
-__all__ = ["SUB_BATCH", "Embedded", "embed_items", "embed_last_try", "embed_texts"]
+__all__ = ["SUB_BATCH", "Embedded", "embed_items", "embed_last_tries", "embed_texts"]
 
+_log = logging.getLogger(__name__)
 #: Texts a call: sorted by length, so that padding within a call is small.
 SUB_BATCH = 64
 #: Characters a call, so that 64 long texts do not meet in memory.
@@ -60,17 +63,51 @@ def embed_items(
     return len(texts)
 
 
-def embed_last_try(model: EmbeddingModel, item: WorkItem, *, tries: int) -> None:
-    """Embed one item for itself; where the passing cause has not passed, this item fails and no other."""
-    try:
-        embed_items(model, [item], check=lambda: None, before=None)
-    except TransientError as error:
-        item.fail(
-            Stage.EMBED,
-            FailureCode.TRIES_EXHAUSTED,
-            f"Given up after {tries} tries, the last one: {error}"[:1500],
-            retryable=True,
+def embed_last_tries(
+    model: EmbeddingModel,
+    items: list[WorkItem],
+    *,
+    tries: int,
+    before: Callable[[int], None],
+    is_time_up: Callable[[], bool],
+) -> None:
+    """Embed each text for itself; where the passing cause has not passed, its items fail and no others.
+
+    Short texts first: a time-out that a text alone brings about is most likely a long one's. `before` is called with
+    the position of the item that is tried next. When the time is up, whatever is left fails untried and can be retried:
+    a model that took all the time for so few has not recovered, and its callers have waited through every try.
+    """
+    for text, group in groupby(sorted(items, key=_shortest_first), key=lambda item: item.text):
+        alike = list(group)
+        if is_time_up():
+            _fail_untried(alike, tries)
+            continue
+        before(alike[0].position)
+        try:
+            embed_items(model, alike, check=lambda: None, before=None)
+        except TransientError as error:
+            _log.info("a text of %d characters is given up", len(text or ""))
+            for item in alike:
+                _give_up(item, f"Given up after {tries} tries, the last one: {error}")
+
+
+def _shortest_first(item: WorkItem) -> tuple[int, str]:
+    text = item.text or ""
+    return len(text), text
+
+
+def _fail_untried(items: list[WorkItem], tries: int) -> None:
+    for item in items:
+        _give_up(
+            item,
+            f"Given up after {tries} tries together with other items: the embedding model answered too slowly for this "
+            "one to be tried by itself; retry it when the model has recovered",
         )
+
+
+def _give_up(item: WorkItem, sentence: str) -> None:
+    item.embedded = False
+    item.fail(Stage.EMBED, FailureCode.TRIES_EXHAUSTED, sentence[:1500], retryable=True)
 
 
 def embed_texts(model: EmbeddingModel, texts: list[str], *, check: Callable[[], None]) -> Embedded:

@@ -20,7 +20,7 @@ from indexmill.ledger.ledger import Ledger
 from indexmill.models.embedding_model import EmbeddingModel, text_keys
 from indexmill.models.model_cache import ModelCache
 from indexmill.pipeline.compare import compare_batches, compare_payload, compare_text, is_unchanged
-from indexmill.pipeline.embed import embed_items, embed_last_try
+from indexmill.pipeline.embed import embed_items, embed_last_tries
 from indexmill.pipeline.load import load_bodies, load_items, load_texts
 from indexmill.pipeline.split import split_items
 from indexmill.pipeline.window import Window, WorkItem
@@ -84,14 +84,14 @@ class WindowRunner:
             if must_release():
                 raise WindowReleased
 
-        give_up_at = time.monotonic() + self.deadline_seconds
+        deadline = time.monotonic() + self.deadline_seconds
         collections = self.ledger.collections.by_id(sorted({batch.collection for batch in claim.batches}))
-        window = Window(claim, collections)
+        window = Window(claim, collections, deadline)
         self.ledger.transitions.start(claim.job_ids)
         if any(batch.tries for batch in claim.batches):
             self.ledger.transitions.resume(claim.job_ids)
         try:
-            return self._run(window, check, give_up_at)
+            return self._run(window, check)
         except WindowAborted:
             # Nothing should be held any more; what is, against expectation, goes back.
             self.ledger.leases.give_back(claim.token)
@@ -105,12 +105,12 @@ class WindowRunner:
         except (ModelError, InvalidRequest) as error:
             return self._stop(claim, error)
 
-    def _run(self, window: Window, check: Callable[[], None], give_up_at: float) -> WindowOutcome:
+    def _run(self, window: Window, check: Callable[[], None]) -> WindowOutcome:
         load_bodies(window)
         skipped: set[BatchKey] = set()
         if not window.deletes:
             compare_batches(window, self.vectors)
-            skipped = self._skip(window, give_up_at)
+            skipped = self._skip(window)
             if not window.claim.batches:
                 return self._conclude(window, skipped)
             # Whatever becomes of the rest.
@@ -118,12 +118,12 @@ class WindowRunner:
                 self.ledger.transitions.finish(sorted({job for job, _ in skipped}))
         try:
             self._prepare(window, check)
-            done = self._commit(window, check, give_up_at)
+            done = self._commit(window, check)
         except TransientError as error:
-            return self._defer(window, check, give_up_at, error)
+            return self._defer(window, check, error)
         return self._conclude(window, done | skipped)
 
-    def _skip(self, window: Window, give_up_at: float) -> set[BatchKey]:
+    def _skip(self, window: Window) -> set[BatchKey]:
         """End the batches of which nothing has changed, and take them out of the window; which they were.
 
         They need no document read, staged or written, and most batches of a repeated job are like that.
@@ -133,7 +133,7 @@ class WindowRunner:
         if not unchanged or len(set(ids)) < len(ids):
             # The same document in two batches: which of them wins is for the whole window to decide.
             return set()
-        writer = self._writer(window, give_up_at)
+        writer = self._writer(window)
         try:
             done = writer.commit_skips(unchanged)
         except StaleItems:
@@ -182,7 +182,7 @@ class WindowRunner:
             if mine:
                 embed_items(self._model(window, number), mine, check=check, before=self._before(window))
         if window.claim.runs_item_by_item:
-            self.ledger.leases.note_position(window.claim.token, None)
+            self._restart_deadline(window, None)
 
     def _model(self, window: Window, collection: int) -> EmbeddingModel:
         return self.models.get(window.collections[collection].deployment)
@@ -190,18 +190,17 @@ class WindowRunner:
     def _before(self, window: Window) -> Callable[[int], None] | None:
         if not window.claim.runs_item_by_item:
             return None
+        return lambda position: self._restart_deadline(window, position)
 
-        def before(position: int) -> None:
-            self.ledger.leases.note_position(window.claim.token, position)
-            self.restart_deadline()
+    def _restart_deadline(self, window: Window, position: int | None) -> None:
+        """Everybody who watches the window counts its deadline from now: the item at `position` runs alone, or none."""
+        self.ledger.leases.note_position(window.claim.token, position)
+        self.restart_deadline()
+        window.deadline = time.monotonic() + self.deadline_seconds
 
-        return before
-
-    def _commit(
-        self, window: Window, check: Callable[[], None], give_up_at: float, keys: set[BatchKey] | None = None
-    ) -> set[BatchKey]:
+    def _commit(self, window: Window, check: Callable[[], None], keys: set[BatchKey] | None = None) -> set[BatchKey]:
         """Commit these batches of the window, by default all of them; those that were still ours."""
-        writer = self._writer(window, give_up_at)
+        writer = self._writer(window)
         while True:
             try:
                 return writer.commit(keys)
@@ -211,8 +210,8 @@ class WindowRunner:
                 self._embed(window, check)
                 check()
 
-    def _writer(self, window: Window, give_up_at: float) -> WindowWriter:
-        return WindowWriter(self.ledger, self.vectors, window, self.worker, give_up_at, self.restart_deadline)
+    def _writer(self, window: Window) -> WindowWriter:
+        return WindowWriter(self.ledger, self.vectors, window, self.worker, self.restart_deadline)
 
     def _reopen(self, items: list[WorkItem], window: Window) -> None:
         """What these items would have skipped must be done after all."""
@@ -222,26 +221,41 @@ class WindowRunner:
             load_texts([item], text_keys(collection.deployment.settings), self.max_text_bytes)
             item.fingerprint = fingerprint(item.text or "", collection.recipe)
 
-    def _defer(
-        self, window: Window, check: Callable[[], None], give_up_at: float, error: TransientError
-    ) -> WindowOutcome:
+    def _defer(self, window: Window, check: Callable[[], None], error: TransientError) -> WindowOutcome:
         """Wait and try again; batches that have been tried often enough are ended, each item for itself."""
         claim = window.claim
         exhausted = {batch.key for batch in claim.batches if batch.tries + 1 >= self.max_tries}
         done: set[BatchKey] = set()
         if exhausted:
-            for item in window.to_embed():
-                if item.batch.key in exhausted:
-                    check()
-                    self.restart_deadline()
-                    embed_last_try(self._model(window, item.batch.collection), item, tries=self.max_tries)
-            done = self._commit(window, check, give_up_at, exhausted)
+            self._try_one_by_one(window, check, exhausted)
+            done = self._commit(window, check, exhausted)
         if len(exhausted) == len(claim.batches):
             return self._conclude(window, done)
         tries = max(batch.tries for batch in claim.batches if batch.key not in exhausted) + 1
         self._wait(claim.token, tries, error)
         self.ledger.transitions.finish(sorted({job for job, _ in done}))
         return WindowOutcome.DEFERRED
+
+    def _try_one_by_one(self, window: Window, check: Callable[[], None], keys: set[BatchKey]) -> None:
+        """The last tries of these batches' items: begun within one deadline together, each with one of its own."""
+        until = time.monotonic() + self.deadline_seconds
+
+        def before(position: int) -> None:
+            check()
+            self._restart_deadline(window, position)
+
+        items = [item for item in window.to_embed() if item.batch.key in keys]
+        for number in window.collections:
+            mine = window.of_collection(number, items)
+            if mine:
+                embed_last_tries(
+                    self._model(window, number),
+                    mine,
+                    tries=self.max_tries,
+                    before=before,
+                    is_time_up=lambda: time.monotonic() > until,
+                )
+        self._restart_deadline(window, None)
 
     def _wait(self, token: UUID, tries: int, error: TransientError) -> None:
         self.ledger.batches.defer(token, backoff_seconds(tries), f"Waiting to try again: {error}"[:1000])

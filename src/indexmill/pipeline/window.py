@@ -76,10 +76,14 @@ class BatchComparison:
 
 @dataclass
 class Window:
-    """The claimed batches' open items. All batches are of one lane, so of one kind of work."""
+    """The claimed batches' open items. All batches are of one lane, so of one kind of work.
+
+    `deadline`: monotonic seconds; it moves on where an item runs alone.
+    """
 
     claim: Claim
     collections: dict[int, Collection]
+    deadline: float
     #: The items of each batch, in the order of its body.
     contents: dict[BatchKey, list[StoredItem]] = field(default_factory=dict)
     #: What is stored of each batch's documents; none for batches of deletions.

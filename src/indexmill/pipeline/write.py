@@ -49,7 +49,7 @@ class _Probe(Exception):
 
 @dataclass(frozen=True)
 class WindowWriter:
-    """Commits one window. `worker` names this process in the totals; `give_up_at`: monotonic seconds.
+    """Commits one window, until its deadline. `worker` names this process in the totals.
 
     `restart_deadline` is called while the database is away: a process that waits for it does not hang.
     """
@@ -58,7 +58,6 @@ class WindowWriter:
     vectors: VectorStore
     window: Window
     worker: str
-    give_up_at: float
     restart_deadline: Callable[[], None] = lambda: None
 
     def commit(self, keys: set[BatchKey] | None = None) -> set[BatchKey]:
@@ -139,7 +138,7 @@ class WindowWriter:
                 tries = self._pause(tries, error)
 
     def _pause(self, tries: int, error: Exception) -> int:
-        if time.monotonic() > self.give_up_at:
+        if time.monotonic() > self.window.deadline:
             raise ServiceError("database: expected the window to commit before its deadline, it did not") from error
         _log.info("commit repeated: %s", type(error).__name__)
         self.restart_deadline()
