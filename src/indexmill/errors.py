@@ -13,6 +13,7 @@ IndexmillError
 │   ├── ModelExists          same model id, another definition
 │   └── ModelInUse           unfinished jobs need the model
 ├── InvalidRequest           a value that no front door accepts
+├── SourceRefused            an address, a folder or a scheme that may not be read
 ├── ModelError               the model itself is wrong (key, dimension, missing): stops its lane
 ├── TransientError           may work when tried again
 └── ItemError                one item is wrong: stage, code, sentence
@@ -41,6 +42,7 @@ __all__ = [
     "NotFound",
     "ServiceError",
     "SettingsError",
+    "SourceRefused",
     "TransientError",
 ]
 
@@ -116,6 +118,15 @@ class ModelInUse(Conflict):
 
 class InvalidRequest(IndexmillError):
     """A value that cannot be accepted."""
+
+
+class SourceRefused(IndexmillError):
+    """A source may not be read."""
+
+    def __init__(self, message: str, *, setting: str | None = None) -> None:
+        super().__init__(message)
+        #: What an operator may set to allow it; None where nothing does.
+        self.setting = setting
 
 
 class ModelError(IndexmillError):

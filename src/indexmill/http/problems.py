@@ -27,6 +27,7 @@ from indexmill.errors import (
     ModelNotFound,
     NotFound,
     ServiceError,
+    SourceRefused,
     TransientError,
 )
 from indexmill.http.answers import json_answer
@@ -81,6 +82,7 @@ _KINDS: Final[dict[type[IndexmillError], tuple[int, str]]] = {
     ModelInUse: (409, "model_in_use"),
     Conflict: (409, "conflict"),
     InvalidRequest: (422, "invalid_request"),
+    SourceRefused: (403, "source_refused"),
     ModelError: (503, "model_unavailable"),
     ServiceError: (503, "service_unavailable"),
     TransientError: (503, "service_unavailable"),

@@ -61,7 +61,7 @@ def spawn(module: str, settings: Settings, url: str, supervisor: str, slots: int
     """Start `python -m module`, in a session of its own: Ctrl-C reaches the supervisor alone."""
     ours, theirs = os.pipe()
     inherited = {
-        "settings": settings.model_dump(mode="json"),
+        "settings": settings.revealed(),
         "url": url,
         "supervisor": supervisor,
         "slots": slots,
