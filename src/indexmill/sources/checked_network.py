@@ -78,9 +78,18 @@ class _DeadlineStream(httpcore.NetworkStream):
     def __init__(self, stream: httpcore.NetworkStream, deadline: Deadline) -> None:
         self._stream = stream
         self._deadline = deadline
+        self._has_answered = False
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._deadline.cap(timeout))
+        try:
+            data = self._stream.read(max_bytes, self._deadline.cap(timeout))
+        except httpcore.ReadTimeout:
+            if self._has_answered:
+                # Too slow is another thing than silent; says so where the time is over.
+                self._deadline.remaining()
+            raise
+        self._has_answered = True
+        return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._stream.write(buffer, self._deadline.cap(timeout))

@@ -292,8 +292,10 @@ def _network_errors(host: str) -> Iterator[None]:
 
 
 def _not_connected(host: str, error: httpcore.ConnectError) -> ItemError:
-    if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+    # httpcore wraps what it met, and takes the cause away on its way up.
+    met = error.args[0] if error.args else None
+    if isinstance(met, ssl.SSLCertVerificationError):
         return unavailable(f"The certificate of `{host}` does not prove that it is this host", retryable=False)
-    if isinstance(error.__cause__, ssl.SSLError):
+    if isinstance(met, ssl.SSLError):
         return unavailable(f"`{host}` and this service found no common way to encrypt", retryable=False)
     return unavailable(f"`{host}` could not be reached", retryable=True)

@@ -159,7 +159,7 @@ def _write_again(folder: Path, times: int) -> None:
 
 def test_processes_that_write_and_prune_the_same_bytes_never_lose_them(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=_write_again, args=(tmp_path, 200)) for _ in range(2)]
+    writers = [context.Process(target=_write_again, args=(tmp_path, 50)) for _ in range(2)]
     for each in writers:
         each.start()
     spool = FolderSpool(tmp_path, max_bytes=10**9, default_limit=10**6)
