@@ -72,6 +72,10 @@ class WebServer:
         """Answers nothing."""
         self._is_closing.wait(30)
 
+    def answer_one(self, listener: socket.socket) -> None:
+        """Answer one request on another address; it counts as no connection of this server."""
+        self._serve(listener.accept()[0])
+
     def _start(self, target: Callable[..., None], *arguments: object) -> None:
         thread = threading.Thread(target=target, args=arguments, daemon=True)
         self._threads.append(thread)
