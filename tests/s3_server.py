@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 import sys
-import urllib.request
 from types import TracebackType
 from typing import Any
 
 import boto3
+import httpx
 
 from indexmill.settings import S3Settings
 from tests.running_service import free_port, wait_until
@@ -65,6 +64,7 @@ class S3Server:
         )
 
     def _answers(self) -> bool:
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/moto-api/", timeout=1):
-            return True
-        return False
+        try:
+            return httpx.get(f"{self.url}/moto-api/", timeout=1, trust_env=False).is_success
+        except httpx.TransportError:
+            return False

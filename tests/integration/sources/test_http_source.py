@@ -221,8 +221,7 @@ def test_proxies_of_the_environment_are_not_used(
 
 @pytest.mark.parametrize(
     ("status", "retryable"),
-    [(204, False), (206, False), (304, False), (400, False), (401, False), (403, False), (404, False), (410, False)]
-    + [(408, True), (500, True), (501, True)],
+    [*((status, False) for status in (204, 206, 304, 400, 401, 403, 404, 410)), (408, True), (500, True), (501, True)],
 )
 def test_a_refusal_says_its_status_and_whether_a_retry_can_help(
     fetcher: Callable[..., Sources], server: WebServer, status: int, retryable: bool
@@ -308,9 +307,7 @@ def test_a_resolver_that_says_nothing_is_not_waited_for(fetcher: Callable[..., S
     assert time.monotonic() - started < 1.5
 
 
-@pytest.mark.parametrize(
-    ("errno", "kind"), [(socket.EAI_AGAIN, TransientError), (socket.EAI_NONAME, ItemError)]
-)
+@pytest.mark.parametrize(("errno", "kind"), [(socket.EAI_AGAIN, TransientError), (socket.EAI_NONAME, ItemError)])
 def test_a_name_that_does_not_resolve_fails_for_good_unless_the_resolver_is_down(
     fetcher: Callable[..., Sources], errno: int, kind: type[Exception]
 ) -> None:

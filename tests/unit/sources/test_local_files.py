@@ -134,12 +134,7 @@ def test_an_allowed_folder_around_the_data_folder_does_not_open_it(data_folder: 
 
 @pytest.mark.parametrize("swapped", ["a.txt", "sub"])
 def test_a_swap_between_check_and_open_leads_nowhere(
-    files: LocalFiles,
-    docs: Path,
-    data_folder: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    swapped: str,
+    files: LocalFiles, docs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swapped: str
 ) -> None:
     (tmp_path / "a.txt").write_text("secret")
     locate = LocalFiles._locate
@@ -158,7 +153,7 @@ def test_a_swap_between_check_and_open_leads_nowhere(
     with pytest.raises(ItemError) as failure:
         files.fetch(str(docs / "sub" / "a.txt"))
     assert failure.value.code is FailureCode.SOURCE_UNAVAILABLE
-    assert list((data_folder / "fetched").iterdir()) == []
+    assert list((tmp_path / "data" / "fetched").iterdir()) == []
 
 
 def test_only_regular_files_are_read_and_nothing_waits_for_a_fifo(
