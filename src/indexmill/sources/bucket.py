@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from indexmill.errors import InvalidRequest, SourceRefused
+from indexmill.errors import InvalidRequest, ServiceError, SourceRefused
 from indexmill.settings import S3Settings, SourceSettings
 from indexmill.sources.source import (
     Deadline,
@@ -94,9 +96,17 @@ def _static_credentials(settings: S3Settings) -> _StaticCredentials | None:
     return _StaticCredentials(settings.access_key_id, settings.secret_access_key.get_secret_value())
 
 
+@cache
+def _first_process() -> int:
+    """The process that used the client first. Its threads do not survive a fork: a child would hang for ever."""
+    return os.getpid()
+
+
 @contextmanager
 def bucket_errors(what: str) -> Iterator[None]:
     """What a store may answer, in the words of this package; its own name endpoints and keys."""
+    if _first_process() != os.getpid():
+        raise ServiceError("The S3 client was used before this process was forked; it must be used in one of them only")
     from obstore.exceptions import BaseError, InvalidPathError, PermissionDeniedError, UnauthenticatedError
 
     try:

@@ -32,15 +32,20 @@ class BucketSpool:
     def __init__(self, settings: SourceSettings, folder: Path) -> None:
         """
         Raises:
-            SettingsError: the extra is missing.
+            SettingsError: the extra is missing, or `sources.s3` is nothing to make a client of.
         """
         bucket, prefix = split_s3_uri(settings.spool_url or "")
         self._folder = folder
         self._limit = settings.max_bytes
         try:
-            self._store: S3Store = open_bucket(settings.s3, bucket, prefix.strip("/") or None, settings.timeout_seconds)
+            with bucket_errors("The bucket of the spool"):
+                self._store: S3Store = open_bucket(
+                    settings.s3, bucket, prefix.strip("/") or None, settings.timeout_seconds
+                )
         except ImportError as error:
             raise SettingsError(f"sources.spool_url: {MISSING_EXTRA}") from error
+        except ItemError as error:
+            raise SettingsError(f"sources.spool_url: expected settings of an S3 store; {error}") from error
 
     def check(self) -> None:
         try:

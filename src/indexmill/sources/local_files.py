@@ -61,7 +61,7 @@ class LocalFiles:
         with self._opened(root, below) as descriptor, IncomingFile(self._folder, self._max_bytes) as incoming:
             if os.fstat(descriptor).st_size > self._max_bytes:
                 raise too_large(self._max_bytes)
-            while data := os.read(descriptor, _CHUNK):
+            while data := _read(descriptor):
                 deadline.remaining()
                 incoming.write(data)
             return incoming.keep(clean_file_name(path.name))
@@ -89,13 +89,11 @@ class LocalFiles:
         except (OSError, RuntimeError):
             # A loop of links, or a name that is too long.
             raise _refused() from None
-        data_folder, own_inbox = self._data_folder.resolve(), self._inbox.resolve()
-        # An allowed folder that holds the data folder does not open the database and the spool.
-        if _is_below(real, data_folder) and not _is_below(real, own_inbox):
-            raise _refused()
-        for each in self._allowed:
-            root = each.resolve()
-            if _is_below(real, root):
+        data_folder = self._data_folder.resolve()
+        for root in [each.resolve() for each in self._allowed]:
+            # An allowed folder that holds the data folder does not open the database and the spool.
+            is_ours = _is_below(data_folder, root) and _is_below(real, data_folder)
+            if _is_below(real, root) and not is_ours:
                 return root, real.relative_to(root).parts
         raise _refused()
 
@@ -151,6 +149,13 @@ def _why(error: OSError) -> str:
     if isinstance(error, PermissionError):
         return "The local file may not be read by the user that the worker runs as"
     return f"The local file cannot be opened ({os.strerror(error.errno or 0)})"
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, _CHUNK)
+    except OSError as error:
+        raise unavailable(f"The local file cannot be read ({os.strerror(error.errno or 0)})", retryable=True) from error
 
 
 def _close(descriptors: list[int]) -> None:

@@ -27,15 +27,14 @@ __all__ = [
     "clean_file_name",
     "clean_media_type",
     "file_name_of_path",
+    "own_disk",
     "private_folder",
     "remove_leftovers",
     "too_large",
     "unavailable",
-    "without_secrets",
 ]
 
 _PART = ".part"
-_MAX_SHOWN = 120
 _MAX_NAME_BYTES = 255
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,63}/[a-z0-9!#$&^_.+-]{1,127}")
 
@@ -123,7 +122,7 @@ class IncomingFile:
         self._limit = limit
         self._hash = hashlib.sha256()
         self.size = 0
-        with _own_disk():
+        with own_disk():
             descriptor, name = tempfile.mkstemp(dir=folder, suffix=_PART)
             self._file = os.fdopen(descriptor, "wb")
         self.path = Path(name)
@@ -151,14 +150,14 @@ class IncomingFile:
         if self.size > self._limit:
             raise too_large(self._limit)
         self._hash.update(data)
-        with _own_disk():
+        with own_disk():
             self._file.write(data)
 
     def keep(
         self, file_name: str | None = None, media_type: str | None = None, *, durable: bool = False
     ) -> FetchedSource:
         """It is complete. `durable`: it must survive the machine's power."""
-        with _own_disk():
+        with own_disk():
             self._file.flush()
             if durable:
                 os.fsync(self._file.fileno())
@@ -168,7 +167,8 @@ class IncomingFile:
 
 
 @contextmanager
-def _own_disk() -> Iterator[None]:
+def own_disk() -> Iterator[None]:
+    """Trouble with this service's own files is no item's fault, and passes when an operator has seen to it."""
     try:
         yield
     except OSError as error:
@@ -180,10 +180,15 @@ def _own_disk() -> Iterator[None]:
 
 
 def private_folder(folder: Path) -> Path:
-    """The folder, made where it is missing, open to this user only."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if folder.stat().st_mode & 0o077:
-        folder.chmod(0o700)
+    """The folder, made where it is missing, open to this user only.
+
+    Raises:
+        TransientError: it cannot be made.
+    """
+    with own_disk():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder.stat().st_mode & 0o077:
+            folder.chmod(0o700)
     return folder
 
 
@@ -224,17 +229,6 @@ def too_large(limit: int) -> ItemError:
         f"The source has more than the allowed {limit} bytes; split it or raise `sources.max_bytes`",
         retryable=False,
     )
-
-
-def without_secrets(uri: str) -> str:
-    """A URI for a sentence: short, printable, without user, password, query (signatures are there) and fragment."""
-    scheme, colon, rest = uri.partition(":")
-    if colon and scheme.lower() == "data":
-        return f"data:{rest.partition(',')[0][:40]}"
-    shown = re.split(r"[?#]", uri, maxsplit=1)[0]
-    shown = re.sub(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/]*@", r"\1", shown)
-    shown = "".join(each if each.isprintable() else "?" for each in shown)
-    return shown if len(shown) <= _MAX_SHOWN else shown[: _MAX_SHOWN - 3] + "..."
 
 
 def clean_file_name(name: str | None) -> str | None:

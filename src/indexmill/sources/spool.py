@@ -22,6 +22,7 @@ from indexmill.settings import Settings
 from indexmill.sources.source import (
     FetchedSource,
     IncomingFile,
+    own_disk,
     private_folder,
     remove_leftovers,
     unavailable,
@@ -158,23 +159,24 @@ class FolderSpool:
         return SpooledFile(reference_to(complete.sha256), complete.size, complete.sha256)
 
     def open(self, reference: str) -> BinaryIO:
-        try:
-            return self._path(digest_of(reference)).open("rb")
-        except FileNotFoundError as error:
-            raise _gone() from error
+        path = self._path(digest_of(reference))
+        with own_disk():
+            try:
+                return path.open("rb")
+            except FileNotFoundError as error:
+                raise _gone() from error
 
     def fetch(self, reference: str) -> FetchedSource:
         digest = digest_of(reference)
         private_folder(self._incoming)
-        descriptor, name = tempfile.mkstemp(dir=self._incoming, suffix=".part")
-        os.close(descriptor)
+        with own_disk():
+            descriptor, name = tempfile.mkstemp(dir=self._incoming, suffix=".part")
+            os.close(descriptor)
         own = Path(name)
         try:
-            self._link(self._path(digest), own)
-            return FetchedSource(own, own.stat().st_size, digest)
-        except FileNotFoundError as error:
-            own.unlink(missing_ok=True)
-            raise _gone() from error
+            with own_disk():
+                self._link(self._path(digest), own)
+                return FetchedSource(own, own.stat().st_size, digest)
         except BaseException:
             own.unlink(missing_ok=True)
             raise
@@ -208,13 +210,11 @@ class FolderSpool:
         """Rename it to its name: there it is whole, or not at all. What is there already is replaced by its equal."""
         path = self._path(complete.sha256)
         private_folder(path.parent)
-        try:
+        with own_disk():
             with self._locked():
                 os.utime(complete.path)
                 complete.path.replace(path)
             _sync_folder(path.parent)
-        except OSError as error:
-            raise TransientError(f"The spool cannot be written: {os.strerror(error.errno or 0)}") from error
         with self._guard:
             self._used += complete.size
 
@@ -223,6 +223,8 @@ class FolderSpool:
         own.unlink()
         try:
             os.link(path, own)
+        except FileNotFoundError as error:
+            raise _gone() from error
         except OSError as error:
             if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EXDEV}:
                 raise

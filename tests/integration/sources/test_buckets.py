@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import socket
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +190,29 @@ def test_a_spool_that_does_not_answer_stops_the_start_and_is_waited_for_later(s3
         spool.check()
     with pytest.raises(TransientError, match="spool"):
         spool.write([b"x"])
+
+
+def _in_a_forked_child(settings: SourceSettings, folder: Path, answers: Connection) -> None:
+    try:
+        Sources(settings, folder).fetch("s3://documents/a").remove()
+        answers.send("read")
+    except ServiceError as error:
+        answers.send(str(error))
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_child_says_that_the_client_does_not_work_there_instead_of_hanging(
+    s3: S3Server, tmp_path: Path
+) -> None:
+    s3.client().put_object(Bucket="documents", Key="a", Body=b"hello")
+    settings = SourceSettings(s3=s3.settings())
+    Sources(settings, tmp_path).fetch("s3://documents/a").remove()
+    ours, theirs = multiprocessing.Pipe()
+    child = multiprocessing.get_context("fork").Process(target=_in_a_forked_child, args=(settings, tmp_path, theirs))
+    child.start()
+    assert ours.poll(20)
+    assert "fork" in ours.recv()
+    child.join(10)
 
 
 def test_two_threads_may_write_the_same(spool: Spool) -> None:

@@ -1,4 +1,4 @@
-"""Temporary files, their limits and names, and what a sentence may show of a URI."""
+"""Temporary files, their limits and names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from indexmill.sources.source import (
     clean_media_type,
     private_folder,
     remove_leftovers,
-    without_secrets,
 )
 
 
@@ -125,17 +124,3 @@ def test_a_clean_name_is_never_a_path(name: str) -> None:
 )
 def test_media_types_lose_their_parameters(value: str, clean: str | None) -> None:
     assert clean_media_type(value) == clean
-
-
-@pytest.mark.parametrize(
-    ("uri", "shown"),
-    [
-        ("https://user:secret@host/a?sig=secret#secret", "https://host/a"),
-        ("https://user:se@cret@host/a", "https://host/a"),
-        ("data:text/plain;base64,c2VjcmV0", "data:text/plain;base64"),
-        ("/a\nb", "/a?b"),
-        ("s3://bucket/" + "k" * 500, "s3://bucket/" + "k" * 105 + "..."),
-    ],
-)
-def test_sentences_show_no_secrets(uri: str, shown: str) -> None:
-    assert without_secrets(uri) == shown

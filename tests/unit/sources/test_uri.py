@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from indexmill.domain.outcome import FailureCode, Stage
-from indexmill.errors import InvalidRequest, ItemError, SourceRefused
+from indexmill.errors import InvalidRequest, ItemError, SettingsError, SourceRefused
 from indexmill.settings import S3Settings, Settings, SourceSettings
 from indexmill.sources.http_source import parse_url
 from indexmill.sources.uri import Sources, file_name_of, open_sources
@@ -129,7 +129,12 @@ def test_without_the_extra_a_bucket_is_refused_with_its_name(sources: Sources, m
         sources.check_uri("s3://bucket/a")
 
 
-def test_the_wrong_settings_stop_the_start(tmp_path: Path) -> None:
+def test_wrong_hosts_stop_the_start(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"sources\.allowed_hosts"):
+        open_sources(Settings(data_folder=tmp_path, sources=SourceSettings(allowed_hosts=["no host"])))
+
+
+def test_preparing_makes_the_inbox_and_the_folder_of_fetched_files(tmp_path: Path) -> None:
     open_sources(Settings(data_folder=tmp_path)).prepare()
     assert {path.name for path in tmp_path.iterdir()} == {"inbox", "fetched"}
 
