@@ -13,6 +13,7 @@ IndexmillError
 │   ├── ModelExists          same model id, another definition
 │   └── ModelInUse           unfinished jobs need the model
 ├── InvalidRequest           a value that no front door accepts
+├── SourceRefused            an address, a folder or a scheme that may not be read
 ├── ModelError               the model itself is wrong (key, dimension, missing): stops its lane
 ├── SearchTimeout            a search took longer than it may
 ├── TransientError           may work when tried again
@@ -43,6 +44,7 @@ __all__ = [
     "SearchTimeout",
     "ServiceError",
     "SettingsError",
+    "SourceRefused",
     "TransientError",
 ]
 
@@ -118,6 +120,15 @@ class ModelInUse(Conflict):
 
 class InvalidRequest(IndexmillError):
     """A value that cannot be accepted."""
+
+
+class SourceRefused(IndexmillError):
+    """A source may not be read."""
+
+    def __init__(self, message: str, *, setting: str | None = None) -> None:
+        super().__init__(message)
+        #: What an operator may set to allow it; None where nothing does.
+        self.setting = setting
 
 
 class ModelError(IndexmillError):

@@ -7,7 +7,17 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FieldSerializationInfo,
+    SecretStr,
+    ValidationError,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -22,8 +32,10 @@ __all__ = [
     "DatabaseSettings",
     "ModelSettings",
     "RetentionSettings",
+    "S3Settings",
     "ServerSettings",
     "Settings",
+    "SourceSettings",
     "WorkerSettings",
     "load_settings",
 ]
@@ -122,6 +134,64 @@ class ModelSettings(_Section):
     allow_faults: bool = False
 
 
+class S3Settings(_Section):
+    """The object store behind `s3://`; what is not set comes from the environment, as with other S3 clients."""
+
+    endpoint: str | None = None
+    region: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: SecretStr | None = None
+    #: Send no credentials, not even those of the environment: for public buckets.
+    anonymous: bool = False
+    #: Whether the endpoint may be http://.
+    allow_http: bool = False
+    #: The only buckets that `s3://` sources may name; empty: every bucket that the credentials can read.
+    buckets: list[str] = []
+
+    @model_validator(mode="after")
+    def _complete(self) -> S3Settings:
+        if (self.access_key_id is None) != (self.secret_access_key is None):
+            raise ValueError("sources.s3: expected both access_key_id and secret_access_key, or none of them, got one")
+        if self.endpoint is not None and not self.endpoint.startswith(("https://", "http://")):
+            raise ValueError(f"sources.s3.endpoint: expected http(s)://host[:port], got {self.endpoint!r}")
+        if self.endpoint is not None and self.endpoint.startswith("http://") and not self.allow_http:
+            raise ValueError(
+                f"sources.s3.endpoint: expected https://, got {self.endpoint!r}; "
+                "set sources.s3.allow_http to send data and credentials unencrypted"
+            )
+        return self
+
+    @field_serializer("secret_access_key", when_used="json")
+    def _reveal(self, value: SecretStr | None, info: FieldSerializationInfo) -> str | None:
+        if value is None:
+            return None
+        return value.get_secret_value() if (info.context or {}).get("reveal") else str(value)
+
+
+class SourceSettings(_Section):
+    """What may be read by URI or path, how much of it, and where uploads lie."""
+
+    allowed_folders: list[Path] = []
+    allow_private_addresses: bool = False
+    #: Host names, host:port, addresses or networks that are not public and may be read all the same.
+    allowed_hosts: list[str] = []
+    max_bytes: int = Field(default=256 * MIB, ge=1)
+    timeout_seconds: float = Field(default=30, gt=0)
+    max_redirects: int = Field(default=5, ge=0, le=50)
+    #: `s3://bucket/prefix`, where several hosts work on the same jobs; else the data folder.
+    spool_url: str | None = Field(default=None, pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$")
+    spool_max_bytes: int = Field(default=10 * 1024 * MIB, ge=1)
+    s3: S3Settings = S3Settings()
+
+    @field_validator("allowed_folders")
+    @classmethod
+    def _absolute(cls, folders: list[Path]) -> list[Path]:
+        for folder in folders:
+            if not folder.is_absolute() or ".." in folder.parts:
+                raise ValueError(f"sources.allowed_folders: expected absolute paths without `..`, got {str(folder)!r}")
+        return folders
+
+
 class RetentionSettings(_Section):
     """How long finished work is kept."""
 
@@ -149,7 +219,12 @@ class Settings(BaseSettings):
     celery: CelerySettings = CelerySettings()
     worker: WorkerSettings = WorkerSettings()
     models: ModelSettings = ModelSettings()
+    sources: SourceSettings = SourceSettings()
     retention: RetentionSettings = RetentionSettings()
+
+    def revealed(self) -> dict[str, object]:
+        """As JSON values, secrets in clear: for this service's own processes alone."""
+        return self.model_dump(mode="json", context={"reveal": True})
 
     @classmethod
     def settings_customise_sources(

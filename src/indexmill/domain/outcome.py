@@ -67,6 +67,7 @@ class Stage(StrEnum):
 class FailureCode(StrEnum):
     NO_CONTENT = "no_content"
     SOURCE_UNAVAILABLE = "source_unavailable"
+    SOURCE_FORBIDDEN = "source_forbidden"
     TOO_LARGE = "too_large"
     INVALID_TEXT = "invalid_text"
     INVALID_VECTOR = "invalid_vector"

@@ -28,6 +28,7 @@ from indexmill.errors import (
     NotFound,
     SearchTimeout,
     ServiceError,
+    SourceRefused,
     TransientError,
 )
 from indexmill.http.answers import json_answer
@@ -83,6 +84,7 @@ _KINDS: Final[dict[type[IndexmillError], tuple[int, str]]] = {
     Conflict: (409, "conflict"),
     InvalidRequest: (422, "invalid_request"),
     SearchTimeout: (503, "search_timeout"),
+    SourceRefused: (403, "source_refused"),
     ModelError: (503, "model_unavailable"),
     ServiceError: (503, "service_unavailable"),
     TransientError: (503, "service_unavailable"),

@@ -65,7 +65,7 @@ def spawn(module: str, settings: Settings, url: str, supervisor: str, slots: int
     """
     ours, theirs = os.pipe()
     inherited = {
-        "settings": settings.model_dump(mode="json"),
+        "settings": settings.revealed(),
         "url": url,
         "supervisor": supervisor,
         "slots": slots,
