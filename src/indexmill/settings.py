@@ -21,6 +21,7 @@ __all__ = [
     "CelerySettings",
     "DatabaseSettings",
     "ModelSettings",
+    "ReaderSettings",
     "RetentionSettings",
     "ServerSettings",
     "Settings",
@@ -113,6 +114,15 @@ class WorkerSettings(_Section):
     max_text_bytes: int = Field(default=50_000_000, ge=1)
 
 
+class ReaderSettings(_Section):
+    """What reading one document file may take."""
+
+    #: Well below `worker.window_deadline_seconds`, after which the whole worker is replaced.
+    timeout_seconds: float = Field(default=40, gt=0)
+    memory_bytes: int = Field(default=2048 * MIB, ge=256 * MIB)
+    max_expansion_bytes: int = Field(default=512 * MIB, ge=1024)
+
+
 class ModelSettings(_Section):
     """What may be deployed."""
 
@@ -147,6 +157,7 @@ class Settings(BaseSettings):
     celery: CelerySettings = CelerySettings()
     worker: WorkerSettings = WorkerSettings()
     models: ModelSettings = ModelSettings()
+    readers: ReaderSettings = ReaderSettings()
     retention: RetentionSettings = RetentionSettings()
 
     @classmethod
