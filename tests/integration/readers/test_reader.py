@@ -166,19 +166,27 @@ def test_a_process_that_is_killed_half_way_is_replaced(tmp_path: Path, extractor
 
     def kill_once() -> None:
         if next(kills, False):
-            _child().kill()
+            os.kill(first, signal.SIGKILL)
 
     path = sample_files.sample(tmp_path, "pdf")
     _read(extractor, path)
     first = _child().pid
+    # So that it cannot have answered before it is killed.
+    os.kill(first, signal.SIGSTOP)
     assert SENTENCE in _read(extractor, path, kill_once).text
     assert _child().pid != first
 
 
 def test_a_document_that_kills_its_process_twice_fails(tmp_path: Path, extractor: Extractor) -> None:
     path = sample_files.sample(tmp_path, "pdf")
+
+    def kill() -> None:
+        # Called first while the process starts: it has answered nothing yet.
+        assert extractor._process is not None
+        os.kill(extractor._process.pid, signal.SIGKILL)
+
     with pytest.raises(ItemError) as refusal:
-        _read(extractor, path, lambda: _child().kill())
+        _read(extractor, path, kill)
     assert refusal.value.code is FailureCode.EXTRACTION_CRASHED
     assert not refusal.value.retryable
     assert psutil.Process().children() == []
@@ -250,7 +258,7 @@ def test_a_missing_file_is_no_document_s_fault(tmp_path: Path, extractor: Extrac
 def test_without_the_extra_the_sentence_names_it(
     tmp_path: Path, extractor: Extractor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     error = _refused(extractor, sample_files.sample(tmp_path, "pdf"))
     assert "indexmill[readers]" in error.sentence
     assert error.retryable
