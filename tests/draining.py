@@ -11,8 +11,9 @@ from uuid import UUID
 
 import pytest
 
+from indexmill.domain.failure import Failure
 from indexmill.domain.job import Item, Job, JobKind, Submission
-from indexmill.domain.outcome import Counters, Failure
+from indexmill.domain.outcome import Counters
 from indexmill.engine import Engine
 from indexmill.ledger import database as ledger_database
 from indexmill.ledger.claims import Claim

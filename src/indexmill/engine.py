@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from indexmill.domain.failure import Failure
 from indexmill.domain.job import DEFAULT_TENANT, Job, JobEvent, JobFilter, JobKind, JobPage, Submission, Submitted
 from indexmill.domain.job_state import JobState, Reason
-from indexmill.domain.outcome import Failure
 from indexmill.domain.splitting import WHOLE
 from indexmill.errors import Conflict, IndexmillError, InvalidRequest, JobNotFound
 from indexmill.ledger.collections import Collection, CollectionSummary

@@ -25,7 +25,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from indexmill.domain.outcome import FailureCode, Stage
+    from indexmill.domain.failure import FailureCode, Stage
 
 __all__ = [
     "BodiesExpired",

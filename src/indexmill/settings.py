@@ -31,6 +31,7 @@ __all__ = [
     "CelerySettings",
     "DatabaseSettings",
     "ModelSettings",
+    "ReaderSettings",
     "RetentionSettings",
     "S3Settings",
     "ServerSettings",
@@ -127,6 +128,15 @@ class WorkerSettings(_Section):
     max_text_bytes: int = Field(default=50_000_000, ge=1)
 
 
+class ReaderSettings(_Section):
+    """What reading one document file may take."""
+
+    #: Well below `worker.window_deadline_seconds`, after which the whole worker is replaced.
+    timeout_seconds: float = Field(default=40, gt=0)
+    memory_bytes: int = Field(default=2048 * MIB, ge=256 * MIB)
+    max_expansion_bytes: int = Field(default=512 * MIB, ge=1024)
+
+
 class ModelSettings(_Section):
     """What may be deployed."""
 
@@ -220,6 +230,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     models: ModelSettings = ModelSettings()
     sources: SourceSettings = SourceSettings()
+    readers: ReaderSettings = ReaderSettings()
     retention: RetentionSettings = RetentionSettings()
 
     def revealed(self) -> dict[str, object]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from indexmill.domain.bodies import StoredItem, decode_body
-from indexmill.domain.outcome import Failure, FailureCode, Stage, open_positions
+from indexmill.domain.failure import Failure, FailureCode, Stage
+from indexmill.domain.outcome import open_positions
 from indexmill.errors import ServiceError
 from indexmill.ledger.database import Connection, Database, Row, is_outage, run_query
 from indexmill.ledger.failed_items import insert_failures

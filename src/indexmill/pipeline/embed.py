@@ -10,7 +10,7 @@ from itertools import groupby
 import numpy as np
 import numpy.typing as npt
 
-from indexmill.domain.outcome import FailureCode, Stage
+from indexmill.domain.failure import FailureCode, Stage
 from indexmill.errors import ItemError, ModelError, TransientError
 from indexmill.models.embedding_model import EmbeddingModel
 from indexmill.pipeline.window import WorkItem

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from indexmill.domain.bodies import decode_body
-from indexmill.domain.outcome import FailureCode, Stage, open_positions
+from indexmill.domain.failure import FailureCode, Stage
+from indexmill.domain.outcome import open_positions
 from indexmill.errors import ItemError
 from indexmill.pipeline.window import Window, WorkItem
 

@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from indexmill.domain.bodies import StoredItem
 from indexmill.domain.document import Version
+from indexmill.domain.failure import Failure, FailureCode, Stage
 from indexmill.domain.job import JobKind
-from indexmill.domain.outcome import Failure, FailureCode, ItemStatus, Stage
+from indexmill.domain.outcome import ItemStatus
 from indexmill.errors import ItemError
 from indexmill.ledger.batches import BatchKey
 from indexmill.ledger.claims import Claim, ClaimedBatch

@@ -12,7 +12,8 @@ import psycopg
 
 from indexmill.domain.backoff import backoff_seconds
 from indexmill.domain.document import Version
-from indexmill.domain.outcome import FailureCode, ItemStatus, Stage, count, decode_outcomes
+from indexmill.domain.failure import FailureCode, Stage
+from indexmill.domain.outcome import ItemStatus, count, decode_outcomes
 from indexmill.errors import ServiceError
 from indexmill.ledger.batches import BatchEnd, BatchKey
 from indexmill.ledger.claims import ClaimedBatch

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Protocol
 from urllib.parse import unquote
 
-from indexmill.domain.outcome import FailureCode, Stage
+from indexmill.domain.failure import FailureCode, Stage
 from indexmill.errors import ItemError, TransientError
 
 __all__ = [

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from indexmill.domain.outcome import FailureCode, Stage
+from indexmill.domain.failure import FailureCode, Stage
 from indexmill.errors import InvalidRequest, ItemError, SourceRefused
 from indexmill.settings import Settings, SourceSettings
 from indexmill.sources.bucket import BucketSource

@@ -7,8 +7,8 @@ from dataclasses import replace
 import psycopg
 import pytest
 
+from indexmill.domain.failure import FailureCode, Stage
 from indexmill.domain.job_state import JobState, Reason
-from indexmill.domain.outcome import FailureCode, Stage
 from indexmill.engine import Engine
 from indexmill.ledger.claims import Claims
 from indexmill.ledger.leases import LOSSES_OF_AN_ITEM, MAX_LOSSES

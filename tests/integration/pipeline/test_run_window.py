@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from indexmill.domain.failure import FailureCode, Stage
 from indexmill.domain.job import Item
 from indexmill.domain.job_state import JobState, Reason
-from indexmill.domain.outcome import FailureCode, Stage
 from indexmill.engine import Engine
 from indexmill.models import deterministic
 from indexmill.models.embedding_model import Embeddings

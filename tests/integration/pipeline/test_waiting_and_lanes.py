@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from indexmill.domain.failure import FailureCode, Stage
 from indexmill.domain.job import Job
 from indexmill.domain.job_state import JobState, Reason
-from indexmill.domain.outcome import FailureCode, Stage
 from indexmill.engine import Engine
 from indexmill.errors import TransientError
 from indexmill.ledger.collections import lane_of

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from indexmill.domain.outcome import FailureCode
+from indexmill.domain.failure import FailureCode
 from indexmill.errors import ItemError, ServiceError, TransientError
 from indexmill.settings import S3Settings, Settings, SourceSettings
 from indexmill.sources import bucket_spool

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from indexmill.domain.outcome import FailureCode
+from indexmill.domain.failure import FailureCode
 from indexmill.errors import ItemError, TransientError
 from indexmill.settings import SourceSettings
 from indexmill.sources.address_policy import IPAddress

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexmill.domain.bodies import StoredItem
-from indexmill.domain.outcome import FailureCode
+from indexmill.domain.failure import FailureCode
 from indexmill.errors import ItemError, ModelError, TransientError
 from indexmill.models.embedding_model import Embeddings
 from indexmill.pipeline import embed

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from indexmill.domain.outcome import FailureCode
+from indexmill.domain.failure import FailureCode
 from indexmill.errors import InvalidRequest, ItemError, SourceRefused
 from indexmill.settings import SourceSettings
 from indexmill.sources import local_files

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexmill.domain.outcome import FailureCode
+from indexmill.domain.failure import FailureCode
 from indexmill.errors import ItemError, TransientError
 from indexmill.sources.source import (
     Deadline,

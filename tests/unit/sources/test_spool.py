@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from indexmill.domain.outcome import FailureCode
+from indexmill.domain.failure import FailureCode
 from indexmill.errors import ItemError, ServiceError, TransientError
 from indexmill.settings import Settings
 from indexmill.sources.spool import FolderSpool, Pruned, open_spool

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from indexmill.domain.outcome import FailureCode, Stage
+from indexmill.domain.failure import FailureCode, Stage
 from indexmill.errors import InvalidRequest, ItemError, SettingsError, SourceRefused
 from indexmill.settings import S3Settings, Settings, SourceSettings
 from indexmill.sources.http_source import parse_url

@@ -28,8 +28,8 @@ from indexmill.dialects.upsertion_tasks.wire import (
     TaskStatus,
     UpsertionRequest,
 )
+from indexmill.domain.failure import Failure
 from indexmill.domain.job import Job, JobFilter, JobKind, JobPage, Submission
-from indexmill.domain.outcome import Failure
 from indexmill.errors import InvalidRequest
 from indexmill.http.answers import json_answer
 from indexmill.http.body import BodyReader

@@ -15,9 +15,9 @@ from indexmill.dialects.upsertion_tasks.wire import (
     TaskStatus,
     UpsertionRequest,
 )
+from indexmill.domain.failure import Failure, Stage
 from indexmill.domain.job import Item, Job, JobKind, Submission
 from indexmill.domain.job_state import JobState
-from indexmill.domain.outcome import Failure, Stage
 from indexmill.http.answers import timestamp
 
 __all__ = [
