@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import multiprocessing
 import resource
 import socket
@@ -13,7 +14,7 @@ import pytest
 from indexmill.settings import S3Settings, Settings, SourceSettings
 from indexmill.sources.spool import open_spool
 from indexmill.sources.uri import open_sources
-from tests.web_server import WebServer
+from tests.web_server import WebServer, answer
 
 MIB = 1 << 20
 LARGE = 200 * MIB
@@ -35,7 +36,9 @@ def server() -> Iterator[WebServer]:
                 for _ in range(size // MIB):
                     connection.sendall(bytes(MIB))
 
-            running.answers |= {f"/{name}": write, f"/bucket/{name}": write}
+            # A thousand times smaller, so that one piece of it is 64 MiB.
+            packed = answer(body=gzip.compress(bytes(size), 6), content_encoding="gzip")
+            running.answers |= {f"/{name}": write, f"/bucket/{name}": write, f"/packed/{name}": packed}
         yield running
 
 
@@ -56,7 +59,7 @@ def _grows(settings: Settings, kind: str, uri: str) -> int:
     return peaks[1] - peaks[0]
 
 
-@pytest.mark.parametrize("kind", ["http", "s3", "file", "spool"])
+@pytest.mark.parametrize("kind", ["http", "packed", "s3", "file", "spool"])
 def test_200_mib_take_the_memory_of_one(kind: str, server: WebServer, tmp_path: Path) -> None:
     settings = Settings(
         data_folder=tmp_path / "data",
@@ -72,7 +75,13 @@ def test_200_mib_take_the_memory_of_one(kind: str, server: WebServer, tmp_path: 
     for name, size in (("small", MIB), ("large", LARGE)):
         with (tmp_path / "docs" / name).open("wb") as file:
             file.truncate(size)
-    uri = {"http": f"{server.url}/", "s3": "s3://bucket/", "file": f"{tmp_path}/docs/", "spool": ""}[kind]
+    uri = {
+        "http": f"{server.url}/",
+        "packed": f"{server.url}/packed/",
+        "s3": "s3://bucket/",
+        "file": f"{tmp_path}/docs/",
+        "spool": "",
+    }[kind]
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         # The client of S3 reads ahead, but not 200 MiB.
         assert pool.apply(_grows, (settings, kind, uri)) < 40 * MIB

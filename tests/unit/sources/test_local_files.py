@@ -169,8 +169,9 @@ def test_only_regular_files_are_read_and_nothing_waits_for_a_fifo(
             files.fetch(str(docs / name))
 
 
-def test_what_becomes_a_fifo_in_the_last_moment_is_not_waited_for(
-    files: LocalFiles, docs: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("what", ["a fifo", "a link"])
+def test_what_becomes_something_else_in_the_last_moment_is_neither_waited_for_nor_followed(
+    files: LocalFiles, docs: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     check_regular = local_files._check_regular
     checks: list[os.stat_result] = []
@@ -179,11 +180,14 @@ def test_what_becomes_a_fifo_in_the_last_moment_is_not_waited_for(
         check_regular(found)
         if not checks:
             (docs / "sub" / "a.txt").unlink()
-            os.mkfifo(docs / "sub" / "a.txt")
+            if what == "a fifo":
+                os.mkfifo(docs / "sub" / "a.txt")
+            else:
+                (docs / "sub" / "a.txt").symlink_to(docs.parent / "secret.txt")
         checks.append(found)
 
     monkeypatch.setattr(local_files, "_check_regular", check_and_swap)
-    with pytest.raises(ItemError, match="no regular file"):
+    with pytest.raises(ItemError, match=r"no regular file|cannot be opened"):
         files.fetch(str(docs / "sub" / "a.txt"))
 
 
