@@ -18,7 +18,9 @@ from indexmill.engine import Engine
 from indexmill.ledger import database as ledger_database
 from indexmill.ledger.claims import Claim
 from indexmill.ledger.ledger import Ledger
+from indexmill.pipeline.read_documents import open_document_reader
 from indexmill.pipeline.run_window import WindowOutcome, WindowRunner
+from indexmill.settings import Settings
 from indexmill.vectors import pgvector_store
 
 __all__ = [
@@ -98,6 +100,7 @@ def job_of(engine: Engine, job: Job) -> Job:
 def runner_of(engine: Engine, ledger: Ledger | None = None, **changes: Any) -> WindowRunner:
     """A worker process's runner; each has a name of its own."""
     values: dict[str, Any] = {
+        "documents": open_document_reader(Settings(data_folder=Path("/no/data/folder"))),
         "worker": f"test/{next(_workers)}",
         "max_tries": 8,
         "max_text_bytes": 1_000_000,

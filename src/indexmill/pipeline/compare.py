@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from indexmill.domain.document import payload_hash
+from indexmill.domain.item_source import is_fixed
 from indexmill.domain.outcome import ItemStatus
 from indexmill.ledger.claims import ClaimedBatch
 from indexmill.pipeline.window import BatchComparison, Window, WorkItem
@@ -10,7 +11,8 @@ from indexmill.vectors.vector_store import Existing, VectorStore
 
 __all__ = ["compare_batches", "compare_payload", "compare_text", "is_unchanged"]
 
-#: Of an item whose id the store cannot hold, so that it is equal to nothing; it fails later, with a sentence.
+#: Equal to nothing that is stored: of an item whose id the store cannot hold (it fails later, with a sentence), and of
+#: one whose source must be read before anybody knows.
 _NO_HASH = bytes(16)
 
 
@@ -27,7 +29,9 @@ def _compare(window: Window, vectors: VectorStore, batches: list[ClaimedBatch]) 
         recipe = window.collections[batch.collection].recipe
         contents = window.contents[batch.key]
         mine = [
-            _NO_HASH if "\0" in item.object_id else payload_hash(recipe, item.payload_json, item.item_info_json)
+            payload_hash(recipe, item.payload_json, item.item_info_json)
+            if "\0" not in item.object_id and is_fixed(item.item_info_json)
+            else _NO_HASH
             for item in contents
         ]
         window.comparisons[batch.key] = BatchComparison(mine, set(), {})

@@ -44,23 +44,41 @@ def embed_items(
         ModelError, TransientError: as the model does; no item is to blame.
     """
     texts: dict[str, int] = {}
-    for item in items:
+    chunks = [chunk_texts(item) for item in items]
+    for item, mine in zip(items, chunks, strict=True):
         # The first item of a text is the one that counts as embedded.
-        item.embedded = item.text not in texts
-        texts.setdefault(item.text or "", len(texts))
+        before_it = len(texts)
+        for text in mine:
+            texts.setdefault(text, len(texts))
+        item.embedded = len(texts) - before_it
     if before is not None:
         embedded = _one_by_one(model, items, texts, check, before)
     else:
         embedded = embed_texts(model, list(texts), check=check)
-    for item in items:
-        index = texts[item.text or ""]
-        vector = embedded.vectors[index]
-        item.tokens = embedded.tokens[index]
-        if isinstance(vector, ItemError):
-            item.fail_by(vector)
-        else:
-            item.vectors = vector[np.newaxis, :]
+    for item, mine in zip(items, chunks, strict=True):
+        indices = [texts[text] for text in mine]
+        item.tokens = sum(embedded.tokens[index] for index in indices)
+        _take(item, [embedded.vectors[index] for index in indices])
     return len(texts)
+
+
+def chunk_texts(item: WorkItem) -> list[str]:
+    """What of the item is embedded, a text a chunk."""
+    text = item.text or ""
+    if len(item.spans) <= 1:
+        return [text]
+    return [text[start:end] for start, end in item.spans]
+
+
+def _take(item: WorkItem, vectors: list[npt.NDArray[np.float32] | ItemError]) -> None:
+    """The item's vectors, or its failure. A chunk without a usable vector, a line of dashes, is left out."""
+    kept = [index for index, vector in enumerate(vectors) if vector is not _INVALID_VECTOR]
+    errors = [vector for vector in vectors if isinstance(vector, ItemError)]
+    if not kept or len(errors) > len(vectors) - len(kept):
+        item.fail_by(next(error for error in errors if not kept or error is not _INVALID_VECTOR))
+        return
+    item.spans = tuple(item.spans[index] for index in kept) if item.spans else ()
+    item.vectors = np.stack([vector for vector in vectors if not isinstance(vector, ItemError)])
 
 
 def embed_last_tries(
@@ -106,7 +124,7 @@ def _fail_untried(items: list[WorkItem], tries: int) -> None:
 
 
 def _give_up(item: WorkItem, sentence: str) -> None:
-    item.embedded = False
+    item.embedded = 0
     item.fail(Stage.EMBED, FailureCode.TRIES_EXHAUSTED, sentence[:1500], retryable=True)
 
 
@@ -129,11 +147,16 @@ def _one_by_one(
 ) -> Embedded:
     result = Embedded([_NOT_EMBEDDED] * len(texts), [0] * len(texts))
     ordered = list(texts)
+    done: set[int] = set()
     for item in items:
-        if item.embedded:
+        mine = [index for index in dict.fromkeys(texts[text] for text in chunk_texts(item)) if index not in done]
+        if mine:
             check()
             before(item.position)
-            _embed_group(model, ordered, [texts[item.text or ""]], result)
+        for group in _groups(mine, ordered):
+            check()
+            _embed_group(model, ordered, group, result)
+        done.update(mine)
     return result
 
 

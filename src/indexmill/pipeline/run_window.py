@@ -11,8 +11,10 @@ from uuid import UUID
 
 from indexmill.domain.backoff import backoff_seconds
 from indexmill.domain.document import fingerprint
+from indexmill.domain.failure import FailureCode, Stage
+from indexmill.domain.item_source import has_source
 from indexmill.domain.outcome import ItemStatus
-from indexmill.errors import InvalidRequest, ModelError, TransientError
+from indexmill.errors import InvalidRequest, ItemError, ModelError, TransientError
 from indexmill.ledger.batches import BatchKey
 from indexmill.ledger.claims import Claim
 from indexmill.ledger.collections import Collection
@@ -21,15 +23,18 @@ from indexmill.models.embedding_model import EmbeddingModel, text_keys
 from indexmill.models.model_cache import ModelCache
 from indexmill.pipeline.compare import compare_batches, compare_payload, compare_text, is_unchanged
 from indexmill.pipeline.embed import embed_items, embed_last_tries
-from indexmill.pipeline.load import load_bodies, load_items, load_texts
+from indexmill.pipeline.load import check_storable, load_bodies, load_items, load_texts
+from indexmill.pipeline.read_documents import DocumentReader
 from indexmill.pipeline.split import split_items
-from indexmill.pipeline.window import Window, WorkItem
+from indexmill.pipeline.window import BatchComparison, Window, WorkItem
 from indexmill.pipeline.write import StaleItems, WindowWriter
 from indexmill.vectors.vector_store import VectorStore
 
 __all__ = ["WindowAborted", "WindowOutcome", "WindowReleased", "WindowRunner"]
 
 _log = logging.getLogger(__name__)
+#: A window that goes on moves its deadline when less of it is left.
+_DEADLINE_LEFT = 0.7
 
 
 class WindowAborted(Exception):
@@ -60,6 +65,7 @@ class WindowRunner:
     ledger: Ledger
     vectors: VectorStore
     models: ModelCache
+    documents: DocumentReader
     worker: str
     max_tries: int
     max_text_bytes: int
@@ -116,12 +122,32 @@ class WindowRunner:
             # Whatever becomes of the rest.
             if skipped:
                 self.ledger.transitions.finish(sorted({job for job, _ in skipped}))
+        check = self._progressing(window, check)
         try:
             self._prepare(window, check)
             done = self._commit(window, check)
         except TransientError as error:
             return self._defer(window, check, error)
+        if window.postponed:
+            return self._postpone(window, done)
         return self._conclude(window, done | skipped)
+
+    def _progressing(self, window: Window, check: Callable[[], None]) -> Callable[[], None]:
+        """`check`, called as work goes on: a window that is long, and does not hang, moves its deadline."""
+
+        def progress() -> None:
+            check()
+            if window.deadline - time.monotonic() < self.deadline_seconds * _DEADLINE_LEFT:
+                self._restart_deadline(window, window.position)
+
+        return progress
+
+    def _postpone(self, window: Window, done: set[BatchKey]) -> WindowOutcome:
+        """The batches that are not done wait for their sources."""
+        tries = max(batch.tries for batch in window.claim.batches if batch.key in window.postponed) + 1
+        self._wait(window.claim.token, tries, next(iter(window.postponed.values())))
+        self.ledger.transitions.finish(sorted({job for job, _ in done}))
+        return WindowOutcome.DEFERRED
 
     def _skip(self, window: Window) -> set[BatchKey]:
         """End the batches of which nothing has changed, and take them out of the window; which they were.
@@ -156,10 +182,10 @@ class WindowRunner:
                 item.action = ItemStatus.REMOVED
             return
         for number, collection in window.collections.items():
-            self._decide(window, window.of_collection(number, window.alive()), collection)
+            self._decide(window, window.of_collection(number, window.alive()), collection, check)
         self._embed(window, check)
 
-    def _decide(self, window: Window, items: list[WorkItem], collection: Collection) -> None:
+    def _decide(self, window: Window, items: list[WorkItem], collection: Collection, check: Callable[[], None]) -> None:
         """Compare with what is stored: older than it, the same, or with another payload only.
 
         What says the same as before is not even parsed.
@@ -167,20 +193,47 @@ class WindowRunner:
         for item in items:
             compare_payload(item, window.comparisons[item.batch.key])
         unknown = [item for item in items if item.action is ItemStatus.INDEXED and item.superseded_by is None]
-        load_texts(unknown, text_keys(collection.deployment.settings), self.max_text_bytes)
-        for item in unknown:
+        plain = [item for item in unknown if not has_source(item.content.item_info_json)]
+        load_texts(plain, text_keys(collection.deployment.settings), self.max_text_bytes)
+        for item in plain:
             if item.failure is None:
                 item.fingerprint = fingerprint(item.text or "", collection.recipe)
                 compare_text(item, window.comparisons[item.batch.key])
+        if len(plain) < len(unknown):
+            self._read(window, [item for item in unknown if has_source(item.content.item_info_json)], check)
+
+    def _read(self, window: Window, items: list[WorkItem], check: Callable[[], None]) -> None:
+        """Fetch and extract. An item whose source may be there later makes its batch wait, if it still may."""
+        for item in items:
+            key, batch = item.batch.key, item.batch
+            if key in window.postponed:
+                continue
+            check()
+            # Each has the deadline to itself, as the limits of a fetch and of an extraction are made for.
+            self._restart_deadline(window, item.position)
+            try:
+                check_storable(item)
+                self.documents.read(item, window.collection_of(item).recipe, window.comparisons[key], check)
+            except ItemError as error:
+                item.fail_by(error)
+            except TransientError as error:
+                if batch.tries + 1 < self.max_tries:
+                    window.postponed[key] = error
+                else:
+                    sentence = f"Given up after {self.max_tries} tries, the last one: {error}"
+                    item.fail(Stage.LOAD, FailureCode.TRIES_EXHAUSTED, sentence[:1500], retryable=True)
+        self._restart_deadline(window, None)
 
     def _embed(self, window: Window, check: Callable[[], None]) -> None:
         """Embed what must be embedded, model by model; sets the items' vectors or failures."""
         items = window.to_embed()
-        split_items(items)
-        for number in window.collections:
+        for number, collection in window.collections.items():
             mine = window.of_collection(number, items)
             if mine:
-                embed_items(self._model(window, number), mine, check=check, before=self._before(window))
+                model = self._model(window, number)
+                split_items(mine, collection.splitting, model, check)
+                mine = [item for item in mine if item.failure is None]
+                embed_items(model, mine, check=check, before=self._before(window))
         if window.claim.runs_item_by_item:
             self._restart_deadline(window, None)
 
@@ -196,12 +249,15 @@ class WindowRunner:
         """Everybody who watches the window counts its deadline from now: the item at `position` runs alone, or none."""
         self.ledger.leases.note_position(window.claim.token, position)
         self.restart_deadline()
+        window.position = position
         window.deadline = time.monotonic() + self.deadline_seconds
 
     def _commit(self, window: Window, check: Callable[[], None], keys: set[BatchKey] | None = None) -> set[BatchKey]:
         """Commit these batches of the window, by default all of them; those that were still ours."""
         writer = self._writer(window)
-        while True:
+        if keys is None:
+            keys = {batch.key for batch in window.claim.batches} - window.postponed.keys()
+        while keys:
             try:
                 return writer.commit(keys)
             except StaleItems as stale:
@@ -209,6 +265,7 @@ class WindowRunner:
                 self._reopen([window.items[number] for number in stale.items], window)
                 self._embed(window, check)
                 check()
+        return set()
 
     def _writer(self, window: Window) -> WindowWriter:
         return WindowWriter(self.ledger, self.vectors, window, self.worker, self.restart_deadline)
@@ -218,8 +275,19 @@ class WindowRunner:
         for item in items:
             item.action = ItemStatus.INDEXED
             collection = window.collection_of(item)
+            if has_source(item.content.item_info_json):
+                self._read_again(window, item)
+                continue
             load_texts([item], text_keys(collection.deployment.settings), self.max_text_bytes)
             item.fingerprint = fingerprint(item.text or "", collection.recipe)
+
+    def _read_again(self, window: Window, item: WorkItem) -> None:
+        """As if nothing were stored: then nothing can be relied on."""
+        nothing = BatchComparison([], set(), {})
+        try:
+            self.documents.read(item, window.collection_of(item).recipe, nothing, lambda: None)
+        except TransientError as error:
+            item.fail(Stage.LOAD, FailureCode.SOURCE_UNAVAILABLE, str(error)[:1500], retryable=True)
 
     def _defer(self, window: Window, check: Callable[[], None], error: TransientError) -> WindowOutcome:
         """Wait and try again; batches that have been tried often enough are ended, each item for itself."""

@@ -13,13 +13,26 @@ from indexmill.domain.document import Version
 from indexmill.domain.failure import Failure, FailureCode, Stage
 from indexmill.domain.job import JobKind
 from indexmill.domain.outcome import ItemStatus
-from indexmill.errors import ItemError
+from indexmill.errors import ItemError, TransientError
 from indexmill.ledger.batches import BatchKey
 from indexmill.ledger.claims import Claim, ClaimedBatch
 from indexmill.ledger.collections import Collection
+from indexmill.readers.extracted_text import Heading, Page
 from indexmill.vectors.vector_store import Existing
 
-__all__ = ["BatchComparison", "Window", "WorkItem"]
+__all__ = ["BatchComparison", "Reading", "Window", "WorkItem"]
+
+
+@dataclass(slots=True)
+class Reading:
+    """What is known of the file that an item's text comes from. `size`: bytes; `media_type`: by its content."""
+
+    sha256: str
+    size: int
+    media_type: str
+    file_name: str | None
+    pages: tuple[Page, ...] = ()
+    headings: tuple[Heading, ...] = ()
 
 
 @dataclass(slots=True)
@@ -37,7 +50,9 @@ class WorkItem:
     spans: tuple[tuple[int, int], ...] = ()
     vectors: npt.NDArray[np.float32] | None = None
     tokens: int = 0
-    embedded: bool = False
+    #: Texts that the model was given for it; a text that several items have counts with the first.
+    embedded: int = 0
+    reading: Reading | None = None
     failure: Failure | None = None
     superseded_by: int | None = None
 
@@ -90,6 +105,10 @@ class Window:
     #: What is stored of each batch's documents; none for batches of deletions.
     comparisons: dict[BatchKey, BatchComparison] = field(default_factory=dict)
     items: list[WorkItem] = field(default_factory=list)
+    #: The item that runs alone now.
+    position: int | None = None
+    #: Batches that wait for a source of one of their items, with what it said.
+    postponed: dict[BatchKey, TransientError] = field(default_factory=dict)
 
     def drop(self, keys: set[BatchKey]) -> None:
         """Take these batches out: they are decided."""
@@ -104,7 +123,11 @@ class Window:
         return [item for item in self.items if item.failure is None and item.superseded_by is None]
 
     def to_embed(self) -> list[WorkItem]:
-        return [item for item in self.alive() if item.action is ItemStatus.INDEXED and item.vectors is None]
+        return [
+            item
+            for item in self.alive()
+            if item.action is ItemStatus.INDEXED and item.vectors is None and item.batch.key not in self.postponed
+        ]
 
     def collection_of(self, item: WorkItem) -> Collection:
         return self.collections[item.batch.collection]

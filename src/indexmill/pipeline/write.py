@@ -11,15 +11,16 @@ from dataclasses import dataclass
 import psycopg
 
 from indexmill.domain.backoff import backoff_seconds
-from indexmill.domain.document import Version
+from indexmill.domain.document import Version, canonical_json
 from indexmill.domain.failure import FailureCode, Stage
+from indexmill.domain.job import JobKind
 from indexmill.domain.outcome import ItemStatus, count, decode_outcomes
 from indexmill.errors import ServiceError
 from indexmill.ledger.batches import BatchEnd, BatchKey
 from indexmill.ledger.claims import ClaimedBatch
 from indexmill.ledger.database import Connection, is_connection_loss, is_repeatable
 from indexmill.ledger.ledger import Ledger
-from indexmill.pipeline.window import Window, WorkItem
+from indexmill.pipeline.window import Reading, Window, WorkItem
 from indexmill.vectors.vector_store import SkippedDocument, StagedDocument, VectorStore, Written
 
 __all__ = ["StaleItems", "WindowWriter"]
@@ -243,11 +244,33 @@ def _staged(item: WorkItem) -> StagedDocument:
         fingerprint=item.fingerprint,
         payload_hash=item.payload_hash,
         text=item.text if is_full else None,
+        structure=_structure(item.reading) if is_full else None,
         payload=None if is_skip else _decoded(item.content.payload_json),
-        item_info=None if is_skip else _decoded(item.content.item_info_json),
+        item_info=None if is_skip else _item_info(item),
         vectors=item.vectors if is_full else None,
         spans=item.spans if is_full else (),
     )
+
+
+def _item_info(item: WorkItem) -> str | None:
+    """What came with the item; of an upload, whose `item_info` only says where its bytes lie, what the file was."""
+    reading = item.reading
+    if reading is None or item.batch.kind is not JobKind.INGESTION:
+        return _decoded(item.content.item_info_json)
+    return canonical_json(
+        {
+            "file_name": reading.file_name,
+            "hash": reading.sha256,
+            "media_type": reading.media_type,
+            "size": reading.size,
+        }
+    )
+
+
+def _structure(reading: Reading | None) -> str | None:
+    if reading is None or not (reading.pages or reading.headings):
+        return None
+    return canonical_json({"pages": reading.pages, "headings": reading.headings})
 
 
 def _decoded(data: bytes | None) -> str | None:
