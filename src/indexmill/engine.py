@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from indexmill.domain.bodies import StoredItem
 from indexmill.domain.failure import Failure
 from indexmill.domain.job import DEFAULT_TENANT, Job, JobEvent, JobFilter, JobKind, JobPage, Submission, Submitted
 from indexmill.domain.job_state import JobState, Reason
@@ -96,6 +97,14 @@ class Engine:
         failing = [job.id for job in jobs if job.counters.failed]
         return self.ledger.failed_items.first_of(failing, limit=limit) if failing else {}
 
+    def revoke_earlier(self, deletion: Job) -> None:
+        """End the unfinished ingestions of the deletion's document that were submitted before it, at once."""
+        self.ledger.transitions.revoke_earlier(deletion)
+
+    def first_item(self, job: Job) -> StoredItem | None:
+        """The job's first item as it was submitted; None where it has none, or where they are no longer kept."""
+        return self.ledger.jobs.first_item(job.id)
+
     def cancel(self, job: Job) -> Job:
         """Cancel it if it is unfinished; after the return nothing of it is written. An ended job is unchanged."""
         return self.ledger.transitions.cancel(job.id)
@@ -177,6 +186,22 @@ class Engine:
         if opened:
             self.vectors.create_generation(connection, collection, deployment.dimension)
         return _with_model(collection, deployment.id)
+
+    def fitting(self, model_id: str, text: str, tokens: int) -> int:
+        """How many characters of the text, from its beginning, have at most so many tokens of the model.
+
+        Raises:
+            ModelNotFound
+        """
+        model = self.models.get(self.ledger.models.require(model_id))
+        low, high = 0, len(text)
+        while low < high:
+            middle = (low + high + 1) // 2
+            if model.count_tokens([text[:middle]])[0] <= tokens:
+                low = middle
+            else:
+                high = middle - 1
+        return low
 
     def deployments(self) -> list[Deployment]:
         return self.ledger.models.deployed()

@@ -28,6 +28,7 @@ from pydantic_settings import (
 from indexmill.errors import SettingsError
 
 __all__ = [
+    "ArtifactSettings",
     "CelerySettings",
     "DatabaseSettings",
     "ModelSettings",
@@ -202,6 +203,28 @@ class SourceSettings(_Section):
         return folders
 
 
+class ArtifactSettings(_Section):
+    """Front door 2: which model and splitting its collections are made with."""
+
+    model: str = "wordllama-256"
+    #: Of a collection that is made by the first request that names it; later changes do not reach those that are there.
+    chunk_tokens: int = Field(default=256, ge=1, le=100_000)
+    chunk_overlap: int = Field(default=32, ge=0)
+    #: How long a synchronous request waits for its task.
+    sync_timeout_seconds: float = Field(default=600, gt=0)
+    #: What an unknown task id is answered with; `pending` imitates the original.
+    unknown_task: Literal["not_found", "pending"] = "not_found"
+
+    @model_validator(mode="after")
+    def _overlap_below_size(self) -> ArtifactSettings:
+        if self.chunk_overlap >= self.chunk_tokens:
+            raise ValueError(
+                f"artifacts.chunk_overlap: expected less than artifacts.chunk_tokens ({self.chunk_tokens}), "
+                f"got {self.chunk_overlap}"
+            )
+        return self
+
+
 class RetentionSettings(_Section):
     """How long finished work is kept."""
 
@@ -231,6 +254,7 @@ class Settings(BaseSettings):
     models: ModelSettings = ModelSettings()
     sources: SourceSettings = SourceSettings()
     readers: ReaderSettings = ReaderSettings()
+    artifacts: ArtifactSettings = ArtifactSettings()
     retention: RetentionSettings = RetentionSettings()
 
     def revealed(self) -> dict[str, object]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from indexmill.domain.bodies import StoredItem, decode_body
 from indexmill.domain.identifier import parse_job_id
 from indexmill.domain.job import Job, JobFilter, JobKind, JobPage
 from indexmill.domain.job_state import END_REASONS, OPEN_STATES, TERMINAL_STATES, JobState
@@ -84,3 +85,8 @@ class Jobs:
             total = self.database.query("count_jobs", prepare=False, **values, limit=MAX_COUNTED + 1)[0]["total"]
         jobs = [job_of(row) for row in rows[:limit]]
         return JobPage(jobs, min(total, MAX_COUNTED), total <= MAX_COUNTED, len(rows) > limit)
+
+    def first_item(self, job_id: UUID) -> StoredItem | None:
+        """The first item of the first batch; None without items, and where bodies are no longer kept."""
+        rows = self.database.query("read_body", job=job_id, ordinal=0)
+        return decode_body(bytes(rows[0]["body"]))[0] if rows else None

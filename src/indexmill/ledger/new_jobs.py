@@ -39,6 +39,7 @@ def store_jobs(database: Database, jobs: Sequence[NewJob]) -> list[Row]:
             external_ids=[each.external_id for each in submissions],
             models=[each.model for each in submissions],
             collections=[each.collection_name for each in submissions],
+            documents=[each.document for each in submissions],
             deletes=[each.kind is JobKind.DELETION for each in submissions],
             fingerprints=[job.fingerprint for job in jobs],
             totals=[sum(body.items for body in job.bodies) for job in jobs],

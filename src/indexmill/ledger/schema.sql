@@ -74,6 +74,8 @@ CREATE TABLE job (
     collection integer NOT NULL REFERENCES collection,
     model text NOT NULL,
     lane text NOT NULL,
+    -- The one document that the job is about, where its front door knows it by its document.
+    document text,
     attempt integer NOT NULL DEFAULT 1,
     -- How many transitions it has made: the number of its last event.
     events integer NOT NULL DEFAULT 0,
@@ -118,6 +120,7 @@ CREATE UNIQUE INDEX job_external_id ON job (tenant, kind, external_id) WHERE ext
 CREATE INDEX job_listed ON job (tenant, created_at DESC, id DESC) WHERE seq IS NOT NULL;
 CREATE INDEX job_ended ON job (tenant, reason, created_at DESC, id DESC) WHERE reason IS NOT NULL;
 CREATE INDEX job_open ON job (tenant, created_at DESC, id DESC) WHERE finished_at IS NULL;
+CREATE INDEX job_open_document ON job (collection, document) WHERE finished_at IS NULL AND document IS NOT NULL;
 CREATE INDEX job_seq_of ON job (seq) WHERE seq IS NOT NULL;
 CREATE INDEX job_reopenable ON job (collection, seq)
     WHERE finished_at IS NULL OR failed + cancelled > 0 AND bodies_deleted_at IS NULL;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from indexmill.domain.job import Job
@@ -111,6 +112,22 @@ class Transitions:
             return _required(connection, job_id)
 
         return self.database.repeat(work)
+
+    def revoke_earlier(self, job: Job) -> int:
+        """A delete wins at once: end the open ingestions of its document that were submitted before; how many.
+
+        What this does not reach, because a worker was faster or this process died, loses by its version.
+        """
+        earlier = self.database.query("earlier_ingestions", id=job.id)
+        end = Ending(JobState.CANCELLED, Reason.SUPERSEDED)
+        sentence = f"The document was deleted later, by job `{job.name}`"
+
+        def work(connection: Connection, job_id: UUID) -> None:
+            self.close(connection, job_id, end, sentence)
+
+        for row in earlier:
+            self.database.repeat(partial(work, job_id=row["id"]))
+        return len(earlier)
 
     def fail(self, job_id: UUID, sentence: str) -> bool:
         """End an open job because the system cannot do it; its undecided items can be retried. As `alone`."""

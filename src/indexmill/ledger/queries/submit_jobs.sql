@@ -3,15 +3,15 @@
 WITH wanted AS (
     SELECT w.*, c.id AS collection, c.name, CASE WHEN w.deletes THEN 'delete' ELSE c.lane END AS lane
     FROM unnest(%(ids)s::uuid[], %(tenants)s::integer[], %(kinds)s::text[], %(external_ids)s::text[],
-                %(models)s::text[], %(collections)s::text[], %(deletes)s::boolean[], %(fingerprints)s::bytea[], %(totals)s::bigint[],
+                %(models)s::text[], %(collections)s::text[], %(documents)s::text[], %(deletes)s::boolean[], %(fingerprints)s::bytea[], %(totals)s::bigint[],
                 %(counts)s::integer[])
-         WITH ORDINALITY AS w (id, tenant, kind, external_id, model, collection_name, deletes, fingerprint, total_items, batches, place)
+         WITH ORDINALITY AS w (id, tenant, kind, external_id, model, collection_name, document, deletes, fingerprint, total_items, batches, place)
     JOIN collection c ON c.tenant = w.tenant AND c.name = w.collection_name
     JOIN model m ON m.tenant = c.tenant AND m.id = c.model AND m.withdrawn_at IS NULL
 ), new_jobs AS (
-    INSERT INTO job (id, tenant, kind, external_id, seq, state, events, collection, model, lane, fingerprint,
+    INSERT INTO job (id, tenant, kind, external_id, seq, state, events, collection, model, lane, document, fingerprint,
                      total_items, batches, queued_at)
-    SELECT id, tenant, kind, external_id, nextval('job_seq'), 'queued', 1, collection, model, lane, fingerprint,
+    SELECT id, tenant, kind, external_id, nextval('job_seq'), 'queued', 1, collection, model, lane, document, fingerprint,
            total_items, batches, ledger_now()
     FROM (SELECT * FROM wanted ORDER BY place) in_order
     ON CONFLICT (tenant, kind, external_id) WHERE external_id IS NOT NULL DO NOTHING

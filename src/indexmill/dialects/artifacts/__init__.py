@@ -1,0 +1,1 @@
+"""Front door 2: artifacts, asynchronous ingest and delete (PrivateGPT's API)."""

@@ -1,0 +1,405 @@
+"""The routes of front door 2: ingest and delete, asynchronous and waited for, and what can be read back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic_core import to_json
+from starlette.responses import StreamingResponse
+
+from indexmill.dialects.artifacts.contents import content_of
+from indexmill.dialects.artifacts.errors import ArtifactRoute, artifact_problems, document_problem
+from indexmill.dialects.artifacts.ingest import Intake
+from indexmill.dialects.artifacts.translate import (
+    document_view,
+    ingest_response,
+    task_reference,
+    task_view,
+)
+from indexmill.dialects.artifacts.wire import (
+    DEFAULT_COLLECTION,
+    DELETE_EXAMPLE,
+    INGEST_ASYNC_EXAMPLE,
+    INGEST_EXAMPLE,
+    SEARCH_EXAMPLE,
+    ChunkList,
+    ContentBody,
+    ContentList,
+    ContextFilter,
+    DeleteAsyncBody,
+    DeleteBody,
+    EmbeddingList,
+    EmbeddingsBody,
+    IngestAsyncBody,
+    IngestBody,
+    IngestResponse,
+    SearchBody,
+    TaskCreated,
+    TaskStatus,
+)
+from indexmill.domain.failure import Failure
+from indexmill.domain.job import Job, JobKind, Submission
+from indexmill.domain.job_state import JobState, Reason
+from indexmill.errors import CollectionNotFound, JobNotFound
+from indexmill.http.answers import json_answer
+from indexmill.http.body import BodyReader
+from indexmill.http.openapi import json_body
+from indexmill.http.problems import Problem, ProblemError
+from indexmill.http.service import Door
+
+__all__ = ["PREFIXES", "artifact_router"]
+
+#: Paths of this door, for errors that no route has taken.
+PREFIXES: Final = ("/v1/artifacts", "/v1/primitives", "/v1/embeddings")
+_FIRST_WAIT: Final = 0.005
+_LONGEST_WAIT: Final = 0.25
+_PAGE: Final = 500
+
+Collection = Annotated[
+    str, Query(min_length=1, max_length=255, pattern=r"^[^\x00]*$", description="The collection's name.")
+]
+After = Annotated[str | None, Query(max_length=255, pattern=r"^[^\x00]*$", description="Continue after this artifact.")]
+Limit = Annotated[int | None, Query(ge=1, le=10_000, description="At most so many documents; all of them by default.")]
+
+
+def artifact_router(door: Door, bodies: BodyReader, small_bodies: BodyReader) -> APIRouter:
+    router = APIRouter(route_class=ArtifactRoute, tags=["artifacts"])
+    tasks = _Tasks(door)
+    _add_ingest(router, bodies, tasks)
+    _add_delete(router, small_bodies, tasks)
+    _add_reads(router, small_bodies, tasks)
+    _add_primitives(router, small_bodies, tasks)
+    return router
+
+
+class _Tasks:
+    """The engine's verbs as this door needs them. The methods without `async` run in a thread."""
+
+    def __init__(self, door: Door) -> None:
+        self.door = door
+        self.engine = door.engine
+        settings = door.service.settings
+        self.settings = settings.artifacts
+        self.intake = Intake(door.engine, door.service.spool, door.service.sources, settings.artifacts)
+
+    async def submit(self, make: Callable[..., Submission], *args: Any) -> Job:
+        submission = await self.door.call(make, *args)
+        # A few hundred bytes: what is large is in the spool.
+        return (await self.door.submit(submission, 1024)).job
+
+    async def delete(self, body: DeleteBody) -> Job:
+        job = await self.submit(self.intake.deletion, body)
+        await self.door.call(self.engine.revoke_earlier, job)
+        return job
+
+    async def created(self, job: Job) -> Response:
+        return json_answer({"task_id": task_reference(job)})
+
+    async def status(self, reference: str) -> Response:
+        try:
+            view = await self.door.call(self._status, reference)
+        except JobNotFound:
+            if self.settings.unknown_task != "pending":
+                raise
+            view = {"task_id": reference, "task_status": "PENDING", "task_result": None}
+        return json_answer(view)
+
+    def _status(self, reference: str) -> dict[str, Any]:
+        job = self.engine.find(reference)
+        failure = self._failure(job)
+        return task_view(job, self.documents_of(job), failure.sentence if failure else None)
+
+    def _failure(self, job: Job) -> Failure | None:
+        if not job.counters.failed:
+            return None
+        return next(iter(self.engine.failed_items(job, limit=1)), None)
+
+    def documents_of(self, job: Job) -> list[dict[str, Any]]:
+        """What a succeeded ingest has indexed, as it was submitted."""
+        if job.kind is JobKind.DELETION or job.state is not JobState.SUCCEEDED or job.reason is Reason.NOTHING_CHANGED:
+            return []
+        item = self.engine.first_item(job)
+        if item is None:
+            return []
+        info = item.item_info or {}
+        known = {"file_name": info.get("file_name"), "hash": info.get("sha256")}
+        if known["hash"] is None:
+            stored = self.engine.documents(job.collection, ids=[item.object_id], limit=1)
+            known = {**known, **((stored[0].item_info or {}) if stored else {})}
+        return [document_view(item.object_id, job.collection, item.payload, known)]
+
+    async def finished(self, job: Job) -> Job:
+        """The job when it has ended. A client that goes away ends the wait, not the job.
+
+        Raises:
+            ProblemError: it takes too long (504).
+        """
+        until = time.monotonic() + self.settings.sync_timeout_seconds
+        pause = _FIRST_WAIT
+        while not job.is_terminal:
+            if time.monotonic() > until:
+                message = f"The task has not ended yet; ask for it as {task_reference(job)}"
+                raise ProblemError(Problem(504, "still_running", message))
+            await asyncio.sleep(pause)
+            pause = min(_LONGEST_WAIT, pause * 1.5)
+            job = await self.door.call(self.engine.find, str(job.id))
+        return job
+
+    async def succeeded(self, job: Job) -> Job:
+        """The ended job, or what went wrong with it.
+
+        Raises:
+            ProblemError
+        """
+        ended = await self.finished(job)
+        if ended.state is JobState.CANCELLED:
+            raise ProblemError(Problem(409, "revoked", ended.detail or "The task was cancelled"))
+        if ended.state is not JobState.SUCCEEDED:
+            failure = await self.door.call(self._failure, ended)
+            if failure is not None:
+                raise ProblemError(document_problem(failure.code, failure.sentence))
+            raise ProblemError(Problem(503, "task_failed", ended.detail or "The task failed"))
+        return ended
+
+
+def _add_ingest(router: APIRouter, bodies: BodyReader, tasks: _Tasks) -> None:
+    @router.post(
+        "/v1/artifacts/ingest/async",
+        operation_id="ingest_artifact_async",
+        summary="Index a document in the background",
+        description="The task is durable when this answers. Ask for it by its id until it has ended.",
+        response_model=TaskCreated,
+        responses=artifact_problems(400, 403, 408, 409, 413, 503),
+        openapi_extra=json_body(IngestAsyncBody, INGEST_ASYNC_EXAMPLE),
+    )
+    async def ingest_async(request: Request) -> Response:
+        async with bodies.read(request, IngestAsyncBody) as received:
+            body = received.value
+            return await tasks.created(await tasks.submit(tasks.intake.ingestion, body.ingest_body))
+
+    @router.get(
+        "/v1/artifacts/ingest/async/{task_id}",
+        operation_id="get_ingest_task",
+        summary="How an ingest goes",
+        description="`SUCCESS` only when a search finds the document.",
+        response_model=TaskStatus,
+        responses=artifact_problems(400, 403, 404, 503),
+    )
+    async def ingest_status(task_id: str) -> Response:
+        return await tasks.status(task_id)
+
+    @router.post(
+        "/v1/artifacts/ingest",
+        operation_id="ingest_artifact",
+        summary="Index a document and wait for it",
+        description="The same task, waited for. A client that goes away does not end it.",
+        response_model=IngestResponse,
+        responses=artifact_problems(400, 403, 408, 409, 413, 503, 504),
+        openapi_extra=json_body(IngestBody, INGEST_EXAMPLE),
+    )
+    async def ingest(request: Request) -> Response:
+        async with bodies.read(request, IngestBody) as received:
+            job = await tasks.submit(tasks.intake.ingestion, received.value)
+        ended = await tasks.succeeded(job)
+        return json_answer(ingest_response(await tasks.door.call(tasks.documents_of, ended)))
+
+
+def _add_delete(router: APIRouter, bodies: BodyReader, tasks: _Tasks) -> None:
+    @router.post(
+        "/v1/artifacts/delete/async",
+        operation_id="delete_artifact_async",
+        summary="Remove a document in the background",
+        description="It wins over every ingest that was submitted before it. Removing what is not there succeeds.",
+        response_model=TaskCreated,
+        responses=artifact_problems(400, 403, 408, 409, 413, 503),
+        openapi_extra=json_body(DeleteAsyncBody, {"delete_body": DELETE_EXAMPLE}),
+    )
+    async def delete_async(request: Request) -> Response:
+        async with bodies.read(request, DeleteAsyncBody) as received:
+            body = received.value
+            return await tasks.created(await tasks.delete(body.delete_body))
+
+    @router.get(
+        "/v1/artifacts/delete/async/{task_id}",
+        operation_id="get_delete_task",
+        summary="How a delete goes",
+        response_model=TaskStatus,
+        responses=artifact_problems(400, 403, 404, 503),
+    )
+    async def delete_status(task_id: str) -> Response:
+        return await tasks.status(task_id)
+
+    @router.post(
+        "/v1/artifacts/delete",
+        operation_id="delete_artifact",
+        summary="Remove a document and wait for it",
+        response_model=None,
+        responses=artifact_problems(400, 403, 408, 409, 413, 503, 504),
+        openapi_extra=json_body(DeleteBody, DELETE_EXAMPLE),
+    )
+    async def delete(request: Request) -> Response:
+        async with bodies.read(request, DeleteBody) as received:
+            job = await tasks.delete(received.value)
+        await tasks.succeeded(job)
+        return json_answer(None)
+
+
+def _add_reads(router: APIRouter, bodies: BodyReader, tasks: _Tasks) -> None:
+    @router.get(
+        "/v1/artifacts/list",
+        operation_id="list_artifacts",
+        summary="The documents of a collection",
+        description="All of them, by id; or a page, where `limit` or `after` is given.",
+        response_model=IngestResponse,
+        responses=artifact_problems(400, 403, 503),
+    )
+    async def list_artifacts(
+        collection: Collection = DEFAULT_COLLECTION, after: After = None, limit: Limit = None
+    ) -> Response:
+        first = await tasks.door.call(_documents, tasks, collection, after, limit)
+
+        async def rest() -> AsyncIterator[bytes]:
+            page, last = first, after
+            head = b'{"object":"list","model":"private-gpt","data":['
+            while True:
+                views = [document_view(each.id, collection, each.payload, each.item_info) for each in page]
+                yield head + b",".join(to_json(view) for view in views)
+                if limit is not None or len(page) < _PAGE:
+                    break
+                head, last = b",", page[-1].id
+                page = await tasks.door.call(_documents, tasks, collection, last, None)
+                if not page:
+                    break
+            yield b"]}"
+
+        return StreamingResponse(rest(), media_type="application/json")
+
+    @router.post(
+        "/v1/artifacts/content",
+        operation_id="artifact_content",
+        summary="The text of documents",
+        response_model=ContentList,
+        responses=artifact_problems(400, 403, 408, 413, 503),
+        openapi_extra=json_body(ContentBody, {"context_filter": {"collection": "my-collection"}}),
+    )
+    async def content(request: Request) -> Response:
+        async with bodies.read(request, ContentBody) as received:
+            wanted = received.value
+        first = await tasks.door.call(_contents, tasks, wanted, None)
+
+        async def rest() -> AsyncIterator[bytes]:
+            page, head = first, b'{"data":['
+            while page:
+                for each in page:
+                    view = await tasks.door.call(content_of, each, wanted, tasks.engine, tasks.settings.model)
+                    yield head + to_json(view)
+                    head = b","
+                page = await tasks.door.call(_contents, tasks, wanted, page[-1].id)
+            yield (b"" if head == b"," else head) + b"]}"
+
+        return StreamingResponse(rest(), media_type="application/json")
+
+    @router.get("/health", operation_id="health", summary="Whether the service answers", response_model=dict[str, str])
+    async def health() -> Response:
+        return json_answer({"status": "ok"})
+
+
+def _documents(tasks: _Tasks, collection: str, after: str | None, limit: int | None) -> list[Any]:
+    try:
+        return tasks.engine.documents(collection, after=after, limit=limit or _PAGE)
+    except CollectionNotFound:
+        return []
+
+
+def _contents(tasks: _Tasks, wanted: ContentBody, after: str | None) -> list[Any]:
+    chosen = wanted.context_filter
+    try:
+        return tasks.engine.contents(
+            chosen.collection, ids=chosen.artifacts, equal=chosen.metadata_filter or (), limit=20, after=after
+        )
+    except CollectionNotFound:
+        return []
+
+
+def _add_primitives(router: APIRouter, bodies: BodyReader, tasks: _Tasks) -> None:
+    @router.post(
+        "/v1/primitives/search",
+        operation_id="search_chunks",
+        summary="The chunks nearest to a text",
+        response_model=ChunkList,
+        responses=artifact_problems(400, 403, 408, 413, 501, 503),
+        openapi_extra=json_body(SearchBody, SEARCH_EXAMPLE),
+    )
+    async def search(request: Request) -> Response:
+        async with bodies.read(request, SearchBody) as received:
+            wanted = received.value
+        if wanted.type != "semantic_search":
+            message = f"Search type '{wanted.type}' is not there yet; use 'semantic_search'"
+            raise ProblemError(Problem(501, "not_implemented", message))
+        if not (wanted.text or "").strip():
+            raise ProblemError(Problem(400, "invalid_request", "text: expected what to search for, got nothing"))
+        chosen = wanted.context_filter
+        try:
+            hits = await tasks.door.search_chunks(
+                chosen.collection,
+                wanted.text or "",
+                limit=wanted.limit,
+                ids=chosen.artifacts,
+                equal=chosen.metadata_filter or (),
+                min_score=wanted.score_threshold,
+                expand=1 if wanted.expand else 0,
+            )
+        except CollectionNotFound:
+            hits = []
+        return json_answer(
+            {"object": "list", "model": "private-gpt", "data": [_chunk_view(hit, chosen) for hit in hits]}
+        )
+
+    @router.post(
+        "/v1/embeddings",
+        operation_id="embeddings",
+        summary="The vectors of texts",
+        description="By the model that documents are embedded with, or by another deployed one.",
+        response_model=EmbeddingList,
+        responses=artifact_problems(400, 403, 404, 408, 413, 503),
+        openapi_extra=json_body(EmbeddingsBody, {"input": "neural nets basics"}),
+    )
+    async def embeddings(request: Request) -> Response:
+        async with bodies.read(request, EmbeddingsBody) as received:
+            wanted = received.value
+        if not all(text.strip() for text in wanted.texts):
+            raise ProblemError(Problem(400, "invalid_request", "input: expected texts, got an empty one"))
+        known = wanted.model not in ("default", "private-gpt")
+        model = wanted.model if known else tasks.settings.model
+        embedded = await tasks.door.call(tasks.engine.embed, model, wanted.texts)
+        tokens = int(embedded.tokens.sum())
+        data = [
+            {"index": index, "object": "embedding", "embedding": vector.tolist()}
+            for index, vector in enumerate(embedded.vectors)
+        ]
+        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+        return json_answer({"object": "list", "model": "private-gpt", "data": data, "usage": usage})
+
+
+def _chunk_view(hit: Any, chosen: ContextFilter) -> dict[str, Any]:
+    document = hit.document
+    metadata: dict[str, Any] = {"start": hit.start, "end": hit.end, "ordinal": hit.ordinal}
+    if hit.page is not None:
+        metadata["page"] = hit.page
+    if hit.headings:
+        metadata["headings"] = hit.headings
+    return {
+        "object": "context.chunk",
+        "id": f"{document.id}#{hit.ordinal}",
+        "score": hit.score,
+        "document": document_view(document.id, chosen.collection, document.payload, document.item_info),
+        "text": hit.text,
+        "content_type": "text/plain",
+        "previous_texts": hit.previous_texts,
+        "next_texts": hit.next_texts,
+        "metadata": metadata,
+    }
