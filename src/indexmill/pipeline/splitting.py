@@ -28,7 +28,7 @@ CountTokens: TypeAlias = Callable[[list[str]], list[int]]
 #: Packed at a time: memory stays in proportion to this, not to the text.
 _SECTION_CHARS: Final = 1_000_000
 #: Given to the splitter at a time: where it finds no place to cut, its time is the square of this.
-_BLOCK_CHARS: Final = 8_000
+_BLOCK_CHARS: Final = 4_000
 #: Where to cut sections and blocks off: the first of these that is found in the last quarter.
 _CUTS: Final = ("\n\n", "\n", " ")
 _PIECE_CHARS: Final = (16, 400)

@@ -39,10 +39,17 @@ def archive_type(file: IO[bytes]) -> str | None:
     with _opened(file) as archive:
         names = archive.namelist()
         if "mimetype" in names:
-            with archive.open("mimetype") as part:
-                return _BY_MIMETYPE.get(part.read(100).strip())
+            return _BY_MIMETYPE.get(_declared_type(archive))
     found = {kind for folder, kind in _BY_FOLDER.items() if any(name.startswith(folder) for name in names)}
     return found.pop() if len(found) == 1 and "[Content_Types].xml" in names else None
+
+
+def _declared_type(archive: zipfile.ZipFile) -> bytes:
+    try:
+        with archive.open("mimetype") as part:
+            return part.read(100).strip()
+    except Exception as error:  # zlib.error, RuntimeError for an encrypted part, and half a dozen others
+        raise _damaged("file") from error
 
 
 def archive_type_of_head(head: bytes) -> str | None:
@@ -92,12 +99,9 @@ def _unpacked(archive: zipfile.ZipFile, part: zipfile.ZipInfo, label: str, room:
                 size += len(piece)
                 if size > room:
                     raise _expansion(label, limit)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, ValueError) as error:
-        raise _damaged(label) from error
-    except Exception as error:
-        # zlib.error and lzma.LZMAError share no base class with the others.
-        if isinstance(error, ItemError):
-            raise
+    except ItemError:
+        raise
+    except Exception as error:  # zlib.error, zipfile.BadZipFile, and half a dozen others
         raise _damaged(label) from error
     return size
 
@@ -106,7 +110,7 @@ def _opened(file: IO[bytes]) -> zipfile.ZipFile:
     _check_directory(file)
     try:
         archive = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, IndexError, EOFError) as error:
+    except Exception as error:  # zipfile.BadZipFile, struct.error, and half a dozen others
         raise _damaged("file") from error
     if len(archive.filelist) > _MAX_PARTS:
         raise _too_many_parts()

@@ -16,7 +16,7 @@ class Page(NamedTuple):
 
 
 class Heading(NamedTuple):
-    """A heading whose title begins at the character `start`; level 1 is the highest."""
+    """A heading; its line begins at the character `start`, with `#` in Markdown. Level 1 is the highest."""
 
     start: int
     level: int

@@ -42,11 +42,16 @@ class Answer:
 
 
 class ProcessDied(Exception):
-    """The process ended without an answer. `ran_out_of_memory`: its last words say so."""
+    """The process ended without an answer that makes sense. `last_words`: what it wrote to standard error."""
 
-    def __init__(self, status: int | None, *, ran_out_of_memory: bool) -> None:
+    def __init__(self, status: int | None, last_words: str) -> None:
         super().__init__(f"the extraction process ended with status {status}")
-        self.ran_out_of_memory = ran_out_of_memory
+        self.last_words = last_words
+
+    @property
+    def ran_out_of_memory(self) -> bool:
+        # Rust's, C++'s and Python's words for it.
+        return any(sign in self.last_words for sign in ("memory allocation of", "bad_alloc", "MemoryError"))
 
 
 class ProcessTooSlow(Exception):
@@ -58,7 +63,7 @@ class ProcessTooTalkative(Exception):
 
 
 class ExtractionProcess:
-    """A running process; after any exception but the ones of `check` before asking, it is to be closed."""
+    """A running process; after any exception it is to be closed."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -131,7 +136,12 @@ class ExtractionProcess:
         header_size, text_size = unpack_lengths(self._read(LENGTHS.size, deadline, check))
         if header_size > MAX_HEADER_BYTES or text_size > self._limits.max_text_bytes:
             raise ProcessTooTalkative
-        header = unpack_header(self._read(header_size, deadline, check))
+        data = self._read(header_size, deadline, check)
+        try:
+            header = unpack_header(data)
+        except (TypeError, ValueError) as error:
+            # A document has taken it over, or overwritten its memory.
+            raise self._died() from error
         return Answer(header, self._read(text_size, deadline, check))
 
     def _read(self, size: int, deadline: float, check: Callable[[], None]) -> bytes:
@@ -161,6 +171,4 @@ class ExtractionProcess:
         except subprocess.TimeoutExpired:
             status = None
         self._listen()
-        # Rust's, C++'s and Python's words for it.
-        signs = (b"memory allocation of", b"bad_alloc", b"MemoryError")
-        return ProcessDied(status, ran_out_of_memory=any(sign in self._last_words for sign in signs))
+        return ProcessDied(status, self._last_words.decode("utf-8", "replace"))

@@ -17,7 +17,7 @@ _OTHER_BLOCK: Final = re.compile(r" {4}|\t| {0,3}(?:[-*+>|]|\d+[.)])")
 
 
 def markdown_headings(text: str) -> tuple[Heading, ...]:
-    """In order; `start` is where the title begins."""
+    """In order; `start` is where the title's line begins."""
     headings: list[Heading] = []
     fence: str | None = None
     previous, previous_start = "", 0
@@ -47,12 +47,12 @@ def _heading(line: str, start: int, previous: str, previous_start: int) -> Headi
     hashes = _HASHES.match(line)
     if hashes is not None:
         title = (hashes[2] or "").strip()
-        return Heading(start + hashes.start(2), len(hashes[1]), title) if title else None
+        return Heading(start, len(hashes[1]), title) if title else None
     title = previous.strip()
     underline = _UNDERLINE.match(line) if title and not _OTHER_BLOCK.match(previous) else None
     if underline is None:
         return None
-    return Heading(previous_start + previous.index(title), 1 if underline[1][0] == "=" else 2, title)
+    return Heading(previous_start, 1 if underline[1][0] == "=" else 2, title)
 
 
 def _front_matter_end(text: str) -> int:

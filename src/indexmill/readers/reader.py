@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from indexmill.domain.failure import FailureCode, Stage
-from indexmill.errors import ItemError
+from indexmill.errors import ItemError, TransientError
 from indexmill.readers.extracted_text import ExtractedText, Heading, Page
 from indexmill.readers.extraction_process import (
     Answer,
@@ -33,7 +33,10 @@ _MAX_RESIDENT_BYTES: Final = 512 * 1024 * 1024
 
 
 class Extractor:
-    """One a worker process; not for several threads at once. Its process starts with the first file that needs it."""
+    """One a worker process, made there after any fork; not for several threads at once.
+
+    Its own process starts with the first file that needs it, and ends when the thread ends that started it.
+    """
 
     def __init__(self, settings: ReaderSettings, max_text_bytes: int) -> None:
         self._settings = settings
@@ -45,6 +48,7 @@ class Extractor:
 
         Raises:
             ItemError: the document has no text that can be had, or needs more than the limits allow.
+            TransientError: the extraction process does not start.
             OSError: the file cannot be read.
             What `check` raises: it is called several times a second, to stop waiting.
         """
@@ -99,7 +103,12 @@ class Extractor:
             self.close()
         if self._process is None:
             self._process = ExtractionProcess(self._limits)
-            self._process.wait_until_ready(deadline, check)
+            try:
+                self._process.wait_until_ready(deadline, check)
+            except ProcessDied as error:
+                # No document is to blame.
+                _log.error("%s at its start: %s", error, error.last_words)
+                raise TransientError("The process that reads documents does not start; see the worker's log") from error
         return self._process
 
     def _understood(self, answer: Answer, file_type: FileType) -> ExtractedText:

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from indexmill.domain.failure import FailureCode
-from indexmill.errors import ItemError
+from indexmill.errors import ItemError, TransientError
 from indexmill.readers import reader
 from indexmill.readers.extracted_text import ExtractedText
 from indexmill.readers.file_type import FileType, detect
@@ -65,7 +65,8 @@ def test_the_text_of_every_type(tmp_path: Path, extractor: Extractor, ending: st
     found = _read(extractor, path)
     assert SENTENCE in found.text
     assert found.media_type == detect(path, path.name, None).media_type
-    assert all(found.text.startswith(each.title, each.start) for each in found.headings)
+    lines = [found.text[each.start :].split("\n")[0].lstrip("# ") for each in found.headings]
+    assert lines == [each.title for each in found.headings]
 
 
 @pytest.mark.parametrize("ending", ["docx", "html", "epub", "odt", "md"])
@@ -178,17 +179,31 @@ def test_a_process_that_is_killed_half_way_is_replaced(tmp_path: Path, extractor
 
 
 def test_a_document_that_kills_its_process_twice_fails(tmp_path: Path, extractor: Extractor) -> None:
-    path = sample_files.sample(tmp_path, "pdf")
+    # It takes longer than a kill.
+    path = sample_files.zip_bomb_docx(tmp_path / "a.docx", 90_000_000)
 
     def kill() -> None:
-        # Called first while the process starts: it has answered nothing yet.
-        assert extractor._process is not None
-        os.kill(extractor._process.pid, signal.SIGKILL)
+        process = extractor._process
+        if process is not None and process.documents:
+            os.kill(process.pid, signal.SIGKILL)
 
     with pytest.raises(ItemError) as refusal:
         _read(extractor, path, kill)
     assert refusal.value.code is FailureCode.EXTRACTION_CRASHED
     assert not refusal.value.retryable
+    assert psutil.Process().children() == []
+    assert SENTENCE in _read(extractor, sample_files.sample(tmp_path, "pdf")).text
+
+
+def test_a_process_that_does_not_start_is_no_document_s_fault(tmp_path: Path, extractor: Extractor) -> None:
+    def kill() -> None:
+        process = extractor._process
+        if process is not None and not process.documents:
+            os.kill(process.pid, signal.SIGKILL)
+
+    path = sample_files.sample(tmp_path, "pdf")
+    with pytest.raises(TransientError, match="does not start"):
+        _read(extractor, path, kill)
     assert psutil.Process().children() == []
     assert SENTENCE in _read(extractor, path).text
 

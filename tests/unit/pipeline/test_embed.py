@@ -39,6 +39,9 @@ class Model:
         vectors = np.array([[len(text), ord(text[0])] for text in texts], dtype=np.float32)
         return Embeddings(vectors, np.array([len(text) for text in texts], dtype=np.uint32))
 
+    def count_tokens(self, texts: list[str]) -> list[int]:
+        return [len(text) for text in texts]
+
 
 def nothing() -> None:
     return

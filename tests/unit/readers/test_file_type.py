@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import zipfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from indexmill.domain.failure import FailureCode
 from indexmill.errors import ItemError
@@ -115,6 +118,28 @@ def test_an_office_document_from_before_2007_is_refused(tmp_path: Path) -> None:
 def test_a_truncated_document_is_malformed(tmp_path: Path) -> None:
     path = sample_files.truncated(sample_files.sample(tmp_path, "docx"))
     assert _refused(path) is FailureCode.MALFORMED_FILE
+
+
+@given(data=st.data())
+def test_damaged_files_are_refused_and_nothing_worse(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    ending = data.draw(st.sampled_from(sorted(BY_ENDING)))
+    path = folder / f"sample.{ending}"
+    if not path.exists():
+        sample_files.sample(folder, ending)
+    content = bytearray(path.read_bytes())
+    # The beginning and the end are where a type is decided.
+    for _ in range(data.draw(st.integers(1, 8))):
+        at = data.draw(st.integers(0, 120) | st.integers(-200, -1))
+        content[at % len(content)] = data.draw(st.integers(0, 255))
+    damaged = folder / f"damaged.{ending}"
+    damaged.write_bytes(content[: data.draw(st.integers(0, len(content)))] if data.draw(st.booleans()) else content)
+    with contextlib.suppress(ItemError):
+        detect(damaged, damaged.name, None)
+    with contextlib.suppress(ItemError):
+        detect_head(damaged.read_bytes()[:HEAD_BYTES], damaged.name, None)
 
 
 def test_an_archive_with_too_many_parts_is_refused_before_they_are_read(tmp_path: Path) -> None:

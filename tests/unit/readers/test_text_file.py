@@ -112,7 +112,7 @@ def test_a_markdown_file_has_headings(tmp_path: Path) -> None:
     path = sample_files.markdown(tmp_path / "a.md", {"Birds": "Cranes.", "Fog": "Coast."})
     found = read_text(path, FileType.MARKDOWN, 1000, lambda: None)
     assert [(found.text[each.start :].split("\n")[0], each.level) for each in found.headings] == [
-        ("Birds", 2),
-        ("Fog", 2),
+        ("## Birds", 2),
+        ("## Fog", 2),
     ]
     assert found.pages == ()
