@@ -81,18 +81,28 @@ class DatabaseSettings(_Section):
     start_timeout_seconds: float = Field(default=600, gt=0)
 
 
+#: Broker mode -> the form of its URL, and what it may begin with.
+_BROKER_URLS = {
+    "redis": ("redis://HOST:PORT/DB", ("redis://", "rediss://", "redis+socket://", "sentinel://")),
+    "rabbitmq": ("amqp://USER:PASSWORD@HOST:PORT/VHOST", ("amqp://", "amqps://", "pyamqp://")),
+}
+
+
 class CelerySettings(_Section):
     """The broker that wakes workers."""
 
-    broker_mode: Literal["local", "redis"] = "local"
+    broker_mode: Literal["local", "redis", "rabbitmq"] = "local"
     broker_url: str | None = None
     queue: str = Field(default="indexmill", pattern=r"^[A-Za-z0-9_-]{1,64}$")
 
     @model_validator(mode="after")
     def _url_for_remote_brokers(self) -> CelerySettings:
-        if self.broker_mode == "redis" and not self.broker_url:
+        form, schemes = _BROKER_URLS.get(self.broker_mode, ("", ()))
+        if schemes and not (self.broker_url or "").startswith(schemes):
+            # The URL may hold a password: only its scheme is shown.
+            came = f"{self.broker_url.partition(':')[0]!r}..." if self.broker_url else "nothing"
             raise ValueError(
-                "celery.broker_url: expected redis://HOST:PORT/DB because celery.broker_mode is 'redis', got nothing"
+                f"celery.broker_url: expected {form} because celery.broker_mode is {self.broker_mode!r}, got {came}"
             )
         return self
 

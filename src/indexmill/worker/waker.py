@@ -93,7 +93,8 @@ class Waker:
         if self._connection is not None:
             connection, self._connection = self._connection, None
             try:
-                connection.close()  # type: ignore[no-untyped-call]  # as above
+                # Without a word to the broker, which may be silent: AMQP would wait for an answer.
+                connection.collect()  # type: ignore[no-untyped-call]  # as above
             except Exception as error:  # noqa: BLE001 - it is being thrown away
                 _log.debug("closing the broker connection: %s", error)
 
