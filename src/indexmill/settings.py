@@ -20,6 +20,7 @@ from indexmill.errors import SettingsError
 __all__ = [
     "CelerySettings",
     "DatabaseSettings",
+    "FlowerSettings",
     "ModelSettings",
     "RetentionSettings",
     "ServerSettings",
@@ -81,6 +82,7 @@ class DatabaseSettings(_Section):
     start_timeout_seconds: float = Field(default=600, gt=0)
 
 
+_MIN_PASSWORD = 12
 #: Broker mode -> the form of its URL, and what it may begin with.
 _BROKER_URLS = {
     "redis": ("redis://HOST:PORT/DB", ("redis://", "rediss://", "redis+socket://", "sentinel://")),
@@ -104,6 +106,31 @@ class CelerySettings(_Section):
             raise ValueError(
                 f"celery.broker_url: expected {form} because celery.broker_mode is {self.broker_mode!r}, got {came}"
             )
+        return self
+
+
+class FlowerSettings(_Section):
+    """Where `indexmill flower` shows the workers."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=5555, ge=0, le=65535)
+    #: USER:PASSWORD, asked for by the browser.
+    basic_auth: str | None = Field(default=None, repr=False)
+
+    @model_validator(mode="after")
+    def _password_where_others_can_reach_it(self) -> FlowerSettings:
+        if self.basic_auth is None:
+            if not is_loopback(self.host):
+                raise ValueError(
+                    f"flower.basic_auth: expected USER:PASSWORD because flower.host is {self.host!r}, got nothing; "
+                    "without a password Flower listens on loopback only"
+                )
+        else:
+            user, _, password = self.basic_auth.partition(":")
+            if not user or len(password) < _MIN_PASSWORD:
+                raise ValueError(
+                    f"flower.basic_auth: expected USER:PASSWORD with a password of {_MIN_PASSWORD} characters or more"
+                )
         return self
 
 
@@ -155,6 +182,7 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     database: DatabaseSettings = DatabaseSettings()
     celery: CelerySettings = CelerySettings()
+    flower: FlowerSettings = FlowerSettings()
     worker: WorkerSettings = WorkerSettings()
     models: ModelSettings = ModelSettings()
     retention: RetentionSettings = RetentionSettings()

@@ -44,8 +44,8 @@ def make_celery(settings: Settings) -> Celery:
         result_backend=None,
         task_acks_late=True,
         worker_prefetch_multiplier=1,
-        # Never a soft limit: it raises inside COMMIT. RabbitMQ takes a wake back that is not acknowledged within 30 minutes
-        # (its `consumer_timeout`); a drain that long is an item by item search for what kills workers, and goes on.
+        # Never a soft limit: it raises inside COMMIT. RabbitMQ takes a wake back that nobody acknowledged in 30 minutes
+        # (its `consumer_timeout`); only an item by item search for what kills workers lasts so long, and it goes on.
         # An item that runs alone has the deadline to itself: each process watches over its own windows more closely.
         task_time_limit=settings.worker.drain_seconds
         + settings.worker.window_deadline_seconds * MAX_BATCH_ITEMS
