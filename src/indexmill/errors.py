@@ -13,6 +13,7 @@ IndexmillError
 │   ├── ModelExists          same model id, another definition
 │   └── ModelInUse           unfinished jobs need the model
 ├── InvalidRequest           a value that no front door accepts
+├── Forbidden                a setting does not allow it
 ├── ModelError               the model itself is wrong (key, dimension, missing): stops its lane
 ├── TransientError           may work when tried again
 └── ItemError                one item is wrong: stage, code, sentence
@@ -29,6 +30,7 @@ __all__ = [
     "BodiesExpired",
     "CollectionNotFound",
     "Conflict",
+    "Forbidden",
     "IndexmillError",
     "InvalidRequest",
     "ItemError",
@@ -116,6 +118,10 @@ class ModelInUse(Conflict):
 
 class InvalidRequest(IndexmillError):
     """A value that cannot be accepted."""
+
+
+class Forbidden(IndexmillError):
+    """The settings do not allow it; the message names the setting."""
 
 
 class ModelError(IndexmillError):

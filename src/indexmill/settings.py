@@ -18,6 +18,7 @@ from pydantic_settings import (
 from indexmill.errors import SettingsError
 
 __all__ = [
+    "CallbackSettings",
     "CelerySettings",
     "DatabaseSettings",
     "FlowerSettings",
@@ -109,6 +110,16 @@ class CelerySettings(_Section):
         return self
 
 
+class CallbackSettings(_Section):
+    """Messages about jobs, sent to exchanges that callers name."""
+
+    #: RabbitMQ; by default the job broker, where that is one.
+    amqp_url: str | None = Field(default=None, pattern="^amqps?://", repr=False)
+    allowed_exchanges: tuple[str, ...] = ()
+    #: How long a message is offered to a broker that is up but refuses it.
+    give_up_hours: float = Field(default=72, gt=0, le=24 * 90)
+
+
 class FlowerSettings(_Section):
     """Where `indexmill flower` shows the workers."""
 
@@ -182,10 +193,27 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     database: DatabaseSettings = DatabaseSettings()
     celery: CelerySettings = CelerySettings()
+    callbacks: CallbackSettings = CallbackSettings()
     flower: FlowerSettings = FlowerSettings()
     worker: WorkerSettings = WorkerSettings()
     models: ModelSettings = ModelSettings()
     retention: RetentionSettings = RetentionSettings()
+
+    @property
+    def callback_url(self) -> str | None:
+        """Where callbacks are sent; None where nothing is configured."""
+        if self.callbacks.amqp_url is not None:
+            return self.callbacks.amqp_url
+        return self.celery.broker_url if self.celery.broker_mode == "rabbitmq" else None
+
+    @model_validator(mode="after")
+    def _somewhere_to_call_back(self) -> Settings:
+        if self.callbacks.allowed_exchanges and self.callback_url is None:
+            raise ValueError(
+                "callbacks.amqp_url: expected amqp://USER:PASSWORD@HOST:PORT/VHOST because callbacks.allowed_exchanges "
+                "names exchanges and celery.broker_mode is not 'rabbitmq', got nothing"
+            )
+        return self
 
     @classmethod
     def settings_customise_sources(

@@ -53,6 +53,8 @@ class Submission:
     items: Iterable[Item]
     external_id: str | None = None
     tenant: int = DEFAULT_TENANT
+    #: Who is told of its progress and end, as `domain.callback.checked_callback` gives it.
+    callback: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

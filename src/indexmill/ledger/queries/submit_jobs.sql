@@ -11,9 +11,9 @@ WITH wanted AS (
     JOIN lane l ON l.name = CASE WHEN w.deletes THEN 'delete' ELSE m.lane END
 ), new_jobs AS (
     INSERT INTO job (id, tenant, kind, external_id, seq, state, events, collection, model, lane, fingerprint,
-                     total_items, batches, queued_at)
+                     total_items, batches, queued_at, callback)
     SELECT id, tenant, kind, external_id, nextval('job_seq'), 'queued', 1, collection, model, lane, fingerprint,
-           total_items, batches, ledger_now()
+           total_items, batches, ledger_now(), %(callbacks)s::jsonb -> id::text
     FROM (SELECT * FROM wanted ORDER BY place) in_order
     ON CONFLICT (tenant, kind, external_id) WHERE external_id IS NOT NULL DO NOTHING
     RETURNING *

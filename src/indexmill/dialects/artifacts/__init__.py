@@ -1,0 +1,1 @@
+"""Front door 2: artifacts, ingested and deleted asynchronously (the artifact API of PrivateGPT)."""
