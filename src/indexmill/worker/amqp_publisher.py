@@ -60,7 +60,7 @@ class AmqpPublisher:
                         "delivery_mode": _PERSISTENT,
                         "message_id": event.message_id,
                         "type": message.type,
-                        "timestamp": event.created_at,
+                        "timestamp": int(event.created_at.timestamp()),
                         "app_id": "indexmill",
                     },
                 ),
@@ -75,8 +75,13 @@ class AmqpPublisher:
         except self._connection.channel_errors as error:
             # The broker has closed the channel; amqp has opened it again.
             raise PublishRefused(str(error)[:300]) from error
-        except Exception as error:
+        except self._connection.connection_errors as error:
             raise BrokerDown(type(error).__name__) from error
+        except Exception as error:
+            # amqp raises anything where a connection breaks; on one that is whole, it is the message's own fault.
+            if not self._connection.connected:
+                raise BrokerDown(type(error).__name__) from error
+            raise PublishRefused(f"it cannot be sent ({type(error).__name__})") from error
         if self._returned:
             raise Unroutable(f"no queue of exchange {event.exchange!r} takes the routing key {routing_key!r}")
 
