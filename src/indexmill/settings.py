@@ -114,10 +114,19 @@ class CallbackSettings(_Section):
     """Messages about jobs, sent to exchanges that callers name."""
 
     #: RabbitMQ; by default the job broker, where that is one.
-    amqp_url: str | None = Field(default=None, pattern="^amqps?://", repr=False)
+    amqp_url: str | None = Field(default=None, repr=False)
     allowed_exchanges: tuple[str, ...] = ()
     #: How long a message is offered to a broker that is up but refuses it.
     give_up_hours: float = Field(default=72, gt=0, le=24 * 90)
+
+    @model_validator(mode="after")
+    def _amqp(self) -> CallbackSettings:
+        if self.amqp_url is not None and not self.amqp_url.startswith(("amqp://", "amqps://")):
+            raise ValueError(
+                f"callbacks.amqp_url: expected amqp://USER:PASSWORD@HOST:PORT/VHOST, "
+                f"got {self.amqp_url.partition(':')[0]!r}..."
+            )
+        return self
 
 
 class FlowerSettings(_Section):

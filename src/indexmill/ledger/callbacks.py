@@ -23,7 +23,7 @@ class Callbacks:
     def progress(self, connection: Connection, job_ids: Sequence[UUID], step: str, percentage: int) -> int:
         """Tell that these open jobs have come so far, once a step and attempt; how many want to know.
 
-        The connection's transaction holds these jobs' rows shared until it ends: keep it short.
+        In a transaction of its own, or on a connection without one: jobs are locked before batches everywhere.
         """
         rows = run_query(connection, "report_progress", ids=sorted(job_ids), step=step, percentage=percentage)
         return len(rows)

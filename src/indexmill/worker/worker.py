@@ -31,7 +31,7 @@ def run_worker(settings: Settings, processes: int, compose_with: Callable[[Ledge
     with ExitStack() as stack:
         stop = stack.enter_context(stop_signal())
         url = database_url(settings)
-        ledger = open_ledger(url, settings, pool_size=3)
+        ledger = open_ledger(url, settings, pool_size=4)
         stack.callback(ledger.database.close)
         waker = Waker(settings, ledger.workload)
         stack.callback(waker.stop)

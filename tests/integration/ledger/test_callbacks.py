@@ -11,7 +11,7 @@ from indexmill.domain.callback import CallbackEvent
 from indexmill.domain.job import Item, Job, JobFilter, JobKind, Submission
 from indexmill.engine import Engine
 from indexmill.ledger.ledger import Ledger
-from tests.draining import claim_next, drain, execute, items_of, rows, run, upsert
+from tests.draining import alter_query, claim_next, drain, execute, items_of, rows, run, upsert
 
 CALLBACK = {
     "amqp": {"exchange": "main", "routing_key_done": "jobs.done"},
@@ -206,6 +206,21 @@ def test_a_job_s_callbacks_come_one_after_the_other(engine: Engine) -> None:
     engine.ledger.callbacks.delivered(first)
     [next_one] = claim(engine.ledger)
     assert (next_one.job, next_one.kind) == (first.job, "done")
+
+
+def test_a_broken_build_without_the_order_is_noticed(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    alter_query(monkeypatch, "claim_callbacks", "e.id < o.id", "false")
+    submit(engine, {"a": "one"})
+    drain(engine)
+    assert [event.kind for event in claim(engine.ledger)] == ["progress", "done"]
+
+
+def test_a_broken_build_without_the_claim_is_noticed(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    alter_query(monkeypatch, "claim_callbacks", "SET due_at = ledger_now() + make_interval(secs => %(seconds)s)",
+                "SET due_at = ledger_now() + 0 * make_interval(secs => %(seconds)s)")  # fmt: skip
+    submit(engine, {"a": "one"})
+    drain(engine)
+    assert [event.id for event in claim(engine.ledger)] == [event.id for event in claim(engine.ledger)]
 
 
 def test_a_refused_callback_and_what_follows_it_wait_together(engine: Engine) -> None:
