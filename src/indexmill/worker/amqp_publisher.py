@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,7 @@ from indexmill.worker.celery_app import amqp_options
 
 __all__ = ["AmqpPublisher", "BrokerDown", "PublishRefused", "Unroutable", "open_publisher"]
 
+_log = logging.getLogger(__name__)
 #: A call that waits longer means that the broker is not there.
 _TIMEOUT_SECONDS = 5.0
 _PERSISTENT = 2
@@ -103,6 +105,11 @@ def open_publisher(url: str) -> Iterator[AmqpPublisher]:
         except Exception as error:
             raise BrokerDown(type(error).__name__) from error
         yield publisher
-    finally:
+    except BaseException:
         # Without a word to the broker, which may be silent.
         connection.collect()
+        raise
+    try:
+        connection.close()
+    except Exception as error:  # noqa: BLE001 - everything was confirmed before
+        _log.debug("closing the connection of the callbacks: %s", error)

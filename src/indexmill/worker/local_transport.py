@@ -48,8 +48,7 @@ class Channel(filesystem.Channel):
         """Events go to a folder for each listener, so to none where nobody listens."""
         if exchange == _EVENTS:
             return self._listeners()
-        found: list[str] = super()._lookup(exchange, routing_key, default)  # type: ignore[no-untyped-call]
-        return found
+        return list(super()._lookup(exchange, routing_key, default))  # type: ignore[no-untyped-call]
 
     def _listeners(self) -> list[str]:
         listening: list[str] = []
