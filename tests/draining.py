@@ -11,27 +11,33 @@ from uuid import UUID
 
 import pytest
 
+from indexmill.domain.failure import Failure
 from indexmill.domain.job import Item, Job, JobKind, Submission
 from indexmill.domain.outcome import Counters
 from indexmill.engine import Engine
 from indexmill.ledger import database as ledger_database
 from indexmill.ledger.claims import Claim
 from indexmill.ledger.ledger import Ledger
+from indexmill.pipeline.read_documents import open_document_reader
 from indexmill.pipeline.run_window import WindowOutcome, WindowRunner
+from indexmill.settings import Settings
 from indexmill.vectors import pgvector_store
 
 __all__ = [
     "PLENTY",
+    "Deploy",
     "alter_query",
     "assert_conserved",
     "claim_next",
     "claim_only",
+    "claimed",
     "delete",
     "documents",
     "drain",
     "embedded_texts",
     "execute",
     "expire",
+    "failures",
     "items_of",
     "job_of",
     "log_path",
@@ -45,10 +51,13 @@ __all__ = [
     "submit",
     "upsert",
     "waiting_for_locks",
+    "wake",
 ]
 
 #: Bytes that take every ready batch.
 PLENTY = 1 << 40
+#: The fixture `deploy`: takes the options of a deterministic model, gives its id.
+Deploy = Callable[..., str]
 _workers = itertools.count(1)
 
 
@@ -91,6 +100,7 @@ def job_of(engine: Engine, job: Job) -> Job:
 def runner_of(engine: Engine, ledger: Ledger | None = None, **changes: Any) -> WindowRunner:
     """A worker process's runner; each has a name of its own."""
     values: dict[str, Any] = {
+        "documents": open_document_reader(Settings(data_folder=Path("/no/data/folder"))),
         "worker": f"test/{next(_workers)}",
         "max_tries": 8,
         "max_text_bytes": 1_000_000,
@@ -103,6 +113,13 @@ def claim_next(engine: Engine, max_bytes: int = PLENTY, worker: str = "test/clai
     """The ready batches of the lane whose turn it is."""
     heads = engine.ledger.claims.lane_heads()
     return engine.ledger.claims.claim(heads[0].lane, worker, max_bytes) if heads else None
+
+
+def claimed(engine: Engine) -> Claim:
+    """As `claim_next`, where something is ready for certain."""
+    claim = claim_next(engine)
+    assert claim is not None
+    return claim
 
 
 def run(engine: Engine, claim: Claim, runner: WindowRunner | None = None) -> WindowOutcome:
@@ -186,7 +203,18 @@ def rescue(engine: Engine) -> int:
     return replace(engine.ledger.leases, lease_seconds=0).rescue()
 
 
+def wake(engine: Engine) -> int:
+    """The backoff of whatever waits is over; how many batches are ready again."""
+    execute(engine, "UPDATE batch SET available_at = now() WHERE state = 'waiting'")
+    return engine.ledger.workload.wake_waiting()
+
+
 # Looking
+
+
+def failures(engine: Engine, job: Job) -> dict[str, Failure]:
+    """The failed items of the job by id."""
+    return {failure.object_id: failure for failure in engine.failed_items(job, limit=1000)}
 
 
 def documents(engine: Engine) -> dict[str, dict[str, Any]]:

@@ -77,7 +77,8 @@ def build_service(settings: Settings, url: str | None = None) -> Service:
     """A service on a migrated database; the caller starts and closes it."""
     ledger = open_ledger(url or database_url(settings), settings)
     waker = Waker(settings, ledger.workload)
-    engine = Engine(ledger, PgvectorStore(ledger.database), ModelCache(), waker.wake, settings.models.allow_faults)
+    vectors = PgvectorStore(ledger.database, settings.server.search_timeout_seconds)
+    engine = Engine(ledger, vectors, ModelCache(), waker.wake, settings.models.allow_faults)
     sweeps = SweepLoop(ledger.sweeps, all_sweeps(ledger, settings.worker.sweep_seconds, waker.top_up))
     callbacks = SweepLoop(ledger.sweeps, callback_sweeps(ledger, settings, compose_callbacks(ledger)), "callbacks")
     return Service(settings, ledger, engine, waker, sweeps, callbacks)

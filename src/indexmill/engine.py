@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from indexmill.domain.failure import Failure
 from indexmill.domain.job import DEFAULT_TENANT, Job, JobEvent, JobFilter, JobKind, JobPage, Submission, Submitted
 from indexmill.domain.job_state import JobState, Reason
-from indexmill.domain.outcome import Failure
-from indexmill.errors import IndexmillError, InvalidRequest, JobNotFound
+from indexmill.domain.splitting import WHOLE
+from indexmill.errors import Conflict, IndexmillError, InvalidRequest, JobNotFound
 from indexmill.ledger.collections import Collection, CollectionSummary
+from indexmill.ledger.database import Connection
 from indexmill.ledger.ledger import Ledger
 from indexmill.models.embedding_model import Deployment, refuse_faults
 from indexmill.models.model_cache import ModelCache
@@ -151,10 +153,30 @@ class Engine:
         dimension = self.models.warm(wanted)
         with self.ledger.database.transaction() as connection:
             stored, created = self.ledger.models.deploy(connection, Deployment(model_id, provider, settings, dimension))
-            collection, opened = self.ledger.collections.open(connection, model_id, stored)
-            if opened:
-                self.vectors.create_generation(connection, collection, dimension)
+            self._open(connection, model_id, stored, WHOLE)
         return stored, created
+
+    def open_collection(self, name: str, model_id: str, splitting: str) -> Collection:
+        """The collection of this name, made with this model and splitting where there is none.
+
+        Model and splitting are fixed once it is made: one that is there keeps its splitting.
+
+        Raises:
+            ModelNotFound
+            Conflict: it is there with another model.
+        """
+        found = self.ledger.collections.find(name)
+        if found is not None:
+            return _with_model(found, model_id)
+        deployment = self.ledger.models.require(model_id)
+        with self.ledger.database.transaction() as connection:
+            return self._open(connection, name, deployment, splitting)
+
+    def _open(self, connection: Connection, name: str, deployment: Deployment, splitting: str) -> Collection:
+        collection, opened = self.ledger.collections.open(connection, name, deployment, splitting=splitting)
+        if opened:
+            self.vectors.create_generation(connection, collection, deployment.dimension)
+        return _with_model(collection, deployment.id)
 
     def deployments(self) -> list[Deployment]:
         return self.ledger.models.deployed()
@@ -203,3 +225,12 @@ class Engine:
         collection = self.collection(collection_name)
         wanted = self.models.embed_query(collection.deployment, text) if text is not None else vector or []
         return self.vectors.search(collection, SearchQuery(vector=wanted, limit=limit, equal=equal or {}))
+
+
+def _with_model(collection: Collection, model_id: str) -> Collection:
+    if collection.deployment.id != model_id:
+        raise Conflict(
+            f"Collection `{collection.name}` is made with the embedding model `{collection.deployment.id}`, expected "
+            f"`{model_id}`; its vectors would not fit: choose another collection"
+        )
+    return collection

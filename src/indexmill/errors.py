@@ -14,7 +14,9 @@ IndexmillError
 │   └── ModelInUse           unfinished jobs need the model
 ├── InvalidRequest           a value that no front door accepts
 ├── Forbidden                a setting does not allow it
+├── SourceRefused            an address, a folder or a scheme that may not be read
 ├── ModelError               the model itself is wrong (key, dimension, missing): stops its lane
+├── SearchTimeout            a search took longer than it may
 ├── TransientError           may work when tried again
 └── ItemError                one item is wrong: stage, code, sentence
 """
@@ -24,7 +26,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from indexmill.domain.outcome import FailureCode, Stage
+    from indexmill.domain.failure import FailureCode, Stage
 
 __all__ = [
     "BodiesExpired",
@@ -41,8 +43,10 @@ __all__ = [
     "ModelInUse",
     "ModelNotFound",
     "NotFound",
+    "SearchTimeout",
     "ServiceError",
     "SettingsError",
+    "SourceRefused",
     "TransientError",
 ]
 
@@ -124,8 +128,21 @@ class Forbidden(IndexmillError):
     """The settings do not allow it; the message names the setting."""
 
 
+class SourceRefused(IndexmillError):
+    """A source may not be read."""
+
+    def __init__(self, message: str, *, setting: str | None = None) -> None:
+        super().__init__(message)
+        #: What an operator may set to allow it; None where nothing does.
+        self.setting = setting
+
+
 class ModelError(IndexmillError):
     """The embedding model itself cannot work: a wrong key, a wrong dimension, missing weights."""
+
+
+class SearchTimeout(IndexmillError):
+    """A search took longer than it may."""
 
 
 class TransientError(IndexmillError):

@@ -7,7 +7,17 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FieldSerializationInfo,
+    SecretStr,
+    ValidationError,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -23,9 +33,12 @@ __all__ = [
     "DatabaseSettings",
     "FlowerSettings",
     "ModelSettings",
+    "ReaderSettings",
     "RetentionSettings",
+    "S3Settings",
     "ServerSettings",
     "Settings",
+    "SourceSettings",
     "WorkerSettings",
     "load_settings",
 ]
@@ -60,6 +73,8 @@ class ServerSettings(_Section):
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
     body_limit_bytes: int = Field(default=64 * MIB, ge=1024)
+    max_items: int = Field(default=200_000, ge=1)
+    search_timeout_seconds: float = Field(default=10, ge=0.001, le=3600)
 
     @model_validator(mode="after")
     def _loopback_only(self) -> ServerSettings:
@@ -170,11 +185,78 @@ class WorkerSettings(_Section):
     max_text_bytes: int = Field(default=50_000_000, ge=1)
 
 
+class ReaderSettings(_Section):
+    """What reading one document file may take."""
+
+    #: Well below `worker.window_deadline_seconds`, after which the whole worker is replaced.
+    timeout_seconds: float = Field(default=40, gt=0)
+    memory_bytes: int = Field(default=2048 * MIB, ge=256 * MIB)
+    max_expansion_bytes: int = Field(default=512 * MIB, ge=1024)
+
+
 class ModelSettings(_Section):
     """What may be deployed."""
 
     #: The fault options of the provider `deterministic`: they crash workers and write files. For tests.
     allow_faults: bool = False
+
+
+class S3Settings(_Section):
+    """The object store behind `s3://`; what is not set comes from the environment, as with other S3 clients."""
+
+    endpoint: str | None = None
+    region: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: SecretStr | None = None
+    #: Send no credentials, not even those of the environment: for public buckets.
+    anonymous: bool = False
+    #: Whether the endpoint may be http://.
+    allow_http: bool = False
+    #: The only buckets that `s3://` sources may name; empty: every bucket that the credentials can read.
+    buckets: list[str] = []
+
+    @model_validator(mode="after")
+    def _complete(self) -> S3Settings:
+        if (self.access_key_id is None) != (self.secret_access_key is None):
+            raise ValueError("sources.s3: expected both access_key_id and secret_access_key, or none of them, got one")
+        if self.endpoint is not None and not self.endpoint.startswith(("https://", "http://")):
+            raise ValueError(f"sources.s3.endpoint: expected http(s)://host[:port], got {self.endpoint!r}")
+        if self.endpoint is not None and self.endpoint.startswith("http://") and not self.allow_http:
+            raise ValueError(
+                f"sources.s3.endpoint: expected https://, got {self.endpoint!r}; "
+                "set sources.s3.allow_http to send data and credentials unencrypted"
+            )
+        return self
+
+    @field_serializer("secret_access_key", when_used="json")
+    def _reveal(self, value: SecretStr | None, info: FieldSerializationInfo) -> str | None:
+        if value is None:
+            return None
+        return value.get_secret_value() if (info.context or {}).get("reveal") else str(value)
+
+
+class SourceSettings(_Section):
+    """What may be read by URI or path, how much of it, and where uploads lie."""
+
+    allowed_folders: list[Path] = []
+    allow_private_addresses: bool = False
+    #: Host names, host:port, addresses or networks that are not public and may be read all the same.
+    allowed_hosts: list[str] = []
+    max_bytes: int = Field(default=256 * MIB, ge=1)
+    timeout_seconds: float = Field(default=30, gt=0)
+    max_redirects: int = Field(default=5, ge=0, le=50)
+    #: `s3://bucket/prefix`, where several hosts work on the same jobs; else the data folder.
+    spool_url: str | None = Field(default=None, pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$")
+    spool_max_bytes: int = Field(default=10 * 1024 * MIB, ge=1)
+    s3: S3Settings = S3Settings()
+
+    @field_validator("allowed_folders")
+    @classmethod
+    def _absolute(cls, folders: list[Path]) -> list[Path]:
+        for folder in folders:
+            if not folder.is_absolute() or ".." in folder.parts:
+                raise ValueError(f"sources.allowed_folders: expected absolute paths without `..`, got {str(folder)!r}")
+        return folders
 
 
 class RetentionSettings(_Section):
@@ -206,6 +288,8 @@ class Settings(BaseSettings):
     flower: FlowerSettings = FlowerSettings()
     worker: WorkerSettings = WorkerSettings()
     models: ModelSettings = ModelSettings()
+    sources: SourceSettings = SourceSettings()
+    readers: ReaderSettings = ReaderSettings()
     retention: RetentionSettings = RetentionSettings()
 
     @property
@@ -223,6 +307,10 @@ class Settings(BaseSettings):
                 "names exchanges and celery.broker_mode is not 'rabbitmq', got nothing"
             )
         return self
+
+    def revealed(self) -> dict[str, object]:
+        """As JSON values, secrets in clear: for this service's own processes alone."""
+        return self.model_dump(mode="json", context={"reveal": True})
 
     @classmethod
     def settings_customise_sources(

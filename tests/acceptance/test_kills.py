@@ -24,16 +24,15 @@ def test_every_worker_killed_three_times_loses_and_doubles_nothing(
 
 
 @pytest.mark.chaos
-def test_a_build_that_commits_no_batch_end_with_its_vectors_fails_the_check(
+def test_a_build_that_drops_what_killed_workers_held_fails_the_check(
     start_service: StartService, view: LedgerView, embedding_log: EmbeddingLog, tmp_path: Path
 ) -> None:
-    # It forgets what it has done: finished batches are run again by whoever comes next.
     broken = broken_build(
         tmp_path,
         {
             "ledger/queries/return_batches.sql": (
-                "WHERE lease = %(token)s AND state = 'running'",
-                "WHERE lease IS NOT NULL",
+                "SET state = 'ready', lease = NULL",
+                "SET state = 'cancelled', cancelled = b.items, lease = NULL",
             )
         },
     )

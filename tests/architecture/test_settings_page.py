@@ -14,7 +14,7 @@ from tests.architecture.source_tree import ROOT
 
 PAGE = (ROOT / "docs" / "operations.md").read_text("utf-8")
 README = (ROOT / "README.md").read_text("utf-8")
-ROW = re.compile(r"^\| `([a-z_]+(?:\.[a-z_]+)?)` \| (.+?) \| .+ \|$", re.MULTILINE)
+ROW = re.compile(r"^\| `([a-z_]+(?:\.[a-z0-9_]+)*)` \| (.+?) \| .+ \|$", re.MULTILINE)
 
 
 def _defaults(model: type[BaseModel], prefix: str = "") -> dict[str, Any]:
@@ -22,7 +22,7 @@ def _defaults(model: type[BaseModel], prefix: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            found |= _defaults(field.annotation, f"{name}.")
+            found |= _defaults(field.annotation, f"{prefix}{name}.")
         else:
             found[prefix + name] = None if field.default_factory is not None else field.default
     return found

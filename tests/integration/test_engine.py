@@ -212,6 +212,27 @@ def test_a_deletion_restarts_too(engine: Engine) -> None:
     assert job_of(engine, job).counters.removed == 1
 
 
+@pytest.mark.parametrize("ended", ["done", "cancelled"])
+def test_a_deletion_restarts_without_its_model(engine: Engine, ended: str) -> None:
+    upsert(engine, {"a": "one"})
+    drain(engine)
+    job = delete(engine, ["a", "x"])
+    if ended == "done":
+        drain(engine)
+        upsert(engine, {"a": "back"})
+    else:
+        engine.cancel(job)
+    drain(engine)
+    assert set(documents(engine)) == {"a"}
+    engine.withdraw("tiny")
+    assert engine.restart(job_of(engine, job)).state is JobState.QUEUED
+    engine.ledger.withdrawal.end_jobs()
+    drain(engine)
+    done = job_of(engine, job)
+    assert (done.state, done.counters.removed, done.counters.absent) == (JobState.SUCCEEDED, 1, 1)
+    assert documents(engine) == {}
+
+
 def test_every_transition_leaves_a_numbered_event(engine: Engine) -> None:
     job = upsert(engine, {"a": " "})
     drain(engine)

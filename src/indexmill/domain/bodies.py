@@ -93,7 +93,7 @@ def pack(items: Iterable[Item], digest: RequestDigest) -> Iterator[Body]:
     size = position = 0
     for item in items:
         encoded = _encode(item)
-        weight = _weigh(encoded, digest)
+        weight = _weigh(encoded, digest) + item.weight
         if stored and (len(stored) == MAX_BATCH_ITEMS or size + weight > MAX_BATCH_BYTES):
             yield _close(stored, size, position)
             position += len(stored)

@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-__all__ = ["Version", "canonical_json", "fingerprint", "payload_hash"]
+__all__ = ["Version", "canonical_json", "document_fingerprint", "fingerprint", "payload_hash"]
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -17,6 +17,8 @@ class Version:
     position: int
 
 
+#: Another one where documents would become another text.
+_READING = "reading-1"
 # One encoder for all: `json.dumps` with these options would make a new one at every call.
 _encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
@@ -36,6 +38,11 @@ def fingerprint(text: str, recipe: str) -> bytes:
     digest.update(b"\0")
     digest.update(text.encode())
     return digest.digest()
+
+
+def document_fingerprint(sha256: str, file_type: str, recipe: str) -> bytes:
+    """`fingerprint` of a document by its bytes, so that the same bytes need no text: they are read in the same way."""
+    return fingerprint(f"{_READING}/{file_type}/{sha256}", recipe)
 
 
 def payload_hash(recipe: str, payload: bytes | None, item_info: bytes | None) -> bytes:

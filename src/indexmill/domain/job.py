@@ -33,15 +33,21 @@ class JobKind(StrEnum):
     UPSERTION = "upsertion"
     #: Documents are removed by id.
     DELETION = "deletion"
+    #: Documents are fetched, extracted, split, embedded and written.
+    INGESTION = "ingestion"
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing to index or, in a deletion, one id (payload and item_info None)."""
+    """One thing to index or, in a deletion, one id (payload and item_info None).
+
+    `weight`: bytes that it will take beside its JSON, where its content lies elsewhere.
+    """
 
     object_id: str
     payload: dict[str, Any] | None = None
     item_info: dict[str, Any] | None = None
+    weight: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,8 +59,16 @@ class Submission:
     items: Iterable[Item]
     external_id: str | None = None
     tenant: int = DEFAULT_TENANT
+    #: Where to; by default the collection that is named like the model.
+    collection: str | None = None
+    #: References of spooled inputs that the job's items name; they are kept as long as the items are.
+    spooled: tuple[str, ...] = ()
     #: Who is told of its progress and end, as `domain.callback.checked_callback` gives it.
     callback: dict[str, Any] | None = None
+
+    @property
+    def collection_name(self) -> str:
+        return self.collection if self.collection is not None else self.model
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,16 @@
-"""What became of each item: statuses, failures, and the counters that are their sums."""
+"""What became of each item: statuses, and the counters that are their sums."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from enum import IntEnum, StrEnum
-from typing import Any, Final, TypeAlias
+from enum import IntEnum
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from indexmill.domain.failure import Failure, FailureCode, Stage
 from indexmill.domain.job_state import JobState, Reason
 
 __all__ = [
@@ -51,45 +52,6 @@ class ItemStatus(IntEnum):
 
 
 _TO_RUN: Final = frozenset({ItemStatus.OPEN, ItemStatus.FAILED, ItemStatus.CANCELLED})
-
-
-class Stage(StrEnum):
-    #: Reading the request's item or the source it names.
-    LOAD = "load"
-    EXTRACT = "extract"
-    SPLIT = "split"
-    EMBED = "embed"
-    WRITE = "write"
-    #: Outside the pipeline: a lost worker, a limit of the system.
-    ENGINE = "engine"
-
-
-class FailureCode(StrEnum):
-    NO_CONTENT = "no_content"
-    SOURCE_UNAVAILABLE = "source_unavailable"
-    TOO_LARGE = "too_large"
-    INVALID_TEXT = "invalid_text"
-    INVALID_VECTOR = "invalid_vector"
-    MODEL_REJECTED = "model_rejected"
-    STORE_REJECTED = "store_rejected"
-    TRIES_EXHAUSTED = "tries_exhausted"
-    WORKER_LOST = "worker_lost"
-    DEADLINE = "deadline"
-    LANE_STOPPED = "lane_stopped"
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why one item failed. `position` counts the job's items from 0; `sentence` has at most 1,500 characters."""
-
-    position: int
-    stage: Stage
-    code: FailureCode
-    sentence: str
-    retryable: bool
-    object_id: str
-    payload: dict[str, Any] | None = None
-    item_info: dict[str, Any] | None = None
 
 
 #: One record an item of a batch, in the order of its body.

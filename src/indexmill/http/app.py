@@ -45,8 +45,8 @@ _TAGS: Final = [
 def create_app(service: Service) -> FastAPI:
     """The app for a service that the caller starts and closes."""
     door = Door(service)
-    limit = service.settings.server.body_limit_bytes
-    bodies, small_bodies = BodyReader(limit), BodyReader(min(limit, _SMALL_BODY))
+    limit, max_items = service.settings.server.body_limit_bytes, service.settings.server.max_items
+    bodies, small_bodies = BodyReader(limit, max_items), BodyReader(min(limit, _SMALL_BODY), max_items)
 
     app = FastAPI(
         title="Indexmill",

@@ -1,20 +1,27 @@
-"""Reading JSON bodies: limited in size, time and number at once, and refused in words where they are not JSON."""
+"""Reading JSON bodies: limited in size, items, time and number at once, and refused in words where they are not JSON.
+
+A large one is parsed in threads of its own, its items a piece at a time and again when they are stored.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Any, Final, NoReturn, TypeVar
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any, Final, Generic, NoReturn, TypeVar
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 from starlette.requests import Request
 
+from indexmill.http.json_lists import FoundList, TooLarge, parse_piece, split_object
 from indexmill.http.problems import RETRY_AFTER, Problem, ProblemError, invalid_value
 
-__all__ = ["BodyReader"]
+__all__ = ["BodyReader", "Received"]
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -27,18 +34,58 @@ _IDLE_SECONDS: Final = 20.0
 _DRAIN_SECONDS: Final = 3.0
 #: How many times the limit is thrown away before the connection is cut.
 _DRAIN_LIMITS: Final = 4
+#: Bodies above this size are parsed in a thread: other requests would wait for them noticeably.
+_INLINE: Final = 256 * 1024
+#: What such a body may have besides its items.
+_REST: Final = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Received(Generic[ModelT]):
+    """A validated body. Of a large one with items, `value` has none of them: `items` reads them from the bytes."""
+
+    value: ModelT
+    #: A list only where they were few bytes. May be iterated several times, in any thread.
+    items: Collection[Any]
+    size: int
+
+
+class _StoredItems(Collection[Any]):
+    """Items that were validated once, and are parsed again piece by piece: they never are in memory together."""
+
+    def __init__(self, body: bytearray, found: FoundList) -> None:
+        self._body = body
+        self._found = found
+
+    def __len__(self) -> int:
+        return self._found.count
+
+    def __iter__(self) -> Iterator[Any]:
+        for piece in self._found.pieces():
+            yield from parse_piece(self._body, piece)
+
+    def __contains__(self, wanted: object) -> bool:
+        return any(each == wanted for each in self)
 
 
 class BodyReader:
-    """Reads bodies of at most `limit` bytes; of those over 1 MiB at most two are in memory at a time."""
+    """Reads bodies of at most `limit` bytes and `max_items` items; of those over 1 MiB two are in memory at a time."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, max_items: int) -> None:
         self._limit = limit
+        self._max_items = max_items
         self._places = asyncio.Semaphore(_LARGE_AT_ONCE)
+        # Those over 1 MiB leave two to the others. They end with the app itself.
+        self._threads = ThreadPoolExecutor(_LARGE_AT_ONCE + 2, thread_name_prefix="parse-body")
 
     @asynccontextmanager
-    async def read(self, request: Request, model: type[ModelT]) -> AsyncIterator[ModelT]:
+    async def read(
+        self, request: Request, model: type[ModelT], items: str | None = None
+    ) -> AsyncIterator[Received[ModelT]]:
         """The validated body. A large one keeps its place until the block ends: its items live that long.
+
+        Args:
+            items: the name of the model's field that is a list of items, if it has one.
 
         Raises:
             ProblemError: too large (413), too slow (408), too many large ones at once (503).
@@ -49,14 +96,20 @@ class BodyReader:
             await self._refuse(request, more=True)
         body = bytearray()
         if declared <= _LARGE and not await self._collect(request, body, min(_LARGE, self._limit)):
-            yield _validated(body, model)
+            yield await self._received(body, model, items)
             return
         await self._take_place()
         try:
             await self._collect(request, body, self._limit)
-            yield _validated(body, model)
+            yield await self._received(body, model, items)
         finally:
             self._places.release()
+
+    async def _received(self, body: bytearray, model: type[ModelT], items: str | None) -> Received[ModelT]:
+        if len(body) <= _INLINE:
+            return _read_whole(body, model, items, self._max_items)
+        read = partial(_read_whole if items is None else _read_in_pieces, body, model, items, self._max_items)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, read)
 
     async def _take_place(self) -> None:
         try:
@@ -115,28 +168,106 @@ def _declared_length(request: Request) -> int | None:
     return int(text) if text is not None and text.isdecimal() else None
 
 
-def _validated(body: bytearray, model: type[ModelT]) -> ModelT:
-    value = _parsed(body)
+def _read_whole(body: bytearray, model: type[ModelT], items: str | None, max_items: int) -> Received[ModelT]:
+    value = _validated(_parsed(body), model)
+    found = getattr(value, items) if items is not None else []
+    if len(found) > max_items:
+        raise _too_large(f"expected at most {max_items} items in one request, got {len(found)}")
+    return Received(value, found, len(body))
+
+
+def _read_in_pieces(body: bytearray, model: type[ModelT], items: str | None, max_items: int) -> Received[ModelT]:
+    """Validate everything, keep no item: see `json_lists`."""
+    try:
+        split = split_object(body, max_items)
+    except TooLarge as error:
+        raise _too_large(str(error)) from error
+    except ValueError as error:
+        raise _not_json(error) from error
+    if len(split.rest) > _REST:
+        raise _too_large(f"expected at most {_REST} bytes besides the items, got {len(split.rest)}")
+    fields = _parsed(split.rest)
+    place = fields.get(items) if isinstance(fields, dict) else None
+    wanted = place[0] if isinstance(place, list) else None
+    try:
+        value = _validated(fields if wanted is None else {**fields, items: []}, model)
+    except RequestValidationError:
+        for each in split.lists:
+            # That it is not JSON at all comes before what its fields lack.
+            _check_items(body, each)
+        raise
+    found: Collection[Any] = []
+    for number, each in enumerate(split.lists):
+        if number == wanted:
+            _check_items(body, each, _elements_of(model, str(items)), str(items))
+            found = _StoredItems(body, each)
+        else:
+            # Fields that nobody knows are ignored, but they are JSON.
+            _check_items(body, each)
+    return Received(value, found, len(body))
+
+
+def _elements_of(model: type[BaseModel], name: str) -> TypeAdapter[Any]:
+    """Validates some of the elements of the model's list `name`."""
+    field = model.model_fields[name]
+    return TypeAdapter(Annotated[field.annotation, *field.metadata])  # type: ignore[arg-type]  # known only here
+
+
+def _check_items(body: bytearray, found: FoundList, adapter: TypeAdapter[Any] | None = None, name: str = "") -> None:
+    for piece in found.pieces():
+        try:
+            elements = parse_piece(body, piece)
+        except ValueError as error:
+            raise _not_json(f"{error}, in a list, counted from byte {piece.begin} of the body") from error
+        _refuse_infinity(elements)
+        if adapter is None:
+            continue
+        try:
+            adapter.validate_python(elements)
+        except ValidationError as error:
+            raise _invalid(error, name, piece.first) from error
+
+
+def _too_large(message: str) -> ProblemError:
+    return ProblemError(Problem(413, "too_many_items", f"{message}; send several smaller requests"))
+
+
+def _not_json(reason: object) -> RequestValidationError:
+    return RequestValidationError([{**invalid_value(f"Invalid JSON: {reason}"), "type": "json_invalid"}])
+
+
+def _invalid(error: ValidationError, field: str | None = None, first: int = 0) -> RequestValidationError:
+    """With the places in the body; those of a piece of the list `field` count from item number `first`."""
+    details = error.errors(include_url=False, include_context=False)
+    if field is None:
+        return RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in details])
+    shifted = [(each, int(each["loc"][0]) + first, each["loc"][1:]) for each in details]
+    return RequestValidationError([{**each, "loc": ("body", field, at, *rest)} for each, at, rest in shifted])
+
+
+def _validated(value: Any, model: type[ModelT]) -> ModelT:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        details = error.errors(include_url=False, include_context=False)
-        raise RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in details]) from error
+        raise _invalid(error) from error
 
 
-def _parsed(body: bytearray) -> Any:
+def _parsed(body: bytearray | bytes) -> Any:
     """The JSON value: no NaN, Infinity or lone surrogate, under 200 levels deep, integers of at most 4,300 digits."""
     if not body:
         raise RequestValidationError([{**invalid_value("expected a JSON body, got nothing"), "type": "missing"}])
     try:
         value = from_json(body, allow_inf_nan=False)
     except ValueError as error:
-        raise RequestValidationError([{**invalid_value(f"Invalid JSON: {error}"), "type": "json_invalid"}]) from error
-    # 1e999 is JSON, and is infinite once read: looked for in the words that a value with one is written with.
-    if b"Infinity" in to_json(value, inf_nan_mode="constants") and _has_infinity(value):
-        problem = invalid_value("Invalid JSON: a number is too large for a 64-bit float")
-        raise RequestValidationError([{**problem, "type": "json_invalid"}])
+        raise _not_json(error) from error
+    _refuse_infinity(value)
     return value
+
+
+def _refuse_infinity(value: Any) -> None:
+    """1e999 is JSON, and is infinite once read: looked for in the words that a value with one is written with."""
+    if b"Infinity" in to_json(value, inf_nan_mode="constants") and _has_infinity(value):
+        raise _not_json("a number is too large for a 64-bit float")
 
 
 def _has_infinity(value: Any) -> bool:

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
+from indexmill.domain.failure import Failure, FailureCode, Stage
 from indexmill.domain.job import Job, JobEvent, JobKind
 from indexmill.domain.job_state import JobState, Reason
-from indexmill.domain.outcome import Failure, FailureCode, Stage
 from indexmill.http.answers import timestamp
 
 __all__ = [

@@ -84,8 +84,8 @@ def models_router(door: Door, bodies: BodyReader) -> APIRouter:
         openapi_extra=json_body(ModelRequest, _EXAMPLE),
     )
     async def deploy(request: Request) -> Response:
-        async with bodies.read(request, ModelRequest) as wanted:
-            deployed, created = await door.call(deploy_sync, wanted)
+        async with bodies.read(request, ModelRequest) as body:
+            deployed, created = await door.call(deploy_sync, body.value)
         return json_answer(_view(deployed), 201 if created else 200)
 
     @router.get(

@@ -27,7 +27,9 @@ from indexmill.errors import (
     ModelInUse,
     ModelNotFound,
     NotFound,
+    SearchTimeout,
     ServiceError,
+    SourceRefused,
     TransientError,
 )
 from indexmill.http.answers import json_answer
@@ -83,6 +85,8 @@ _KINDS: Final[dict[type[IndexmillError], tuple[int, str]]] = {
     Conflict: (409, "conflict"),
     Forbidden: (403, "forbidden"),
     InvalidRequest: (422, "invalid_request"),
+    SearchTimeout: (503, "search_timeout"),
+    SourceRefused: (403, "source_refused"),
     ModelError: (503, "model_unavailable"),
     ServiceError: (503, "service_unavailable"),
     TransientError: (503, "service_unavailable"),
@@ -99,12 +103,13 @@ def problem_of(error: Exception) -> Problem | None:
     if known is None:
         return None
     status, code = known
-    if status == 503:
+    headers = {"Retry-After": str(RETRY_AFTER)} if status == 503 else {}
+    if status == 503 and not isinstance(error, SearchTimeout):
         # The cause may name hosts, paths or SQL: it is for the log, not for the client.
         message = "A part of the service does not answer; try again in a few seconds, tasks with the same ID"
-        return Problem(status, code, message, {"Retry-After": str(RETRY_AFTER)})
+        return Problem(status, code, message, headers)
     inputs = [invalid_value(str(error))] if status == 422 else ()
-    return Problem(status, code, str(error), inputs=inputs)
+    return Problem(status, code, str(error), headers, inputs)
 
 
 def invalid_value(message: str, loc: Sequence[str | int] = ("body",), given: object = None) -> dict[str, Any]:

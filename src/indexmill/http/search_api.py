@@ -119,9 +119,9 @@ def search_router(door: Door, bodies: BodyReader) -> APIRouter:
         openapi_extra=json_body(SearchRequest, _EXAMPLE),
     )
     async def search(request: Request) -> Response:
-        async with bodies.read(request, SearchRequest) as wanted:
-            hits = await door.call(
-                door.engine.search,
+        async with bodies.read(request, SearchRequest) as body:
+            wanted = body.value
+            hits = await door.search(
                 wanted.collection,
                 text=wanted.text,
                 vector=wanted.vector,

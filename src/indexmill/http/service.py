@@ -5,24 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar
 
 from indexmill.domain.job import Submission, Submitted
+from indexmill.http.problems import RETRY_AFTER, Problem, ProblemError
 from indexmill.settings import Settings
 
 if TYPE_CHECKING:
     from indexmill.engine import Engine
+    from indexmill.vectors.vector_store import Hit
 
 __all__ = ["Door", "Service"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-
-#: Submissions that one commit stores at most.
-_MAX_TOGETHER = 64
-_GATHER_SECONDS = 0.002
+#: Submissions that one commit stores at most, and bytes of their requests; a larger request is stored alone.
+_MAX_TOGETHER: Final = 64
+_MAX_TOGETHER_BYTES: Final = 4 * 1024 * 1024
+_GATHER_SECONDS: Final = 0.002
 
 
 class Service(Protocol):
@@ -41,53 +44,96 @@ class Service(Protocol):
         """Everything measured, in Prometheus' text format."""
 
 
+@dataclass(frozen=True)
+class _Waiting:
+    """A submission that is to be stored, the bytes of its request, and who waits for it."""
+
+    submission: Submission
+    size: int
+    future: asyncio.Future[Submitted]
+
+
 class Door:
     """The engine as routes see it: every call runs in one of the app's own threads.
 
     Own threads, not the server's shared ones: a slow probe or a large upload never takes the place of a submission.
+    Searches have theirs, and leave at least half of the database connections to everything else.
     """
 
     def __init__(self, service: Service) -> None:
         self.service = service
         self.engine = service.engine
         # They end with the app itself. As many as there are database connections: one more would only wait for one.
-        self._threads = ThreadPoolExecutor(service.settings.database.pool_size, thread_name_prefix="engine-call")
-        self._waiting: list[tuple[Submission, asyncio.Future[Submitted]]] = []
+        connections = service.settings.database.pool_size
+        self._threads = ThreadPoolExecutor(connections, thread_name_prefix="engine-call")
+        self._search_threads = ThreadPoolExecutor(connections // 2, thread_name_prefix="search")
+        self._search_places = asyncio.Semaphore(connections // 2)
+        self._search_seconds = service.settings.server.search_timeout_seconds
+        self._waiting: list[_Waiting] = []
         self._storing: asyncio.Task[None] | None = None
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The function's result; the database's own timeouts bound the wait."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *args, **kwargs))
 
-    async def submit(self, submission: Submission) -> Submitted:
-        """Submit a small request together with all that come while the ones before are being stored.
+    async def search(self, collection: str, **query: Any) -> list[Hit]:
+        """`Engine.search`, when it is its turn.
+
+        Raises:
+            ProblemError: the searches before it took too long (503).
+        """
+        try:
+            async with asyncio.timeout(self._search_seconds):
+                await self._search_places.acquire()
+        except TimeoutError as error:
+            message = f"Other searches are running, and none ended within {self._search_seconds:g} s; try again"
+            raise ProblemError(Problem(503, "busy", message, {"Retry-After": str(RETRY_AFTER)})) from error
+        try:
+            search = partial(self.engine.search, collection, **query)
+            return await asyncio.get_running_loop().run_in_executor(self._search_threads, search)
+        finally:
+            self._search_places.release()
+
+    async def submit(self, submission: Submission, size: int) -> Submitted:
+        """Submit a small request, of `size` bytes, together with all that come while the ones before are being stored.
 
         One thread and one commit serve them all: a service under load stores more of them a second, an idle one
         each at once.
         """
         future: asyncio.Future[Submitted] = asyncio.get_running_loop().create_future()
-        self._waiting.append((submission, future))
+        self._waiting.append(_Waiting(submission, size, future))
         if self._storing is None:
             self._storing = asyncio.create_task(self._store_waiting())
         return await future
 
     async def _store_waiting(self) -> None:
         while self._waiting:
-            together = self._waiting[:_MAX_TOGETHER]
-            del self._waiting[:_MAX_TOGETHER]
+            together = self._next_group()
             results: Sequence[Submitted | Exception]
             try:
-                results = await self.call(self.engine.submit_together, [submission for submission, _ in together])
+                results = await self.call(self.engine.submit_together, [each.submission for each in together])
             except Exception as error:  # noqa: BLE001 - everybody who waits must be told, whatever it is
                 results = [error] * len(together)
-            for (_, future), result in zip(together, results, strict=True):
-                if future.cancelled():
+            for each, result in zip(together, results, strict=True):
+                if each.future.cancelled():
                     continue
                 if isinstance(result, Exception):
-                    future.set_exception(result)
+                    each.future.set_exception(result)
                 else:
-                    future.set_result(result)
+                    each.future.set_result(result)
             if len(together) > 1:
                 # They were several: those that they answer are about to ask again. A moment gathers them.
                 await asyncio.sleep(_GATHER_SECONDS)
         self._storing = None
+
+    def _next_group(self) -> list[_Waiting]:
+        """The first that wait, as many as one commit may store; at least one."""
+        size = count = 0
+        for each in self._waiting[:_MAX_TOGETHER]:
+            size += each.size
+            if count and size > _MAX_TOGETHER_BYTES:
+                break
+            count += 1
+        together = self._waiting[:count]
+        del self._waiting[:count]
+        return together

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from uuid import UUID
 
-from indexmill.domain.outcome import Counters, Failure, OutcomeArray, encode_outcomes
+from indexmill.domain.failure import Failure
+from indexmill.domain.outcome import Counters, OutcomeArray, encode_outcomes
 from indexmill.ledger.database import Connection, Database, run_query
 from indexmill.ledger.failed_items import insert_failures
 from indexmill.ledger.transitions import Transitions

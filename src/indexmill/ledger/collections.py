@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from indexmill.domain.job import DEFAULT_TENANT
+from indexmill.domain.splitting import WHOLE
 from indexmill.errors import CollectionNotFound
 from indexmill.ledger.database import Connection, Database, Row, run_query
 from indexmill.ledger.models import deployment_of
 from indexmill.models.embedding_model import Deployment
 
-__all__ = ["Collection", "CollectionSummary", "Collections"]
+__all__ = ["Collection", "CollectionSummary", "Collections", "lane_of"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,11 @@ class Collection:
         return f"{self.deployment.recipe}/{self.splitting}"
 
 
+def lane_of(tenant: int, model: str, splitting: str = WHOLE) -> str:
+    """The lane in which upserts run that become vectors in this way."""
+    return f"{tenant}/{model}/{splitting}"
+
+
 @dataclass(frozen=True)
 class CollectionSummary:
     name: str
@@ -44,19 +50,38 @@ class Collections:
     database: Database
 
     def open(
-        self, connection: Connection, name: str, deployment: Deployment, tenant: int = DEFAULT_TENANT
+        self,
+        connection: Connection,
+        name: str,
+        deployment: Deployment,
+        *,
+        splitting: str = WHOLE,
+        tenant: int = DEFAULT_TENANT,
     ) -> tuple[Collection, bool]:
         """The collection of this name, made if it is not there; True where it was made now."""
-        opened = run_query(connection, "open_collection", tenant=tenant, name=name, model=deployment.id)
+        opened = run_query(
+            connection,
+            "open_collection",
+            tenant=tenant,
+            name=name,
+            model=deployment.id,
+            splitting=splitting,
+            lane=lane_of(tenant, deployment.id, splitting),
+        )
         return _collection(run_query(connection, "find_collection", tenant=tenant, name=name)[0]), bool(opened)
 
     def get(self, name: str, tenant: int = DEFAULT_TENANT) -> Collection:
         """Raises: CollectionNotFound, naming those that are there."""
-        rows = [] if "\0" in name else self.database.query("find_collection", tenant=tenant, name=name)
-        if not rows:
+        found = self.find(name, tenant)
+        if found is None:
             known = self.database.query("collection_names", tenant=tenant)
             raise CollectionNotFound(name, [row["name"] for row in known])
-        return _collection(rows[0])
+        return found
+
+    def find(self, name: str, tenant: int = DEFAULT_TENANT) -> Collection | None:
+        """The collection of this name, if there is one."""
+        rows = [] if "\0" in name else self.database.query("find_collection", tenant=tenant, name=name)
+        return _collection(rows[0]) if rows else None
 
     def has_any(self, tenant: int = DEFAULT_TENANT) -> bool:
         return bool(self.database.query("collection_names", tenant=tenant))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import select
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -16,7 +17,16 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from indexmill.errors import ServiceError
 from indexmill.ledger.sql_files import query_text
 
-__all__ = ["Connection", "Database", "Row", "is_connection_loss", "is_repeatable", "run_query"]
+__all__ = [
+    "Connection",
+    "Database",
+    "Row",
+    "is_connection_loss",
+    "is_outage",
+    "is_repeatable",
+    "is_statement_timeout",
+    "run_query",
+]
 
 Row: TypeAlias = dict[str, Any]
 Connection: TypeAlias = psycopg.Connection[Row]
@@ -39,6 +49,24 @@ def is_connection_loss(error: psycopg.Error) -> bool:
 def is_repeatable(error: psycopg.Error) -> bool:
     """Whether the same transaction, run again, may succeed."""
     return is_connection_loss(error) or (error.sqlstate or "").startswith(_REPEATABLE_CLASSES)
+
+
+def is_outage(error: Exception) -> bool:
+    """Whether the database was away, so that the failure says nothing about what was being done."""
+    cause = _cause_of(error)
+    return isinstance(cause, psycopg.Error) and is_connection_loss(cause)
+
+
+def is_statement_timeout(error: Exception) -> bool:
+    """Whether a statement took longer than it may: unlike a lock or a conflict, that is its own doing."""
+    return isinstance(_cause_of(error), psycopg.errors.QueryCanceled)
+
+
+def _cause_of(error: BaseException) -> BaseException | None:
+    cause: BaseException | None = error
+    while isinstance(cause, ServiceError):
+        cause = cause.__cause__
+    return cause
 
 
 class Database:
@@ -98,7 +126,7 @@ class Database:
             ServiceError: none could be had within the time-out.
         """
         try:
-            borrowed = self._pool.getconn()
+            borrowed = self._borrow()
         except PoolTimeout as error:
             raise ServiceError(
                 f"database: expected a connection within {self._timeout:g} s, got none; "
@@ -108,6 +136,17 @@ class Database:
             yield borrowed
         finally:
             self._pool.putconn(borrowed)
+
+    def _borrow(self) -> Connection:
+        """A session of the pool that the server has not ended: there may be more dead ones than a query has tries."""
+        borrowed = self._pool.getconn()
+        for _ in range(self._pool.max_size):
+            if not _was_ended(borrowed):
+                break
+            borrowed.close()
+            self._pool.putconn(borrowed)
+            borrowed = self._pool.getconn()
+        return borrowed
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -154,10 +193,22 @@ class Database:
         raise AssertionError("unreachable")
 
 
+def _was_ended(connection: Connection) -> bool:
+    """Whether the server has ended this idle session: something can be read from it that nobody asked for.
+
+    Costs no round trip. A session that only had a notice for us is thrown away too, which does no harm.
+    """
+    if connection.closed:
+        return True
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
 def _configure(connection: Connection) -> None:
     """Plans are kept with prepared statements: one made while a table was empty would scan it whole when it is not.
 
-    Every query of the ledger has its index; what reads a whole table says so (`vectors/queries/scan_whole.sql`).
+    Every query of the ledger has its index; what reads a whole table says so (`vectors/queries/begin_search.sql`).
     Behind a pooler nothing is prepared, so every plan knows the tables' sizes.
     """
     connection.execute("SET enable_seqscan = off")

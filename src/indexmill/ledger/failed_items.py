@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from indexmill.domain.document import canonical_json
-from indexmill.domain.outcome import Failure, FailureCode, Stage
+from indexmill.domain.failure import Failure, FailureCode, Stage
 from indexmill.ledger.database import Connection, Database, Row, run_query
 
 __all__ = ["MAX_SENTENCE", "FailedItems", "insert_failures"]

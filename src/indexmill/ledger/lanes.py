@@ -28,6 +28,6 @@ class Lanes:
     def give_up(self) -> int:
         """Fail the open jobs of lanes that have been stopped for too long; how many jobs."""
         rows = self.database.query("jobs_of_given_up_lanes", seconds=self.give_up_seconds)
-        for row in rows:
-            self.transitions.fail(row["id"], f"The embedding model does not work: {row['stop_reason']}")
-        return len(rows)
+        return sum(
+            self.transitions.fail(row["id"], f"The embedding model does not work: {row['stop_reason']}") for row in rows
+        )

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from uuid import UUID
 
 from indexmill.domain.bodies import StoredItem, decode_body
-from indexmill.domain.outcome import Failure, FailureCode, Stage, open_positions
-from indexmill.ledger.database import Connection, Database, Row, run_query
+from indexmill.domain.failure import Failure, FailureCode, Stage
+from indexmill.domain.outcome import open_positions
+from indexmill.errors import ServiceError
+from indexmill.ledger.database import Connection, Database, Row, is_outage, run_query
 from indexmill.ledger.failed_items import insert_failures
 
 __all__ = ["LOSSES_OF_AN_ITEM", "MAX_LOSSES", "Leases"]
 
+_log = logging.getLogger(__name__)
 #: A batch that was lost so often with no single item to blame is failed as a whole.
 MAX_LOSSES = 6
 #: An item fails at its third loss.
 LOSSES_OF_AN_ITEM = 3
+#: Until a lease whose rescue failed is tried again.
+_POSTPONE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,13 @@ class Leases:
 
     def note_position(self, token: UUID, position: int | None) -> None:
         """Write down which item runs alone now (None: none), before it runs; each has the deadline to itself."""
-        self.database.query("note_position", token=token, position=position, deadline_seconds=self.deadline_seconds)
+        self.database.query(
+            "note_position",
+            token=token,
+            position=position,
+            seconds=self.lease_seconds,
+            deadline_seconds=self.deadline_seconds,
+        )
 
     def give_back(self, token: UUID) -> int:
         """Make the batches ready again and end the lease; counts as no loss. How many batches."""
@@ -47,6 +59,10 @@ class Leases:
 
         return self.database.repeat(work)
 
+    def lose(self, token: UUID) -> int:
+        """Give up a window that fails by its own doing: its batches are ready again, and it counts as a loss."""
+        return sum(self._rescue_one(row) for row in self.database.query("expire_lease", token=token))
+
     def drop(self, token: UUID) -> None:
         """End the lease of a window that has committed."""
         self.database.query("delete_lease", token=token)
@@ -56,7 +72,10 @@ class Leases:
         self.database.query("expire_leases", worker=worker)
 
     def rescue(self) -> int:
-        """Make the batches of expired leases ready again; how many batches. Waits one lease after an outage."""
+        """Make the batches of expired leases ready again; how many batches. Waits one lease after an outage.
+
+        A lease that cannot be rescued is logged and postponed, so that the next turns get past it.
+        """
         expired = self.database.query("expired_leases", seconds=self.lease_seconds)
         return sum(self._rescue_one(row) for row in expired)
 
@@ -64,6 +83,15 @@ class Leases:
         try:
             return self.database.repeat(lambda connection: self._rescue(connection, lease))
         except _LeaseLives:
+            return 0
+        except ServiceError as error:
+            if is_outage(error):
+                raise
+            _log.warning("lease %s is not rescued yet: %s", lease["token"], type(error.__cause__).__name__)
+            return 0
+        except Exception:  # noqa: BLE001 - an unreadable body, a broken constraint, a defect: this lease's, no other's
+            _log.exception("lease %s cannot be rescued; its batches need a look", lease["token"])
+            self.database.query("postpone_lease", token=lease["token"], seconds=_POSTPONE_SECONDS)
             return 0
 
     def _rescue(self, connection: Connection, lease: Row) -> int:
@@ -95,18 +123,21 @@ def _set_aside(connection: Connection, batch: Row, lease: Row) -> None:
     bodies = run_query(connection, "read_body", job=batch["job"], ordinal=batch["ordinal"])
     run_query(connection, "set_aside", job=batch["job"], ordinal=batch["ordinal"], positions=positions)
     contents = decode_body(bytes(bodies[0]["body"]))
-    failures = [_lost(contents[each - first], each, lease["past_deadline"]) for each in positions]
+    is_known = positions == [position]
+    failures = [_lost(contents[each - first], each, lease["past_deadline"], is_known=is_known) for each in positions]
     insert_failures(connection, batch["job"], batch["ordinal"], failures)
 
 
-def _lost(item: StoredItem, position: int, past_deadline: bool) -> Failure:
+def _lost(item: StoredItem, position: int, past_deadline: bool, *, is_known: bool) -> Failure:
+    """`is_known`: this item ran alone when it happened; else it is one of a batch of which any may be to blame."""
     code = FailureCode.DEADLINE if past_deadline else FailureCode.WORKER_LOST
     cause = "ran past its time limit" if past_deadline else "ended its worker process"
+    subject, times = ("The item", LOSSES_OF_AN_ITEM) if is_known else ("The batch of this item", MAX_LOSSES)
     return Failure(
         position=position,
         stage=Stage.ENGINE,
         code=code,
-        sentence=f"The item {cause} {LOSSES_OF_AN_ITEM} times and was set aside; check its content before trying again",
+        sentence=f"{subject} {cause} {times} times and was set aside; check its content before trying again",
         retryable=True,
         object_id=item.object_id,
         payload=item.payload,

@@ -11,12 +11,7 @@ from indexmill.errors import ModelExists, ModelNotFound
 from indexmill.ledger.database import Connection, Database, Row, run_query
 from indexmill.models.embedding_model import Deployment
 
-__all__ = ["Models", "deployment_of", "lane_of"]
-
-
-def lane_of(tenant: int, model: str, splitting: str = "whole") -> str:
-    """The lane in which upserts for this model run."""
-    return f"{tenant}/{model}/{splitting}"
+__all__ = ["Models", "deployment_of"]
 
 
 def deployment_of(row: Row) -> Deployment:
@@ -30,7 +25,7 @@ class Models:
     def deploy(
         self, connection: Connection, wanted: Deployment, tenant: int = DEFAULT_TENANT
     ) -> tuple[Deployment, bool]:
-        """Record the model and open its lane; True where it was not deployed before.
+        """Record the model; True where it was not deployed before.
 
         Raises:
             ModelExists: the id stands for another definition.
@@ -43,7 +38,6 @@ class Models:
             provider=wanted.provider,
             settings=Jsonb(wanted.settings),
             dimension=wanted.dimension,
-            lane=lane_of(tenant, wanted.id),
         )
         row = rows[0]
         stored = deployment_of(row)

@@ -27,6 +27,8 @@ class NewJob:
 
 def store_jobs(database: Database, jobs: Sequence[NewJob]) -> list[Row]:
     """Store the jobs in this order, in one statement; the rows of those that were stored."""
+    if not jobs:
+        return []
     submissions = [job.submission for job in jobs]
     bodies = [(job.id, ordinal, body) for job in jobs for ordinal, body in enumerate(job.bodies)]
     with database.connection() as connection:
@@ -38,6 +40,7 @@ def store_jobs(database: Database, jobs: Sequence[NewJob]) -> list[Row]:
             kinds=[str(each.kind) for each in submissions],
             external_ids=[each.external_id for each in submissions],
             models=[each.model for each in submissions],
+            collections=[each.collection_name for each in submissions],
             deletes=[each.kind is JobKind.DELETION for each in submissions],
             fingerprints=[job.fingerprint for job in jobs],
             totals=[sum(body.items for body in job.bodies) for job in jobs],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from indexmill.domain.job import Job
+from indexmill.domain.job import Job, JobKind
 from indexmill.domain.job_state import TERMINAL_STATES, JobState
 from indexmill.errors import BodiesExpired, JobNotFound
 from indexmill.ledger.database import Connection, Database, run_query
@@ -25,7 +25,7 @@ class Reopening:
 
         Raises:
             BodiesExpired: the items are no longer kept.
-            ModelNotFound: the model has been withdrawn.
+            ModelNotFound: the model has been withdrawn, and the job is no deletion.
         """
 
         def work(connection: Connection) -> Job:
@@ -45,7 +45,7 @@ class Reopening:
 
         Raises:
             BodiesExpired: the items are no longer kept.
-            ModelNotFound: the model has been withdrawn.
+            ModelNotFound: the model has been withdrawn, and the job is no deletion.
         """
 
         def work(connection: Connection) -> Job:
@@ -61,7 +61,9 @@ class Reopening:
         return self.database.repeat(work)
 
     def _require_runnable(self, connection: Connection, job: Job) -> None:
-        self.models.require_with(connection, job.model, job.tenant)
+        if job.kind is not JobKind.DELETION:
+            # A deletion embeds nothing: it runs without its model, as it also goes on when that is withdrawn.
+            self.models.require_with(connection, job.model, job.tenant)
         if run_query(connection, "bodies_deleted", id=job.id):
             raise BodiesExpired(
                 f"Task `{job.name}` cannot run again: its items are no longer kept; submit them as a new task"

@@ -22,27 +22,9 @@ CREATE TABLE model (
     provider text NOT NULL,
     settings jsonb NOT NULL,
     dimension integer NOT NULL CHECK (dimension BETWEEN 1 AND 16000),
-    -- Where its upserts run.
-    lane text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT ledger_now(),
     withdrawn_at timestamptz,
     PRIMARY KEY (tenant, id)
-);
-
--- Documents that share a model and a splitting. Chunks live in chunk_<id>_<generation>.
-CREATE TABLE collection (
-    id integer PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
-    tenant integer NOT NULL REFERENCES tenant,
-    name text NOT NULL CHECK (char_length(name) BETWEEN 1 AND 255),
-    model text NOT NULL,
-    splitting text NOT NULL DEFAULT 'whole',
-    generation integer NOT NULL DEFAULT 1,
-    layout_version integer NOT NULL DEFAULT 1,
-    -- Versions below it lose: a reset sets it.
-    min_seq bigint NOT NULL DEFAULT 0,
-    created_at timestamptz NOT NULL DEFAULT ledger_now(),
-    UNIQUE (tenant, name),
-    FOREIGN KEY (tenant, model) REFERENCES model
 );
 
 -- What workers choose between: a model with a splitting, or the deletions. A stopped one is neither claimed nor woken.
@@ -58,13 +40,31 @@ CREATE TABLE lane (
 );
 INSERT INTO lane (name) VALUES ('delete');
 
+-- Documents that share a model and a splitting. Chunks live in chunk_<id>_<generation>.
+CREATE TABLE collection (
+    id integer PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    tenant integer NOT NULL REFERENCES tenant,
+    name text NOT NULL CHECK (char_length(name) BETWEEN 1 AND 255),
+    model text NOT NULL,
+    splitting text NOT NULL DEFAULT 'whole',
+    -- Where its upserts run.
+    lane text NOT NULL REFERENCES lane,
+    generation integer NOT NULL DEFAULT 1,
+    layout_version integer NOT NULL DEFAULT 1,
+    -- Versions below it lose: a reset sets it.
+    min_seq bigint NOT NULL DEFAULT 0,
+    created_at timestamptz NOT NULL DEFAULT ledger_now(),
+    UNIQUE (tenant, name),
+    FOREIGN KEY (tenant, model) REFERENCES model
+);
+
 -- A document's version is (seq, position of the item in the job).
 CREATE SEQUENCE job_seq CACHE 1;
 
 CREATE TABLE job (
     id uuid PRIMARY KEY,
     tenant integer NOT NULL,
-    kind text NOT NULL CHECK (kind IN ('upsertion', 'deletion')),
+    kind text NOT NULL CHECK (kind IN ('upsertion', 'deletion', 'ingestion')),
     external_id text CHECK (char_length(external_id) BETWEEN 1 AND 255),
     seq bigint,
     state text NOT NULL CHECK (state IN
@@ -285,6 +285,8 @@ CREATE TABLE document (
     text text,
     payload jsonb,
     item_info jsonb,
+    -- Where its pages and headings begin: {"pages": [[offset, number]], "headings": [[offset, level, title]]}.
+    structure jsonb,
     chunks integer NOT NULL,
     -- Chunks before the last accepted write; 0 where the document was not there.
     previous_chunks integer NOT NULL,
@@ -292,7 +294,7 @@ CREATE TABLE document (
     updated_at timestamptz NOT NULL DEFAULT ledger_now(),
     PRIMARY KEY (collection, id),
     CONSTRAINT tombstone_is_empty CHECK
-        (deleted_at IS NULL OR (fingerprint IS NULL AND payload IS NULL AND text IS NULL AND chunks = 0))
+        (deleted_at IS NULL OR (fingerprint IS NULL AND payload IS NULL AND text IS NULL AND structure IS NULL AND chunks = 0))
 ) WITH (fillfactor = 85);
 CREATE INDEX document_tombstone ON document (deleted_at) WHERE deleted_at IS NOT NULL;
 

@@ -52,7 +52,7 @@ class Submissions:
             InvalidRequest: an item that cannot be stored as JSON.
             ServiceError: the database could not be reached.
         """
-        digest = RequestDigest(submission.kind, submission.model)
+        digest = _digest(submission)
         groups = _groups(pack(submission.items, digest))
         first = next(groups, [])
         second = next(groups, None)
@@ -181,9 +181,13 @@ class Submissions:
 
 def _encoded(submission: Submission) -> NewJob:
     """Raises: InvalidRequest."""
-    digest = RequestDigest(submission.kind, submission.model)
+    digest = _digest(submission)
     bodies = list(pack(submission.items, digest))
     return NewJob(submission, new_job_id(), bodies, digest.value())
+
+
+def _digest(submission: Submission) -> RequestDigest:
+    return RequestDigest(submission.kind, submission.model, submission.collection_name)
 
 
 def _groups(bodies: Iterator[Body]) -> Iterator[list[Body]]:
@@ -207,6 +211,7 @@ def _identity(submission: Submission, job_id: UUID) -> dict[str, Any]:
         "kind": str(submission.kind),
         "external_id": submission.external_id,
         "model": submission.model,
+        "collection": submission.collection_name,
         "deletes": submission.kind is JobKind.DELETION,
     }
 

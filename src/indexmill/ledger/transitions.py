@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -10,11 +11,15 @@ from indexmill.domain.job import Job
 from indexmill.domain.job_state import JobState, Reason
 from indexmill.domain.outcome import Ending, ending
 from indexmill.errors import JobNotFound
-from indexmill.ledger.database import Connection, Database, run_query
+from indexmill.ledger.database import Connection, Database, is_outage, run_query
 from indexmill.ledger.jobs import read_job
 from indexmill.ledger.records import counters_of
 
 __all__ = ["Transitions"]
+
+_log = logging.getLogger(__name__)
+#: Jobs that change their state in one transaction.
+_GROUP = 50
 
 
 @dataclass(frozen=True)
@@ -34,9 +39,50 @@ class Transitions:
         run_query(connection, "lock_jobs", ids=sorted(job_ids))
         run_query(connection, "wait_jobs", ids=list(job_ids), detail=sentence)
 
+    def wait_stalled(self, job_ids: Sequence[UUID], sentence: str) -> None:
+        """As `wait`, in transactions of its own; one that cannot is logged and stops no other."""
+
+        def work(connection: Connection, group: list[UUID]) -> list[UUID]:
+            self.wait(connection, group, sentence)
+            return group
+
+        self._in_groups(job_ids, work)
+
     def finish(self, job_ids: Sequence[UUID]) -> list[UUID]:
-        """End those of these jobs that have no open batch left; the ids of those that ended now."""
-        return self.database.repeat(lambda connection: self._finish(connection, sorted(job_ids)))
+        """End those of these jobs that have no open batch left; the ids of those that ended now.
+
+        One that cannot be ended is logged and stops no other: whoever finishes jobs has work of its own to go on with.
+        """
+        return self._in_groups(job_ids, self._finish)
+
+    def alone(self, job_id: UUID, work: Callable[[Connection], object]) -> bool:
+        """One of many jobs, in a transaction of its own; where it fails it is logged. Whether it went well."""
+
+        def run(connection: Connection, job_ids: list[UUID]) -> list[UUID]:
+            work(connection)
+            return job_ids
+
+        return bool(self._isolated([job_id], run))
+
+    def _in_groups(self, job_ids: Sequence[UUID], work: Callable[[Connection, list[UUID]], list[UUID]]) -> list[UUID]:
+        ids = sorted(job_ids)
+        done: list[UUID] = []
+        for start in range(0, len(ids), _GROUP):
+            done += self._isolated(ids[start : start + _GROUP], work)
+        return done
+
+    def _isolated(self, job_ids: list[UUID], work: Callable[[Connection, list[UUID]], list[UUID]]) -> list[UUID]:
+        """One transaction; where it fails by one of the jobs, each in a transaction of its own."""
+        try:
+            return self.database.repeat(lambda connection: work(connection, job_ids))
+        except Exception as error:
+            # A broken constraint, a defect: whatever it is, it is this job's and no other's.
+            if is_outage(error):
+                raise
+            if len(job_ids) > 1:
+                return [done for job_id in job_ids for done in self._isolated([job_id], work)]
+            _log.exception("job %s cannot change its state; its row and its batches need a look", job_ids[0])
+            return []
 
     def _finish(self, connection: Connection, job_ids: list[UUID]) -> list[UUID]:
         # The lock is a statement of its own: the check for open batches needs a snapshot taken after it.
@@ -66,14 +112,10 @@ class Transitions:
 
         return self.database.repeat(work)
 
-    def fail(self, job_id: UUID, sentence: str) -> Job:
-        """End an open job because the system cannot do it; its undecided items can be retried."""
-
-        def work(connection: Connection) -> Job:
-            self.close(connection, job_id, Ending(JobState.FAILED, Reason.SYSTEM), sentence)
-            return _required(connection, job_id)
-
-        return self.database.repeat(work)
+    def fail(self, job_id: UUID, sentence: str) -> bool:
+        """End an open job because the system cannot do it; its undecided items can be retried. As `alone`."""
+        end = Ending(JobState.FAILED, Reason.SYSTEM)
+        return self.alone(job_id, lambda connection: self.close(connection, job_id, end, sentence))
 
     def close(self, connection: Connection, job_id: UUID, end: Ending, detail: str | None) -> None:
         """Lock the job, then its open batches; take them from their leases; end the job.

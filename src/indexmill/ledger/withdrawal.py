@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from indexmill.domain.job import DEFAULT_TENANT
 from indexmill.domain.job_state import JobState, Reason
@@ -33,11 +34,9 @@ class Withdrawal:
     def end_jobs(self) -> int:
         """End the open jobs of withdrawn models; a sweep repeats it for those that were being submitted meanwhile."""
         rows = self.database.query("open_jobs_of_withdrawn_models")
-        for row in rows:
-            self.database.repeat(lambda connection, row=row: self._end(connection, row))  # type: ignore[misc]
-        return len(rows)
+        return sum(self.transitions.alone(row["id"], partial(self._end, row)) for row in rows)
 
-    def _end(self, connection: Connection, row: Row) -> None:
+    def _end(self, row: Row, connection: Connection) -> None:
         sentence = f"Embedding model `{row['model']}` was withdrawn"
         locked = run_query(connection, "lock_jobs_in_state", ids=[row["id"]], state=str(JobState.QUEUED))
         end = Ending(JobState.REFUSED, Reason.WITHDRAWN) if locked else Ending(JobState.FAILED, Reason.SYSTEM)

@@ -7,7 +7,10 @@ from uuid import UUID
 
 from indexmill.ledger.database import Connection, Database, Row, run_query
 
-__all__ = ["HeldLease", "Ready", "Workload"]
+__all__ = ["FINISHABLE_PAGE", "HeldLease", "Ready", "Workload"]
+
+FINISHABLE_PAGE = 1000
+_BEFORE_ALL = UUID(int=0)
 
 
 @dataclass(frozen=True)
@@ -42,9 +45,13 @@ class Workload:
         """Running jobs that only wait."""
         return [row["id"] for row in self.database.query("stalled_jobs")]
 
-    def finishable_jobs(self) -> list[UUID]:
-        """Open jobs without an open batch: their last worker died between its commit and the finish."""
-        return [row["id"] for row in self.database.query("finishable_jobs")]
+    def finishable_jobs(self, after: UUID | None = None) -> list[UUID]:
+        """Open jobs without an open batch: their last worker died between its commit and the finish.
+
+        By id, up to `FINISHABLE_PAGE`; `after`: the last id of the page before.
+        """
+        rows = self.database.query("finishable_jobs", after=after or _BEFORE_ALL, limit=FINISHABLE_PAGE)
+        return [row["id"] for row in rows]
 
     def report(self, worker: str, slots: int) -> None:
         """Say that this supervisor lives and how many windows it can run at once; 0 slots: it leaves."""

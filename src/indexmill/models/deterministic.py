@@ -77,6 +77,10 @@ class DeterministicModel:
             row[:] = _vector(text, self._dimension)
         return Embeddings(vectors, np.array([len(text.split()) for text in texts], dtype=np.uint32))
 
+    def count_tokens(self, texts: list[str]) -> list[int]:
+        """Words."""
+        return [len(text.split()) for text in texts]
+
     def _misbehave(self, texts: list[str]) -> None:
         if self._model_error is not None:
             raise ModelError(self._model_error)

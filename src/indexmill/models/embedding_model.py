@@ -24,7 +24,7 @@ class Embeddings:
 
 
 class EmbeddingModel(Protocol):
-    """A loaded model. `embed` may be called from several threads.
+    """A loaded model. Its methods may be called from several threads.
 
     Raises (from `embed`):
         ModelError: the model itself cannot work; its lane stops.
@@ -36,6 +36,10 @@ class EmbeddingModel(Protocol):
     def dimension(self) -> int: ...
 
     def embed(self, texts: list[str]) -> Embeddings: ...
+
+    def count_tokens(self, texts: list[str]) -> list[int]:
+        """The tokens of each text as `embed` counts them, without embedding."""
+        ...
 
 
 @dataclass(frozen=True)

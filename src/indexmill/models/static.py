@@ -81,6 +81,17 @@ class StaticModel:
         vectors /= np.maximum(tokens, 1).astype(np.float32)[:, None]
         return Embeddings(vectors, tokens)
 
+    def count_tokens(self, texts: list[str]) -> list[int]:
+        """Raises as `embed`."""
+        counts = [0] * len(texts)
+        for part in _slices(texts):
+            # What is counted is embedded soon after, so it is remembered as a whole.
+            table = self._table_with(set().union(*(units for _, units in part)))
+            row_of, count_of = table.rows.__getitem__, table.counts.item
+            for text, units in part:
+                counts[text] += sum(map(count_of, map(row_of, units)))
+        return counts
+
     def _add(self, part: list[tuple[int, list[str]]], vectors: Vectors, tokens: npt.NDArray[np.uint32]) -> None:
         table = self._table_with(set().union(*(units for _, units in part)))
         row_of, sums, counts = table.rows.__getitem__, table.sums, table.counts

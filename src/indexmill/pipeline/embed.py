@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
 
-from indexmill.domain.outcome import FailureCode, Stage
+from indexmill.domain.failure import FailureCode, Stage
 from indexmill.errors import ItemError, ModelError, TransientError
 from indexmill.models.embedding_model import EmbeddingModel
 from indexmill.pipeline.window import WorkItem
 
-__all__ = ["SUB_BATCH", "Embedded", "embed_items", "embed_last_try", "embed_texts"]
+__all__ = ["SUB_BATCH", "Embedded", "embed_items", "embed_last_tries", "embed_texts"]
 
+_log = logging.getLogger(__name__)
 #: Texts a call: sorted by length, so that padding within a call is small.
 SUB_BATCH = 64
 #: Characters a call, so that 64 long texts do not meet in memory.
@@ -41,36 +44,88 @@ def embed_items(
         ModelError, TransientError: as the model does; no item is to blame.
     """
     texts: dict[str, int] = {}
-    for item in items:
+    chunks = [chunk_texts(item) for item in items]
+    for item, mine in zip(items, chunks, strict=True):
         # The first item of a text is the one that counts as embedded.
-        item.embedded = item.text not in texts
-        texts.setdefault(item.text or "", len(texts))
+        before_it = len(texts)
+        for text in mine:
+            texts.setdefault(text, len(texts))
+        item.embedded = len(texts) - before_it
     if before is not None:
         embedded = _one_by_one(model, items, texts, check, before)
     else:
         embedded = embed_texts(model, list(texts), check=check)
-    for item in items:
-        index = texts[item.text or ""]
-        vector = embedded.vectors[index]
-        item.tokens = embedded.tokens[index]
-        if isinstance(vector, ItemError):
-            item.fail_by(vector)
-        else:
-            item.vectors = vector[np.newaxis, :]
+    for item, mine in zip(items, chunks, strict=True):
+        indices = [texts[text] for text in mine]
+        item.tokens = sum(embedded.tokens[index] for index in indices)
+        _take(item, [embedded.vectors[index] for index in indices])
     return len(texts)
 
 
-def embed_last_try(model: EmbeddingModel, item: WorkItem, *, tries: int) -> None:
-    """Embed one item for itself; where the passing cause has not passed, this item fails and no other."""
-    try:
-        embed_items(model, [item], check=lambda: None, before=None)
-    except TransientError as error:
-        item.fail(
-            Stage.EMBED,
-            FailureCode.TRIES_EXHAUSTED,
-            f"Given up after {tries} tries, the last one: {error}"[:1500],
-            retryable=True,
+def chunk_texts(item: WorkItem) -> list[str]:
+    """What of the item is embedded, a text a chunk."""
+    text = item.text or ""
+    if len(item.spans) <= 1:
+        return [text]
+    return [text[start:end] for start, end in item.spans]
+
+
+def _take(item: WorkItem, vectors: list[npt.NDArray[np.float32] | ItemError]) -> None:
+    """The item's vectors, or its failure. A chunk without a usable vector, a line of dashes, is left out."""
+    kept = [index for index, vector in enumerate(vectors) if vector is not _INVALID_VECTOR]
+    errors = [vector for vector in vectors if isinstance(vector, ItemError)]
+    if not kept or len(errors) > len(vectors) - len(kept):
+        item.fail_by(next(error for error in errors if not kept or error is not _INVALID_VECTOR))
+        return
+    item.spans = tuple(item.spans[index] for index in kept) if item.spans else ()
+    item.vectors = np.stack([vector for vector in vectors if not isinstance(vector, ItemError)])
+
+
+def embed_last_tries(
+    model: EmbeddingModel,
+    items: list[WorkItem],
+    *,
+    tries: int,
+    before: Callable[[int], None],
+    is_time_up: Callable[[], bool],
+) -> None:
+    """Embed each text for itself; where the passing cause has not passed, its items fail and no others.
+
+    Short texts first: a time-out that a text alone brings about is most likely a long one's. `before` is called with
+    the position of the item that is tried next. When the time is up, whatever is left fails untried and can be retried:
+    a model that took all the time for so few has not recovered, and its callers have waited through every try.
+    """
+    for text, group in groupby(sorted(items, key=_shortest_first), key=lambda item: item.text):
+        alike = list(group)
+        if is_time_up():
+            _fail_untried(alike, tries)
+            continue
+        before(alike[0].position)
+        try:
+            embed_items(model, alike, check=lambda: None, before=None)
+        except TransientError as error:
+            _log.info("a text of %d characters is given up", len(text or ""))
+            for item in alike:
+                _give_up(item, f"Given up after {tries} tries, the last one: {error}")
+
+
+def _shortest_first(item: WorkItem) -> tuple[int, str]:
+    text = item.text or ""
+    return len(text), text
+
+
+def _fail_untried(items: list[WorkItem], tries: int) -> None:
+    for item in items:
+        _give_up(
+            item,
+            f"Given up after {tries} tries together with other items: the embedding model answered too slowly for this "
+            "one to be tried by itself; retry it when the model has recovered",
         )
+
+
+def _give_up(item: WorkItem, sentence: str) -> None:
+    item.embedded = 0
+    item.fail(Stage.EMBED, FailureCode.TRIES_EXHAUSTED, sentence[:1500], retryable=True)
 
 
 def embed_texts(model: EmbeddingModel, texts: list[str], *, check: Callable[[], None]) -> Embedded:
@@ -92,11 +147,16 @@ def _one_by_one(
 ) -> Embedded:
     result = Embedded([_NOT_EMBEDDED] * len(texts), [0] * len(texts))
     ordered = list(texts)
+    done: set[int] = set()
     for item in items:
-        if item.embedded:
+        mine = [index for index in dict.fromkeys(texts[text] for text in chunk_texts(item)) if index not in done]
+        if mine:
             check()
             before(item.position)
-            _embed_group(model, ordered, [texts[item.text or ""]], result)
+        for group in _groups(mine, ordered):
+            check()
+            _embed_group(model, ordered, group, result)
+        done.update(mine)
     return result
 
 

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from indexmill.domain.bodies import decode_body
-from indexmill.domain.outcome import FailureCode, Stage, open_positions
+from indexmill.domain.failure import FailureCode, Stage
+from indexmill.domain.outcome import open_positions
 from indexmill.errors import ItemError
 from indexmill.pipeline.window import Window, WorkItem
 
-__all__ = ["load_items", "load_texts"]
+__all__ = ["check_storable", "load_bodies", "load_items", "load_texts"]
+
+
+def load_bodies(window: Window) -> None:
+    """Give the window what its batches hold; nothing of it is parsed."""
+    for batch in window.claim.batches:
+        window.contents[batch.key] = decode_body(batch.body)
 
 
 def load_items(window: Window) -> None:
     """Fill the window with the open items of its batches, numbered."""
     for batch in window.claim.batches:
-        contents = decode_body(batch.body)
+        contents = window.contents[batch.key]
         for position in open_positions(batch.outcomes, batch.first_position, batch.items, batch.set_aside):
             item = WorkItem(len(window.items), batch, position, contents[position - batch.first_position])
             check_id(item)
@@ -31,11 +39,20 @@ def load_texts(items: list[WorkItem], keys: tuple[str, ...], max_bytes: int) -> 
             item.fail_by(error)
 
 
+def check_storable(item: WorkItem) -> None:
+    """The store holds no NUL.
+
+    Raises:
+        ItemError
+    """
+    _check_storable(item.content.payload_json, "payload")
+    _check_storable(item.content.item_info_json, "item_info")
+
+
 def _load(item: WorkItem, keys: tuple[str, ...], max_bytes: int) -> None:
-    payload, item_info = item.content.payload, item.content.item_info
-    _check_storable(item.content.payload_json, payload, "payload")
-    _check_storable(item.content.item_info_json, item_info, "item_info")
-    item.text = _text(payload or {}, item_info or {}, keys)
+    check_storable(item)
+    payload = item.content.payload
+    item.text = _text(payload or {}, keys)
     if len(item.text) > max_bytes or len(item.text.encode()) > max_bytes:
         raise ItemError(
             Stage.EXTRACT,
@@ -45,15 +62,7 @@ def _load(item: WorkItem, keys: tuple[str, ...], max_bytes: int) -> None:
         )
 
 
-def _text(payload: dict[str, Any], item_info: dict[str, Any], keys: tuple[str, ...]) -> str:
-    if "source" in item_info:
-        raise ItemError(
-            Stage.LOAD,
-            FailureCode.SOURCE_UNAVAILABLE,
-            f"`item_info.source` names the source {_short(item_info['source'])}, but this service reads no "
-            "sources yet; send the text in the payload",
-            retryable=False,
-        )
+def _text(payload: dict[str, Any], keys: tuple[str, ...]) -> str:
     wanted = " or ".join(f"`payload.{key}`" for key in keys)
     parts: list[str] = []
     for key in keys:
@@ -86,9 +95,9 @@ def check_id(item: WorkItem) -> None:
         )
 
 
-def _check_storable(data: bytes | None, value: dict[str, Any] | None, name: str) -> None:
+def _check_storable(data: bytes | None, name: str) -> None:
     # The cheap test also finds an escaped backslash before "u0000"; only then is it worth a walk.
-    if data is not None and b"\\u0000" in data and _holds_nul(value):
+    if data is not None and b"\\u0000" in data and _holds_nul(json.loads(data)):
         raise ItemError(
             Stage.WRITE, FailureCode.INVALID_TEXT, f"`{name}` holds a NUL character; remove it", retryable=False
         )

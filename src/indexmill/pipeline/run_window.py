@@ -10,25 +10,31 @@ from enum import Enum
 from uuid import UUID
 
 from indexmill.domain.backoff import backoff_seconds
-from indexmill.domain.document import fingerprint, payload_hash
+from indexmill.domain.document import fingerprint
+from indexmill.domain.failure import FailureCode, Stage
+from indexmill.domain.item_source import has_source
 from indexmill.domain.outcome import ItemStatus
-from indexmill.errors import InvalidRequest, ModelError, TransientError
+from indexmill.errors import InvalidRequest, ItemError, ModelError, TransientError
 from indexmill.ledger.batches import BatchKey
 from indexmill.ledger.claims import Claim
 from indexmill.ledger.collections import Collection
 from indexmill.ledger.ledger import Ledger
 from indexmill.models.embedding_model import EmbeddingModel, text_keys
 from indexmill.models.model_cache import ModelCache
-from indexmill.pipeline.embed import embed_items, embed_last_try
-from indexmill.pipeline.load import load_items, load_texts
+from indexmill.pipeline.compare import compare_batches, compare_payload, compare_text, is_unchanged
+from indexmill.pipeline.embed import embed_items, embed_last_tries
+from indexmill.pipeline.load import check_storable, load_bodies, load_items, load_texts
+from indexmill.pipeline.read_documents import DocumentReader
 from indexmill.pipeline.split import split_items
-from indexmill.pipeline.window import Window, WorkItem
+from indexmill.pipeline.window import BatchComparison, Window, WorkItem
 from indexmill.pipeline.write import StaleItems, WindowWriter
-from indexmill.vectors.vector_store import Existing, VectorStore
+from indexmill.vectors.vector_store import VectorStore
 
 __all__ = ["WindowAborted", "WindowOutcome", "WindowReleased", "WindowRunner"]
 
 _log = logging.getLogger(__name__)
+#: A window that goes on moves its deadline when less of it is left.
+_DEADLINE_LEFT = 0.7
 
 
 class WindowAborted(Exception):
@@ -59,11 +65,12 @@ class WindowRunner:
     ledger: Ledger
     vectors: VectorStore
     models: ModelCache
+    documents: DocumentReader
     worker: str
     max_tries: int
     max_text_bytes: int
     deadline_seconds: float
-    #: Called where the deadline starts anew, with an item that runs alone.
+    #: Called where the deadline starts anew: with an item that runs alone, and while the database is away.
     restart_deadline: Callable[[], None] = lambda: None
 
     def run(
@@ -83,14 +90,14 @@ class WindowRunner:
             if must_release():
                 raise WindowReleased
 
-        give_up_at = time.monotonic() + self.deadline_seconds
+        deadline = time.monotonic() + self.deadline_seconds
         collections = self.ledger.collections.by_id(sorted({batch.collection for batch in claim.batches}))
-        window = Window(claim, collections)
+        window = Window(claim, collections, deadline)
         self.ledger.transitions.start(claim.job_ids)
         if any(batch.tries for batch in claim.batches):
             self.ledger.transitions.resume(claim.job_ids)
         try:
-            return self._run(window, check, give_up_at)
+            return self._run(window, check)
         except WindowAborted:
             # Nothing should be held any more; what is, against expectation, goes back.
             self.ledger.leases.give_back(claim.token)
@@ -104,13 +111,61 @@ class WindowRunner:
         except (ModelError, InvalidRequest) as error:
             return self._stop(claim, error)
 
-    def _run(self, window: Window, check: Callable[[], None], give_up_at: float) -> WindowOutcome:
+    def _run(self, window: Window, check: Callable[[], None]) -> WindowOutcome:
+        load_bodies(window)
+        skipped: set[BatchKey] = set()
+        if not window.deletes:
+            compare_batches(window, self.vectors)
+            skipped = self._skip(window)
+            if not window.claim.batches:
+                return self._conclude(window, skipped)
+            # Whatever becomes of the rest.
+            if skipped:
+                self.ledger.transitions.finish(sorted({job for job, _ in skipped}))
+        check = self._progressing(window, check)
         try:
             self._prepare(window, check)
-            done = self._commit(window, check, give_up_at)
+            done = self._commit(window, check)
         except TransientError as error:
-            return self._defer(window, check, give_up_at, error)
-        return self._conclude(window, done)
+            return self._defer(window, check, error)
+        if window.postponed:
+            return self._postpone(window, done)
+        return self._conclude(window, done | skipped)
+
+    def _progressing(self, window: Window, check: Callable[[], None]) -> Callable[[], None]:
+        """`check`, called as work goes on: a window that is long, and does not hang, moves its deadline."""
+
+        def progress() -> None:
+            check()
+            if window.deadline - time.monotonic() < self.deadline_seconds * _DEADLINE_LEFT:
+                self._restart_deadline(window, window.position)
+
+        return progress
+
+    def _postpone(self, window: Window, done: set[BatchKey]) -> WindowOutcome:
+        """The batches that are not done wait for their sources."""
+        tries = max(batch.tries for batch in window.claim.batches if batch.key in window.postponed) + 1
+        self._wait(window.claim.token, tries, next(iter(window.postponed.values())))
+        self.ledger.transitions.finish(sorted({job for job, _ in done}))
+        return WindowOutcome.DEFERRED
+
+    def _skip(self, window: Window) -> set[BatchKey]:
+        """End the batches of which nothing has changed, and take them out of the window; which they were.
+
+        They need no document read, staged or written, and most batches of a repeated job are like that.
+        """
+        unchanged = {batch.key for batch in window.claim.batches if is_unchanged(window, batch)}
+        ids = [item.object_id for key in unchanged for item in window.contents[key]]
+        if not unchanged or len(set(ids)) < len(ids):
+            # The same document in two batches: which of them wins is for the whole window to decide.
+            return set()
+        writer = self._writer(window)
+        try:
+            done = writer.commit_skips(unchanged)
+        except StaleItems:
+            return set()
+        window.drop(unchanged)
+        return done
 
     def _conclude(self, window: Window, done: set[BatchKey]) -> WindowOutcome:
         """After the commit: end the jobs whose last batch this was."""
@@ -127,36 +182,60 @@ class WindowRunner:
                 item.action = ItemStatus.REMOVED
             return
         for number, collection in window.collections.items():
-            self._decide(window.of_collection(number, window.alive()), collection)
+            self._decide(window, window.of_collection(number, window.alive()), collection, check)
         self._embed(window, check)
 
-    def _decide(self, items: list[WorkItem], collection: Collection) -> None:
+    def _decide(self, window: Window, items: list[WorkItem], collection: Collection, check: Callable[[], None]) -> None:
         """Compare with what is stored: older than it, the same, or with another payload only.
 
         What says the same as before is not even parsed.
         """
-        existing = self.vectors.existing(collection.id, [item.object_id for item in items])
         for item in items:
-            content = item.content
-            item.payload_hash = payload_hash(collection.recipe, content.payload_json, content.item_info_json)
-            _compare_payloads(item, existing.get(item.object_id))
+            compare_payload(item, window.comparisons[item.batch.key])
         unknown = [item for item in items if item.action is ItemStatus.INDEXED and item.superseded_by is None]
-        load_texts(unknown, text_keys(collection.deployment.settings), self.max_text_bytes)
-        for item in unknown:
+        plain = [item for item in unknown if not has_source(item.content.item_info_json)]
+        load_texts(plain, text_keys(collection.deployment.settings), self.max_text_bytes)
+        for item in plain:
             if item.failure is None:
                 item.fingerprint = fingerprint(item.text or "", collection.recipe)
-                _compare_texts(item, existing.get(item.object_id))
+                compare_text(item, window.comparisons[item.batch.key])
+        if len(plain) < len(unknown):
+            self._read(window, [item for item in unknown if has_source(item.content.item_info_json)], check)
+
+    def _read(self, window: Window, items: list[WorkItem], check: Callable[[], None]) -> None:
+        """Fetch and extract. An item whose source may be there later makes its batch wait, if it still may."""
+        for item in items:
+            key, batch = item.batch.key, item.batch
+            if key in window.postponed:
+                continue
+            check()
+            # Each has the deadline to itself, as the limits of a fetch and of an extraction are made for.
+            self._restart_deadline(window, item.position)
+            try:
+                check_storable(item)
+                self.documents.read(item, window.collection_of(item).recipe, window.comparisons[key], check)
+            except ItemError as error:
+                item.fail_by(error)
+            except TransientError as error:
+                if batch.tries + 1 < self.max_tries:
+                    window.postponed[key] = error
+                else:
+                    sentence = f"Given up after {self.max_tries} tries, the last one: {error}"
+                    item.fail(Stage.LOAD, FailureCode.TRIES_EXHAUSTED, sentence[:1500], retryable=True)
+        self._restart_deadline(window, None)
 
     def _embed(self, window: Window, check: Callable[[], None]) -> None:
         """Embed what must be embedded, model by model; sets the items' vectors or failures."""
         items = window.to_embed()
-        split_items(items)
-        for number in window.collections:
+        for number, collection in window.collections.items():
             mine = window.of_collection(number, items)
             if mine:
-                embed_items(self._model(window, number), mine, check=check, before=self._before(window))
+                model = self._model(window, number)
+                split_items(mine, collection.splitting, model, check)
+                mine = [item for item in mine if item.failure is None]
+                embed_items(model, mine, check=check, before=self._before(window))
         if window.claim.runs_item_by_item:
-            self.ledger.leases.note_position(window.claim.token, None)
+            self._restart_deadline(window, None)
 
     def _model(self, window: Window, collection: int) -> EmbeddingModel:
         return self.models.get(window.collections[collection].deployment)
@@ -164,19 +243,21 @@ class WindowRunner:
     def _before(self, window: Window) -> Callable[[int], None] | None:
         if not window.claim.runs_item_by_item:
             return None
+        return lambda position: self._restart_deadline(window, position)
 
-        def before(position: int) -> None:
-            self.ledger.leases.note_position(window.claim.token, position)
-            self.restart_deadline()
+    def _restart_deadline(self, window: Window, position: int | None) -> None:
+        """Everybody who watches the window counts its deadline from now: the item at `position` runs alone, or none."""
+        self.ledger.leases.note_position(window.claim.token, position)
+        self.restart_deadline()
+        window.position = position
+        window.deadline = time.monotonic() + self.deadline_seconds
 
-        return before
-
-    def _commit(
-        self, window: Window, check: Callable[[], None], give_up_at: float, keys: set[BatchKey] | None = None
-    ) -> set[BatchKey]:
+    def _commit(self, window: Window, check: Callable[[], None], keys: set[BatchKey] | None = None) -> set[BatchKey]:
         """Commit these batches of the window, by default all of them; those that were still ours."""
-        writer = WindowWriter(self.ledger, self.vectors, window, self.worker, give_up_at)
-        while True:
+        writer = self._writer(window)
+        if keys is None:
+            keys = {batch.key for batch in window.claim.batches} - window.postponed.keys()
+        while keys:
             try:
                 return writer.commit(keys)
             except StaleItems as stale:
@@ -184,35 +265,65 @@ class WindowRunner:
                 self._reopen([window.items[number] for number in stale.items], window)
                 self._embed(window, check)
                 check()
+        return set()
+
+    def _writer(self, window: Window) -> WindowWriter:
+        return WindowWriter(self.ledger, self.vectors, window, self.worker, self.restart_deadline)
 
     def _reopen(self, items: list[WorkItem], window: Window) -> None:
         """What these items would have skipped must be done after all."""
         for item in items:
             item.action = ItemStatus.INDEXED
             collection = window.collection_of(item)
+            if has_source(item.content.item_info_json):
+                self._read_again(window, item)
+                continue
             load_texts([item], text_keys(collection.deployment.settings), self.max_text_bytes)
             item.fingerprint = fingerprint(item.text or "", collection.recipe)
 
-    def _defer(
-        self, window: Window, check: Callable[[], None], give_up_at: float, error: TransientError
-    ) -> WindowOutcome:
+    def _read_again(self, window: Window, item: WorkItem) -> None:
+        """As if nothing were stored: then nothing can be relied on."""
+        nothing = BatchComparison([], set(), {})
+        try:
+            self.documents.read(item, window.collection_of(item).recipe, nothing, lambda: None)
+        except TransientError as error:
+            item.fail(Stage.LOAD, FailureCode.SOURCE_UNAVAILABLE, str(error)[:1500], retryable=True)
+
+    def _defer(self, window: Window, check: Callable[[], None], error: TransientError) -> WindowOutcome:
         """Wait and try again; batches that have been tried often enough are ended, each item for itself."""
         claim = window.claim
         exhausted = {batch.key for batch in claim.batches if batch.tries + 1 >= self.max_tries}
         done: set[BatchKey] = set()
         if exhausted:
-            for item in window.to_embed():
-                if item.batch.key in exhausted:
-                    check()
-                    self.restart_deadline()
-                    embed_last_try(self._model(window, item.batch.collection), item, tries=self.max_tries)
-            done = self._commit(window, check, give_up_at, exhausted)
+            self._try_one_by_one(window, check, exhausted)
+            done = self._commit(window, check, exhausted)
         if len(exhausted) == len(claim.batches):
             return self._conclude(window, done)
         tries = max(batch.tries for batch in claim.batches if batch.key not in exhausted) + 1
         self._wait(claim.token, tries, error)
         self.ledger.transitions.finish(sorted({job for job, _ in done}))
         return WindowOutcome.DEFERRED
+
+    def _try_one_by_one(self, window: Window, check: Callable[[], None], keys: set[BatchKey]) -> None:
+        """The last tries of these batches' items: begun within one deadline together, each with one of its own."""
+        until = time.monotonic() + self.deadline_seconds
+
+        def before(position: int) -> None:
+            check()
+            self._restart_deadline(window, position)
+
+        items = [item for item in window.to_embed() if item.batch.key in keys]
+        for number in window.collections:
+            mine = window.of_collection(number, items)
+            if mine:
+                embed_last_tries(
+                    self._model(window, number),
+                    mine,
+                    tries=self.max_tries,
+                    before=before,
+                    is_time_up=lambda: time.monotonic() > until,
+                )
+        self._restart_deadline(window, None)
 
     def _wait(self, token: UUID, tries: int, error: TransientError) -> None:
         self.ledger.batches.defer(token, backoff_seconds(tries), f"Waiting to try again: {error}"[:1000])
@@ -222,18 +333,3 @@ class WindowRunner:
         self.ledger.lanes.stop(claim.lane, str(error))
         self.ledger.leases.give_back(claim.token)
         return WindowOutcome.STOPPED
-
-
-def _compare_payloads(item: WorkItem, stored: Existing | None) -> None:
-    if stored is None:
-        return
-    if stored.version > item.version:
-        item.superseded_by = stored.version.seq
-    elif stored.fingerprint is not None and stored.payload_hash == item.payload_hash and not item.batch.force:
-        item.fingerprint = stored.fingerprint
-        item.action = ItemStatus.UNCHANGED
-
-
-def _compare_texts(item: WorkItem, stored: Existing | None) -> None:
-    if stored is not None and stored.fingerprint == item.fingerprint and not item.batch.force:
-        item.action = ItemStatus.PAYLOAD_UPDATED

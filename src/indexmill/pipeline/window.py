@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from indexmill.domain.bodies import StoredItem
 from indexmill.domain.document import Version
+from indexmill.domain.failure import Failure, FailureCode, Stage
 from indexmill.domain.job import JobKind
-from indexmill.domain.outcome import Failure, FailureCode, ItemStatus, Stage
-from indexmill.errors import ItemError
+from indexmill.domain.outcome import ItemStatus
+from indexmill.errors import ItemError, TransientError
+from indexmill.ledger.batches import BatchKey
 from indexmill.ledger.claims import Claim, ClaimedBatch
 from indexmill.ledger.collections import Collection
+from indexmill.readers.extracted_text import Heading, Page
+from indexmill.vectors.vector_store import Existing
 
-__all__ = ["Window", "WorkItem"]
+__all__ = ["BatchComparison", "Reading", "Window", "WorkItem"]
+
+
+@dataclass(slots=True)
+class Reading:
+    """What is known of the file that an item's text comes from. `size`: bytes; `media_type`: by its content."""
+
+    sha256: str
+    size: int
+    media_type: str
+    file_name: str | None
+    pages: tuple[Page, ...] = ()
+    headings: tuple[Heading, ...] = ()
 
 
 @dataclass(slots=True)
@@ -34,7 +50,9 @@ class WorkItem:
     spans: tuple[tuple[int, int], ...] = ()
     vectors: npt.NDArray[np.float32] | None = None
     tokens: int = 0
-    embedded: bool = False
+    #: Texts that the model was given for it; a text that several items have counts with the first.
+    embedded: int = 0
+    reading: Reading | None = None
     failure: Failure | None = None
     superseded_by: int | None = None
 
@@ -63,24 +81,53 @@ class WorkItem:
         self.fail(error.stage, error.code, error.sentence, retryable=error.retryable)
 
 
+@dataclass(slots=True)
+class BatchComparison:
+    """A batch's items against what is stored, by index in the batch. `same`: those with an equal payload hash."""
+
+    payload_hashes: list[bytes]
+    same: set[int]
+    different: dict[int, Existing]
+
+
 @dataclass
 class Window:
-    """The claimed batches' open items. All batches are of one lane, so of one kind of work."""
+    """The claimed batches' open items. All batches are of one lane, so of one kind of work.
+
+    `deadline`: monotonic seconds; it moves on where an item runs alone.
+    """
 
     claim: Claim
     collections: dict[int, Collection]
+    deadline: float
+    #: The items of each batch, in the order of its body.
+    contents: dict[BatchKey, list[StoredItem]] = field(default_factory=dict)
+    #: What is stored of each batch's documents; none for batches of deletions.
+    comparisons: dict[BatchKey, BatchComparison] = field(default_factory=dict)
     items: list[WorkItem] = field(default_factory=list)
+    #: The item that runs alone now.
+    position: int | None = None
+    #: Batches that wait for a source of one of their items, with what it said.
+    postponed: dict[BatchKey, TransientError] = field(default_factory=dict)
+
+    def drop(self, keys: set[BatchKey]) -> None:
+        """Take these batches out: they are decided."""
+        self.claim = replace(self.claim, batches=[batch for batch in self.claim.batches if batch.key not in keys])
 
     @property
     def deletes(self) -> bool:
-        return self.claim.batches[0].kind is JobKind.DELETION
+        return bool(self.claim.batches) and self.claim.batches[0].kind is JobKind.DELETION
 
     def alive(self) -> list[WorkItem]:
         """Items that neither failed nor are known to be superseded."""
         return [item for item in self.items if item.failure is None and item.superseded_by is None]
 
     def to_embed(self) -> list[WorkItem]:
-        return [item for item in self.alive() if item.action is ItemStatus.INDEXED and item.vectors is None]
+        return [
+            item
+            for item in self.alive()
+            if item.action is ItemStatus.INDEXED and item.vectors is None and item.batch.key not in self.postponed
+        ]
 
     def collection_of(self, item: WorkItem) -> Collection:
         return self.collections[item.batch.collection]

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Collection as AbstractCollection
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psycopg
 
 from indexmill.domain.backoff import backoff_seconds
-from indexmill.domain.outcome import FailureCode, ItemStatus, Stage, count, decode_outcomes
+from indexmill.domain.document import Version, canonical_json
+from indexmill.domain.failure import FailureCode, Stage
+from indexmill.domain.job import JobKind
+from indexmill.domain.outcome import ItemStatus, count, decode_outcomes
 from indexmill.errors import ServiceError
 from indexmill.ledger.batches import BatchEnd, BatchKey
 from indexmill.ledger.claims import ClaimedBatch
 from indexmill.ledger.database import Connection, is_connection_loss, is_repeatable
 from indexmill.ledger.ledger import Ledger
-from indexmill.pipeline.window import Window, WorkItem
-from indexmill.vectors.vector_store import StagedDocument, VectorStore, Written
+from indexmill.pipeline.window import Reading, Window, WorkItem
+from indexmill.vectors.vector_store import SkippedDocument, StagedDocument, VectorStore, Written
 
 __all__ = ["StaleItems", "WindowWriter"]
 
@@ -48,13 +51,16 @@ class _Probe(Exception):
 
 @dataclass(frozen=True)
 class WindowWriter:
-    """Commits one window. `worker` names this process in the totals; `give_up_at`: monotonic seconds."""
+    """Commits one window, until its deadline. `worker` names this process in the totals.
+
+    `restart_deadline` is called while the database is away: a process that waits for it does not hang.
+    """
 
     ledger: Ledger
     vectors: VectorStore
     window: Window
     worker: str
-    give_up_at: float
+    restart_deadline: Callable[[], None] = lambda: None
 
     def commit(self, keys: set[BatchKey] | None = None) -> set[BatchKey]:
         """Write these batches, by default all; those of them that were still ours and are done now.
@@ -66,7 +72,7 @@ class WindowWriter:
         if keys is None:
             keys = {batch.key for batch in self.window.claim.batches}
         try:
-            return self._commit(keys)
+            return self._commit(keys, self._write)
         except _REJECTIONS as error:
             _log.info("window rejected by the store (SQLSTATE %s); trying batch by batch", error.sqlstate)
         done: set[BatchKey] = set()
@@ -74,12 +80,21 @@ class WindowWriter:
             done |= self._commit_alone(key)
         return done
 
+    def commit_skips(self, keys: set[BatchKey]) -> set[BatchKey]:
+        """End these batches, of which nothing has changed; those of them that were still ours and are done now.
+
+        Raises:
+            StaleItems: something has changed after all; nothing was written.
+            ServiceError: as `commit`.
+        """
+        return self._commit(keys, self._skip)
+
     def _commit_alone(self, key: BatchKey) -> set[BatchKey]:
         try:
-            return self._commit({key})
+            return self._commit({key}, self._write)
         except _REJECTIONS:
             self._fail_rejected([item for item in self.window.alive() if item.batch.key == key])
-            return self._commit({key})
+            return self._commit({key}, self._write)
 
     def _fail_rejected(self, items: list[WorkItem]) -> None:
         """Find by halving which items the store rejects, with trials that are rolled back; they fail."""
@@ -106,13 +121,15 @@ class WindowWriter:
         except _REJECTIONS as error:
             return error
 
-    def _commit(self, keys: set[BatchKey]) -> set[BatchKey]:
+    def _commit(
+        self, keys: set[BatchKey], write: Callable[[Connection, set[BatchKey]], set[BatchKey]]
+    ) -> set[BatchKey]:
         """One transaction, repeated with the vectors kept while its failure is one that passes."""
         tries = 0
         while True:
             try:
                 with self.ledger.database.transaction() as connection:
-                    return self._write(connection, keys)
+                    return write(connection, keys)
             except psycopg.Error as error:
                 if not is_repeatable(error):
                     raise
@@ -123,9 +140,10 @@ class WindowWriter:
                 tries = self._pause(tries, error)
 
     def _pause(self, tries: int, error: Exception) -> int:
-        if time.monotonic() > self.give_up_at:
+        if time.monotonic() > self.window.deadline:
             raise ServiceError("database: expected the window to commit before its deadline, it did not") from error
         _log.info("commit repeated: %s", type(error).__name__)
+        self.restart_deadline()
         time.sleep(backoff_seconds(tries + 1, base=0.05, cap=2))
         return tries + 1
 
@@ -146,6 +164,36 @@ class WindowWriter:
             raise StaleItems(stale)
         self._end_batches(connection, held, results)
         return held
+
+    def _skip(self, connection: Connection, keys: set[BatchKey]) -> set[BatchKey]:
+        held = self.ledger.batches.fence(connection, self.window.claim.token, keys)
+        batches = [batch for batch in self.window.claim.batches if batch.key in held]
+        numbers = sorted({batch.collection for batch in batches})
+        for number in numbers:
+            self.ledger.collections.share(connection, number)
+        ends: list[BatchEnd] = []
+        for number, collection in sorted(self.ledger.collections.read(connection, numbers).items()):
+            mine = [batch for batch in batches if batch.collection == number]
+            documents = [document for batch in mine for document in self._skipped(batch)]
+            chunks = self.vectors.skip(connection, collection, documents)
+            if chunks is None:
+                raise StaleItems([])
+            for batch in mine:
+                outcomes = decode_outcomes(None, batch.items)
+                outcomes["status"] = ItemStatus.UNCHANGED
+                outcomes["chunks"] = chunks[: batch.items]
+                del chunks[: batch.items]
+                ends.append(BatchEnd(batch.key, outcomes, count(outcomes), [], None))
+        if ends:
+            self.ledger.batches.end(connection, sorted(ends, key=lambda end: end.key))
+            items = sum(batch.items for batch in batches)
+            self.ledger.workload.add_totals(connection, self.worker, items=items, embedded=0, tokens=0)
+        return held
+
+    def _skipped(self, batch: ClaimedBatch) -> Iterator[SkippedDocument]:
+        hashes = self.window.comparisons[batch.key].payload_hashes
+        for index, item in enumerate(self.window.contents[batch.key]):
+            yield SkippedDocument(item.object_id, Version(batch.seq, batch.first_position + index), hashes[index])
 
     def _write_documents(
         self, connection: Connection, items: list[WorkItem], keys: AbstractCollection[BatchKey]
@@ -196,11 +244,33 @@ def _staged(item: WorkItem) -> StagedDocument:
         fingerprint=item.fingerprint,
         payload_hash=item.payload_hash,
         text=item.text if is_full else None,
+        structure=_structure(item.reading) if is_full else None,
         payload=None if is_skip else _decoded(item.content.payload_json),
-        item_info=None if is_skip else _decoded(item.content.item_info_json),
+        item_info=None if is_skip else _item_info(item),
         vectors=item.vectors if is_full else None,
         spans=item.spans if is_full else (),
     )
+
+
+def _item_info(item: WorkItem) -> str | None:
+    """What came with the item; of an upload, whose `item_info` only says where its bytes lie, what the file was."""
+    reading = item.reading
+    if reading is None or item.batch.kind is not JobKind.INGESTION:
+        return _decoded(item.content.item_info_json)
+    return canonical_json(
+        {
+            "file_name": reading.file_name,
+            "hash": reading.sha256,
+            "media_type": reading.media_type,
+            "size": reading.size,
+        }
+    )
+
+
+def _structure(reading: Reading | None) -> str | None:
+    if reading is None or not (reading.pages or reading.headings):
+        return None
+    return canonical_json({"pages": reading.pages, "headings": reading.headings})
 
 
 def _decoded(data: bytes | None) -> str | None:

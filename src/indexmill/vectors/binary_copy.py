@@ -14,7 +14,7 @@ __all__ = ["COLUMNS", "copy_bytes"]
 #: The columns of the staging table, in the order in which a row's fields follow.
 COLUMNS = (
     "item", "id", "seq", "position", "outcome", "fingerprint", "payload_hash", "text", "payload", "item_info",
-    "starts", "ends", "embeddings",
+    "structure", "starts", "ends", "embeddings",
 )  # fmt: skip
 _HEADER = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
 _TRAILER = struct.pack(">h", -1)
@@ -55,6 +55,7 @@ def _append(buffer: bytearray, document: StagedDocument, vector_oid: int) -> Non
     # jsonb's binary form: its version, then the text.
     _append_bytes(buffer, b"\x01" + document.payload.encode() if document.payload is not None else None)
     _append_bytes(buffer, b"\x01" + document.item_info.encode() if document.item_info is not None else None)
+    _append_bytes(buffer, b"\x01" + document.structure.encode() if document.structure is not None else None)
     if document.vectors is None:
         buffer += _NULL * 3
         return

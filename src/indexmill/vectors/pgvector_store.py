@@ -8,17 +8,26 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from indexmill.domain.document import Version
 from indexmill.domain.outcome import ItemStatus
-from indexmill.errors import InvalidRequest
+from indexmill.errors import InvalidRequest, SearchTimeout
 from indexmill.ledger.collections import Collection
 from indexmill.ledger.database import Connection, Database, Row
 from indexmill.ledger.sql_files import query_text
 from indexmill.vectors.binary_copy import COLUMNS, copy_bytes
-from indexmill.vectors.vector_store import Existing, Hit, SearchQuery, StagedDocument, Written
+from indexmill.vectors.vector_store import (
+    Comparison,
+    Existing,
+    Hit,
+    SearchQuery,
+    SkippedDocument,
+    StagedDocument,
+    Written,
+)
 
 __all__ = ["PgvectorStore", "chunk_table"]
 
@@ -35,6 +44,8 @@ def chunk_table(collection: Collection) -> str:
 @dataclass
 class PgvectorStore:
     database: Database
+    #: What a search may take.
+    search_seconds: float = 10
     _vector_oid: int = field(default=0, init=False)
 
     def create_generation(self, connection: Connection, collection: Collection, dimension: int) -> None:
@@ -48,15 +59,43 @@ class PgvectorStore:
             )
         )
 
-    def existing(self, collection: int, ids: Sequence[str]) -> dict[str, Existing]:
-        """Versions, fingerprints and payload hashes of those of these documents that are there."""
+    def compare(self, collection: int, ids: Sequence[str], payload_hashes: Sequence[bytes]) -> Comparison:
+        """Compare these documents with what is stored, in one question; `payload_hashes`: 16 bytes each."""
+        joined = b"".join(payload_hashes)
         rows = self.database.read(
-            lambda connection: _run(connection, "existing_documents", collection=collection, ids=list(ids))
+            lambda connection: _run(
+                connection, "compare_documents", collection=collection, ids=list(ids), payload_hashes=joined
+            )
         )
-        return {
-            row["id"]: Existing(Version(row["seq"], row["position"]), row["fingerprint"], row["payload_hash"])
-            for row in rows
-        }
+        same: frozenset[int] = frozenset()
+        different: dict[int, Existing] = {}
+        for row in rows:
+            if row["place"] is None:
+                same = frozenset(place - 1 for place in row["same"] or ())
+            else:
+                version = Version(row["seq"], row["position"])
+                different[row["place"] - 1] = Existing(version, row["fingerprint"], row["payload_hash"])
+        return Comparison(same, different)
+
+    def skip(
+        self, connection: Connection, collection: Collection, documents: Sequence[SkippedDocument]
+    ) -> list[int] | None:
+        """Move the versions of these distinct documents; the chunks of each, in order.
+
+        None where one of them has changed meanwhile, or is newer: then the transaction must not stand.
+        """
+        (row,) = _run(
+            connection,
+            "skip_documents",
+            collection=collection.id,
+            min_seq=collection.min_seq,
+            ids=[document.id for document in documents],
+            seqs=[document.version.seq for document in documents],
+            positions=[document.version.position for document in documents],
+            payload_hashes=b"".join(document.payload_hash for document in documents),
+        )
+        chunks: list[int] = row["chunks"]
+        return chunks if len(chunks) == len(documents) else None
 
     def stage(self, connection: Connection, documents: Sequence[StagedDocument]) -> None:
         """COPY the documents into a table of this transaction's own."""
@@ -113,7 +152,7 @@ class PgvectorStore:
     def _versions(self, connection: Connection, collection: Collection, ids: list[str]) -> dict[str, Version]:
         if not ids:
             return {}
-        rows = _run(connection, "existing_documents", collection=collection.id, ids=ids)
+        rows = _run(connection, "document_versions", collection=collection.id, ids=ids)
         return {row["id"]: Version(row["seq"], row["position"]) for row in rows}
 
     def _oid(self, connection: Connection) -> int:
@@ -126,6 +165,7 @@ class PgvectorStore:
 
         Raises:
             InvalidRequest: the vector has another dimension than the collection, or a filter value is no scalar.
+            SearchTimeout: it took too long.
         """
         wanted = collection.deployment.dimension
         if len(query.vector) != wanted:
@@ -137,18 +177,24 @@ class PgvectorStore:
         rows = self.database.repeat(lambda connection: self._nearest(connection, collection, query, vector))
         return [Hit(row["id"], float(row["score"]), row["text"], row["payload"]) for row in rows]
 
-    @staticmethod
-    def _nearest(connection: Connection, collection: Collection, query: SearchQuery, vector: str) -> list[Row]:
-        _run(connection, "scan_whole")
-        return _run(
-            connection,
-            "search_filtered" if query.equal else "search",
-            table=sql.Identifier(chunk_table(collection)),
-            collection=collection.id,
-            vector=vector,
-            limit=query.limit,
-            filter=Jsonb(query.equal),
-        )
+    def _nearest(self, connection: Connection, collection: Collection, query: SearchQuery, vector: str) -> list[Row]:
+        _run(connection, "begin_search", milliseconds=f"{max(1, round(self.search_seconds * 1000))}ms")
+        try:
+            return _run(
+                connection,
+                "search_filtered" if query.equal else "search",
+                table=sql.Identifier(chunk_table(collection)),
+                collection=collection.id,
+                vector=vector,
+                limit=query.limit,
+                filter=Jsonb(query.equal),
+            )
+        except psycopg.errors.QueryCanceled as error:
+            # Not repeated as other interruptions are: it would take as long again.
+            raise SearchTimeout(
+                f"search: expected an answer of the database within {self.search_seconds:g} s, it took longer; "
+                "try again when there is less load, or raise server.search_timeout_seconds"
+            ) from error
 
 
 def _run(connection: Connection, name: str, /, *, table: sql.Identifier | None = None, **values: object) -> list[Row]:

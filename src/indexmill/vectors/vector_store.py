@@ -15,7 +15,16 @@ from indexmill.domain.outcome import ItemStatus
 from indexmill.ledger.collections import Collection
 from indexmill.ledger.database import Connection
 
-__all__ = ["Existing", "Hit", "SearchQuery", "StagedDocument", "VectorStore", "Written"]
+__all__ = [
+    "Comparison",
+    "Existing",
+    "Hit",
+    "SearchQuery",
+    "SkippedDocument",
+    "StagedDocument",
+    "VectorStore",
+    "Written",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +37,32 @@ class Existing:
 
 
 @dataclass(frozen=True, slots=True)
+class Comparison:
+    """What is stored of the documents that were asked for, by their places in the question.
+
+    `same`: those whose payload hash is the stored one. `different`: the others that are there.
+    """
+
+    same: frozenset[int]
+    different: dict[int, Existing]
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedDocument:
+    """A document that says already what its item says: only its version moves."""
+
+    id: str
+    version: Version
+    payload_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class StagedDocument:
     """What an item would do to its document.
 
     `item`: its number in the window. `action`: INDEXED (write all), UNCHANGED (move the version), PAYLOAD_UPDATED
     (payload and version), REMOVED (leave a tombstone). `vectors`: float32, unit length, shape (chunks, dimension);
-    `spans`: the chunks' places in `text`.
+    `spans`: the chunks' places in `text`; `structure`: where its pages and headings begin, as JSON.
     """
 
     item: int
@@ -45,6 +74,7 @@ class StagedDocument:
     text: str | None = None
     payload: str | None = None
     item_info: str | None = None
+    structure: str | None = None
     vectors: npt.NDArray[np.float32] | None = None
     spans: tuple[tuple[int, int], ...] = ()
 
@@ -88,7 +118,18 @@ class VectorStore(Protocol):
 
     def create_generation(self, connection: Connection, collection: Collection, dimension: int) -> None: ...
 
-    def existing(self, collection: int, ids: Sequence[str]) -> dict[str, Existing]: ...
+    def compare(self, collection: int, ids: Sequence[str], payload_hashes: Sequence[bytes]) -> Comparison:
+        """Compare these documents with what is stored, in one question; `payload_hashes`: 16 bytes each."""
+        ...
+
+    def skip(
+        self, connection: Connection, collection: Collection, documents: Sequence[SkippedDocument]
+    ) -> list[int] | None:
+        """Move the versions of these distinct documents; the chunks of each, in order.
+
+        None where one of them has changed meanwhile, or is newer: then the transaction must not stand.
+        """
+        ...
 
     def stage(self, connection: Connection, documents: Sequence[StagedDocument]) -> None:
         """Stream the documents to the server; takes no lock that another transaction could wait for."""

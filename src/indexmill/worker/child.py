@@ -58,24 +58,33 @@ class Inherited:
 
 
 def spawn(module: str, settings: Settings, url: str, supervisor: str, slots: int) -> Spawned:
-    """Start `python -m module`, in a session of its own: Ctrl-C reaches the supervisor alone."""
+    """Start `python -m module`, in a session of its own: Ctrl-C reaches the supervisor alone.
+
+    Raises:
+        OSError: the system has no process, memory or descriptor to spare; nothing is left over.
+    """
     ours, theirs = os.pipe()
     inherited = {
-        "settings": settings.model_dump(mode="json"),
+        "settings": settings.revealed(),
         "url": url,
         "supervisor": supervisor,
         "slots": slots,
         "parent": os.getpid(),
         "pipe": theirs,
     }
-    process = subprocess.Popen(
-        [sys.executable, "-m", module],
-        env={**os.environ, _VARIABLE: json.dumps(inherited)},
-        start_new_session=True,
-        stdin=subprocess.DEVNULL,
-        pass_fds=[theirs],
-    )
-    os.close(theirs)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module],
+            env={**os.environ, _VARIABLE: json.dumps(inherited)},
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            pass_fds=[theirs],
+        )
+    except BaseException:
+        os.close(ours)
+        raise
+    finally:
+        os.close(theirs)
     return Spawned(process, ours)
 
 

@@ -12,6 +12,7 @@ import psycopg
 
 from indexmill.errors import ServiceError
 from indexmill.ledger.claims import Claim, ClaimInDoubt, LaneHead
+from indexmill.ledger.database import is_statement_timeout
 from indexmill.ledger.ledger import Ledger
 from indexmill.pipeline.run_window import WindowOutcome, WindowRunner
 from indexmill.worker.pulse import Pulse
@@ -53,16 +54,20 @@ class Drain:
         until = time.monotonic() + self.drain_seconds
         misses = 0
         while not is_stopping() and misses < _MAX_MISSES:
-            self._lane = next_lane(self.ledger.claims.lane_heads(), self._lane)
-            if self._lane is None:
-                return False
-            if time.monotonic() > until:
-                return True
             try:
+                self._lane = next_lane(self.ledger.claims.lane_heads(), self._lane)
+                if self._lane is None:
+                    return False
+                if time.monotonic() > until:
+                    return True
                 claim = self.ledger.claims.claim(self._lane, self.runner.worker, self._budget(self._lane))
             except ClaimInDoubt as doubt:
-                self._give_back(doubt.token, is_stopping)
+                self._let_go(doubt.token, self.ledger.leases.give_back, is_stopping)
                 continue
+            except (ServiceError, psycopg.OperationalError) as error:
+                # Nothing is held; the sweep wakes workers when the database is back.
+                _log.warning("drain ended: %s", error)
+                return False
             if claim is None:
                 misses += 1
                 time.sleep(0.002 * misses)
@@ -76,15 +81,19 @@ class Drain:
         self.pulse.hold(claim.token)
         self.watchdog.arm()
         outcome: WindowOutcome | None = None
+        is_own_doing = False
         try:
             outcome = self.runner.run(claim, self.pulse.is_held, _Patience(is_stopping, _STOP_PATIENCE))
         except (ServiceError, psycopg.OperationalError) as error:
             _log.warning("window abandoned: %s", error)
+            is_own_doing = is_statement_timeout(error)
         finally:
             self.watchdog.disarm()
             self.pulse.hold(None)
         if outcome is None:
-            self._give_back(claim.token, is_stopping)
+            # Given back, a window whose own statement takes too long would come again and again; so it is counted.
+            end = self.ledger.leases.lose if is_own_doing else self.ledger.leases.give_back
+            self._let_go(claim.token, end, is_stopping)
             return
         seconds = time.monotonic() - started
         if outcome is WindowOutcome.DONE:
@@ -94,16 +103,19 @@ class Drain:
             # A window costs much the same however small it is: let what trickles in gather for the next one.
             time.sleep(max(0.0, self.window_seconds - seconds))
 
-    def _give_back(self, token: UUID, is_stopping: Callable[[], bool]) -> None:
-        """Once the database is back, give the window back: its going away is no loss of a worker.
+    def _let_go(self, token: UUID, end: Callable[[UUID], object], is_stopping: Callable[[], bool]) -> None:
+        """Once the database is back, end the lease. Mostly it is given back: an outage is no loss of a worker.
 
         Rescue waits one lease after an outage, so this comes first; where it does not, rescue does it.
         """
         until = time.monotonic() + _OUTAGE_PATIENCE
-        while time.monotonic() < until and not is_stopping():
+        while True:
             try:
-                self.ledger.leases.give_back(token)
+                end(token)
             except (ServiceError, psycopg.OperationalError):
+                # One try is due even when the worker stops: the database may be back.
+                if is_stopping() or time.monotonic() > until:
+                    return
                 time.sleep(_OUTAGE_PAUSE)
             else:
                 return

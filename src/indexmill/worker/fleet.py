@@ -49,6 +49,9 @@ class Fleet:
     children: list[Child] = field(default_factory=list)
     _reported_at: float = 0.0
     _looked_at: float = 0.0
+    _is_stopping: bool = False
+    #: While it stops, the database did not answer once: nobody waits for it again.
+    _asks_no_more: bool = False
     #: How many looks in a row each child was idle although work waited.
     _idle_looks: dict[str, int] = field(default_factory=dict)
 
@@ -81,6 +84,7 @@ class Fleet:
 
     def stop(self) -> None:
         """Let each finish its window or give its lease back; then they are gone."""
+        self._is_stopping = True
         stop_children(self.children, _STOP_SECONDS)
         self._try(lambda: self.ledger.workload.report(self.name, 0))
 
@@ -127,10 +131,12 @@ class Fleet:
         worker = f"{self.name}/{pid}" if self._is_local else self.name
         self._try(lambda: self.ledger.leases.expire_of(worker))
 
-    @staticmethod
-    def _try(work: Callable[[], object]) -> None:
+    def _try(self, work: Callable[[], object]) -> None:
+        if self._asks_no_more:
+            return
         try:
             work()
         except (psycopg.Error, ServiceError) as error:
             # The database is away; the next round tries again.
             _log.info("supervision: %s", type(error).__name__)
+            self._asks_no_more = self._is_stopping

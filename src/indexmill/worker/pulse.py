@@ -57,6 +57,9 @@ class Pulse:
                 # The fence decides in the end; a renewal that fails is tried again at the next beat.
                 _log.info("lease not renewed: %s", type(error).__name__)
                 continue
+            except Exception:  # noqa: BLE001 - a pulse that ended would lose every later window of this process
+                _log.exception("lease not renewed")
+                continue
             with self._lock:
                 if held == 0 and token == self._token:
                     self._held = False

@@ -14,6 +14,7 @@ from celery.worker import state as celery_state
 
 from indexmill.ledger.ledger import open_ledger
 from indexmill.models.model_cache import ModelCache
+from indexmill.pipeline.read_documents import open_document_reader
 from indexmill.pipeline.run_window import WindowRunner
 from indexmill.settings import Settings
 from indexmill.vectors.pgvector_store import PgvectorStore
@@ -75,6 +76,7 @@ def _build(settings: Settings, url: str, name: str) -> Drain:
         ledger=ledger,
         vectors=PgvectorStore(ledger.database),
         models=ModelCache(),
+        documents=open_document_reader(settings),
         worker=name,
         max_tries=worker.max_tries,
         max_text_bytes=worker.max_text_bytes,

@@ -20,6 +20,7 @@ _FIRST_DELAY = 0.1
 _MAX_DELAY = 5.0
 #: A process that lived so long starts with the shortest delay again.
 _STEADY_SECONDS = 10.0
+_KILL_SECONDS = 10.0
 
 
 @dataclass
@@ -53,29 +54,42 @@ class Child:
         return time.monotonic() - self._started_at
 
     def keep_alive(self) -> None:
-        """Notice an exit, and start again when the delay is over."""
+        """Notice an exit, and start again when the delay is over; a system without a process to spare is waited for."""
         now = time.monotonic()
         if self.spawned is not None and self.process is not None:
             code = self.process.poll()
             if code is None:
                 return
             _log.warning("%s (process %d) ended with %d; restarting it", self.name, self.process.pid, code)
-            self._delay = _FIRST_DELAY if self.age > _STEADY_SECONDS else min(self._delay * 2, _MAX_DELAY)
-            self._start_at = now + self._delay
+            self._pause(now, _FIRST_DELAY if self.age > _STEADY_SECONDS else self._delay * 2)
             died = self.process.pid
             self.spawned.close()
             self.spawned = None
             self.on_death(died)
         if now >= self._start_at:
-            self.spawned = self.start()
+            try:
+                self.spawned = self.start()
+            except OSError as error:
+                # EAGAIN, ENOMEM, EMFILE: it may have one in a while, and the other processes need their supervisor.
+                _log.warning("%s cannot be started now: %s", self.name, error.strerror or type(error).__name__)
+                self._pause(now, self._delay * 2)
+                return
             self._started_at = time.monotonic()
+
+    def _pause(self, now: float, seconds: float) -> None:
+        self._delay = min(seconds, _MAX_DELAY)
+        self._start_at = now + self._delay
 
     def kill(self, why: str) -> None:
         """SIGKILL; `keep_alive` starts it again."""
         if self.process is not None and self.process.poll() is None:
             _log.warning("%s (process %d) is killed: %s", self.name, self.process.pid, why)
             self.process.kill()
-            self.process.wait(timeout=10)
+            try:
+                self.process.wait(timeout=_KILL_SECONDS)
+            except subprocess.TimeoutExpired:
+                # It hangs in the kernel; it holds its leases' names until it is gone, which `keep_alive` notices.
+                _log.warning("%s (process %d) is still there", self.name, self.process.pid)
 
 
 def stop_children(children: list[Child], grace_seconds: float) -> None:
@@ -91,7 +105,8 @@ def stop_children(children: list[Child], grace_seconds: float) -> None:
             child.process.wait(timeout=max(0.1, until - time.monotonic()))
         except subprocess.TimeoutExpired:
             child.kill(f"it did not stop within {grace_seconds:g} s")
-        child.on_death(child.process.pid)
+        if child.process.poll() is not None:
+            child.on_death(child.process.pid)
 
 
 @contextmanager

@@ -7,16 +7,16 @@ from dataclasses import replace
 import psycopg
 import pytest
 
+from indexmill.domain.failure import FailureCode, Stage
 from indexmill.domain.job_state import JobState, Reason
-from indexmill.domain.outcome import FailureCode, Stage
 from indexmill.engine import Engine
-from indexmill.ledger.claims import Claim, Claims
+from indexmill.ledger.claims import Claims
 from indexmill.ledger.leases import LOSSES_OF_AN_ITEM, MAX_LOSSES
 from indexmill.pipeline.run_window import WindowOutcome
 from tests.draining import (
     alter_query,
     assert_conserved,
-    claim_next,
+    claimed,
     documents,
     drain,
     execute,
@@ -30,12 +30,6 @@ from tests.draining import (
     upsert,
 )
 from tests.running_service import wait_until
-
-
-def claimed(engine: Engine) -> Claim:
-    claim = claim_next(engine)
-    assert claim is not None
-    return claim
 
 
 def batch_states(engine: Engine) -> list[tuple[str, int]]:
@@ -178,6 +172,18 @@ def test_what_is_given_back_counts_nothing(engine: Engine) -> None:
     assert job_of(engine, job).state is JobState.SUCCEEDED
 
 
+def test_a_window_that_is_given_up_counts_a_loss_at_once_and_fails_in_the_end(engine: Engine) -> None:
+    job = upsert(engine, {"a": "one"})
+    for number in range(1, MAX_LOSSES):
+        assert engine.ledger.leases.lose(claimed(engine).token) == 1
+        assert batch_states(engine) == [("ready", number)]
+    assert rows(engine, "SELECT token FROM lease") == []
+    engine.ledger.leases.lose(claimed(engine).token)
+    drain(engine)
+    assert job_of(engine, job).counters.failed == 1
+    assert_conserved(engine)
+
+
 def test_a_dead_supervisor_s_leases_expire_at_once_and_no_other_s(engine: Engine) -> None:
     upsert(engine, {"a": "one"})
     lane = engine.ledger.claims.lane_heads()[0].lane
@@ -220,6 +226,21 @@ def test_after_two_losses_a_batch_runs_item_by_item_with_the_position_written_do
     assert len(documents(engine)) == 4
 
 
+def test_an_item_that_runs_alone_starts_with_a_whole_lease(engine: Engine) -> None:
+    """The one before it used up the deadline, and renewals do not go past that."""
+    upsert(engine, {"a": "one"})
+    claim = claimed(engine)
+    execute(engine, "UPDATE lease SET deadline_at = now() + interval '0.2 s', expires_at = now() + interval '0.2 s'")
+    engine.ledger.leases.note_position(claim.token, 0)
+    assert rows(
+        engine,
+        "SELECT expires_at > now() + interval '9 s' AND deadline_at > now() + interval '59 s' AS whole FROM lease",
+    ) == [{"whole": True}]
+    short = replace(engine.ledger.leases, deadline_seconds=3)
+    short.note_position(claim.token, 0)
+    assert rows(engine, "SELECT expires_at <= deadline_at AS within FROM lease") == [{"within": True}]
+
+
 def test_an_item_is_set_aside_at_its_third_loss_and_its_neighbours_are_done(engine: Engine) -> None:
     job = upsert(engine, {f"d{n}": f"text {n}" for n in range(5)})
     for _ in range(LOSSES_OF_AN_ITEM):
@@ -233,6 +254,7 @@ def test_an_item_is_set_aside_at_its_third_loss_and_its_neighbours_are_done(engi
     failure = engine.failed_items(done, limit=10)[0]
     assert (failure.position, failure.object_id, failure.payload) == (2, "d2", {"text": "text 2"})
     assert (failure.stage, failure.code, failure.retryable) == (Stage.ENGINE, FailureCode.WORKER_LOST, True)
+    assert failure.sentence.startswith(f"The item ended its worker process {LOSSES_OF_AN_ITEM} times")
     assert_conserved(engine)
 
 
@@ -264,6 +286,8 @@ def test_a_batch_that_is_lost_with_no_item_to_blame_fails_as_a_whole_in_the_end(
     drain(engine)
     done = job_of(engine, job)
     assert (done.state, done.counters.failed) == (JobState.FAILED, 2)
+    words = f"The batch of this item ended its worker process {MAX_LOSSES} times"
+    assert all(failure.sentence.startswith(words) for failure in engine.failed_items(job, limit=10))
     assert_conserved(engine)
 
 

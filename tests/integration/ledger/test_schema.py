@@ -166,9 +166,9 @@ def test_every_query_is_valid_against_the_schema(engine: Engine, package: str, n
 
 
 def _numbered(statement: str) -> str:
-    names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", statement)))
+    names = list(dict.fromkeys(re.findall(r"%\((\w+)\)[sb]", statement)))
     for number, name in enumerate(names, 1):
-        statement = statement.replace(f"%({name})s", f"${number}")
+        statement = re.sub(rf"%\({name}\)[sb]", f"${number}", statement)
     return statement
 
 

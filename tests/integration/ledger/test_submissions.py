@@ -313,3 +313,16 @@ def test_a_model_withdrawn_during_a_large_request_refuses_the_job_at_the_next_sw
     assert job_of(engine, job).state is JobState.REFUSED
     assert job_of(engine, job).counters.cancelled == STREAMED
     assert_conserved(engine)
+
+
+def test_a_group_of_which_none_can_be_stored_asks_the_database_nothing(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise AssertionError("there was nothing to store")
+
+    monkeypatch.setattr(engine.ledger.database, "connection", refuse)
+    wrong = Submission(JobKind.UPSERTION, "tiny", [Item("\ud800")])
+    results = engine.submit_together([wrong, wrong])
+    assert [type(each) for each in results] == [InvalidRequest, InvalidRequest]
+    assert engine.submit_together([]) == []

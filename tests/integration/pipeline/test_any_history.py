@@ -174,7 +174,7 @@ def test_without_versions_some_history_would_be_seen_to_end_otherwise(
     alter_query(
         monkeypatch, "write_documents", "WHERE (d.seq, d.position) <= (excluded.seq, excluded.position)", "WHERE true"
     )
-    alter_query(monkeypatch, "existing_documents", "SELECT id, seq,", "SELECT id, 0 AS seq,")
+    alter_query(monkeypatch, "compare_documents", "AS place, d.seq,", "AS place, 0 AS seq,")
     history = [Act("upsert", ("a",), text=1), Act("upsert", ("a",), text=2)]
     # Only the second job, then what is left.
     with pytest.raises(AssertionError):

@@ -22,7 +22,7 @@ from indexmill.settings import Settings
 from tests.draining import (
     alter_query,
     assert_conserved,
-    claim_next,
+    claimed,
     documents,
     drain,
     embedded_texts,
@@ -58,8 +58,7 @@ def far_ledger(proxy: LossyProxy, settings: Settings) -> Iterator[Ledger]:
 
 def run_behind(engine: Engine, far_ledger: Ledger) -> WindowOutcome:
     """The window's commits go through the proxy; vectors too, since they are written in its transaction."""
-    claim = claim_next(engine)
-    assert claim is not None
+    claim = claimed(engine)
     return runner_of(engine, far_ledger).run(claim, lambda: True)
 
 
@@ -170,8 +169,7 @@ def test_a_commit_that_never_goes_through_leaves_the_batch_to_the_rescue(engine:
     upsert(engine, {"a": "one"})
     batches = BatchesThatFail(engine.ledger.database, engine.ledger.transitions, raising(sqlstate("40001"), 100))
     runner = runner_of(engine, replace(engine.ledger, batches=batches), deadline_seconds=0.2)
-    claim = claim_next(engine)
-    assert claim is not None
+    claim = claimed(engine)
     with pytest.raises(ServiceError, match="before its deadline"):
         runner.run(claim, lambda: True)
     assert documents(engine) == {}
@@ -247,8 +245,7 @@ class _LostAfterwards:
 
 def test_a_rescue_whose_answer_was_lost_counts_one_loss(engine: Engine, proxy: LossyProxy, far_ledger: Ledger) -> None:
     upsert(engine, {"a": "one"})
-    claim = claim_next(engine)
-    assert claim is not None
+    claimed(engine)
     with engine.ledger.database.connection() as connection:
         connection.execute("UPDATE lease SET expires_at = now() - interval '1 s'")
     proxy.marker = b""
@@ -285,8 +282,7 @@ def test_a_verb_whose_answer_was_lost_happens_once(
 def test_a_doubtful_commit_that_is_still_under_way_is_waited_for(engine: Engine) -> None:
     """The answer `not committed` must be final: the re-reading waits for the transaction that is in doubt."""
     upsert(engine, {"a": "one"})
-    claim = claim_next(engine)
-    assert claim is not None
+    claim = claimed(engine)
     keys = {batch.key for batch in claim.batches}
     answers: list[bool] = []
     has_committed = engine.ledger.batches.has_committed

@@ -18,7 +18,7 @@ from indexmill.pipeline.run_window import WindowOutcome, WindowRunner
 from tests.draining import (
     alter_query,
     assert_conserved,
-    claim_next,
+    claimed,
     documents,
     drain,
     expire,
@@ -47,12 +47,6 @@ class BatchesThatStop(Batches):
 def runner_stopped_before_its_fence(engine: Engine, before: Callable[[], object]) -> WindowRunner:
     batches = BatchesThatStop(engine.ledger.database, engine.ledger.transitions, once(before))
     return runner_of(engine, replace(engine.ledger, batches=batches))
-
-
-def claimed(engine: Engine) -> Claim:
-    claim = claim_next(engine)
-    assert claim is not None
-    return claim
 
 
 def rescued(engine: Engine, claim: Claim) -> None:

@@ -9,50 +9,31 @@ from typing import Any
 import numpy as np
 import pytest
 
-from indexmill.domain.job import Item, Job
+from indexmill.domain.failure import FailureCode, Stage
+from indexmill.domain.job import Item
 from indexmill.domain.job_state import JobState, Reason
-from indexmill.domain.outcome import Failure, FailureCode, Stage
 from indexmill.engine import Engine
 from indexmill.models import deterministic
 from indexmill.models.embedding_model import Embeddings
 from indexmill.pipeline import embed
 from indexmill.pipeline.run_window import WindowOutcome
 from tests.draining import (
+    Deploy,
     assert_conserved,
-    claim_next,
+    claimed,
     delete,
     documents,
     drain,
     embedded_texts,
+    failures,
     items_of,
     job_of,
-    log_path,
     rows,
     run,
     runner_of,
     submit,
     upsert,
 )
-
-Deploy = Callable[..., str]
-
-
-@pytest.fixture
-def deploy(engine: Engine, tmp_path: Path) -> Deploy:
-    """Deploy a deterministic model that logs what it is given; the answer is its id."""
-
-    def deploy_with(**options: Any) -> str:
-        model = f"m{len(engine.deployments())}"
-        engine.deploy(model, "deterministic", {"dimension": 8, "log_path": log_path(tmp_path), **options})
-        (tmp_path / "embedded.log").unlink()
-        return model
-
-    return deploy_with
-
-
-def failures(engine: Engine, job: Job) -> dict[str, Failure]:
-    return {failure.object_id: failure for failure in engine.failed_items(job, limit=1000)}
-
 
 # Nothing changed, nothing embedded
 
@@ -281,8 +262,7 @@ def test_a_model_that_answers_with_another_shape_stops_its_lane(engine: Engine, 
     job = upsert(engine, {"a": "one"})
     model = engine.models.get(engine.deployments()[0])
     object.__setattr__(model, "embed", lambda texts: Embeddings(np.ones((1, 7), np.float32), np.ones(1, np.uint32)))
-    claim = claim_next(engine)
-    assert claim is not None
+    claim = claimed(engine)
     assert run(engine, claim) is WindowOutcome.STOPPED
     assert job_of(engine, job).state is JobState.RUNNING
 

@@ -14,12 +14,13 @@ from tests.draining import (
     PLENTY,
     alter_query,
     assert_conserved,
-    claim_next,
+    claimed,
     delete,
     documents,
     drain,
     execute,
     job_of,
+    rows,
     run,
     submit,
     upsert,
@@ -27,21 +28,40 @@ from tests.draining import (
 
 
 def run_beside(engine: Engine, job: Job, beside: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the job's window; `beside` happens once, after it has decided what to skip and before it stages."""
-    claim = claim_next(engine)
-    assert claim is not None
+    """Run the job's window; `beside` happens once, after it has decided what to skip and before it writes."""
+    claim = claimed(engine)
     assert claim.job_ids == [job.id]
     pending = [beside]
-    original = PgvectorStore.stage
+    stage_now, skip_now = PgvectorStore.stage, PgvectorStore.skip
 
     def stage(store: PgvectorStore, connection: Any, staged: Any) -> None:
         if pending:
             pending.pop()()
-        original(store, connection, staged)
+        stage_now(store, connection, staged)
+
+    def skip(store: PgvectorStore, connection: Any, collection: Any, skipped: Any) -> list[int] | None:
+        if pending:
+            pending.pop()()
+        return skip_now(store, connection, collection, skipped)
 
     with monkeypatch.context() as patch:
         patch.setattr(PgvectorStore, "stage", stage)
+        patch.setattr(PgvectorStore, "skip", skip)
         run(engine, claim)
+
+
+def store(engine: Engine) -> None:
+    """What later submissions of `a` compare themselves with."""
+    upsert(engine, {"a": "same"})
+    drain(engine)
+
+
+def skip_beside(engine: Engine, beside: Callable[[], object], monkeypatch: pytest.MonkeyPatch, *items: Item) -> Job:
+    """`a` is stored, and submitted again unchanged (or as these items) while `beside` happens; the job then."""
+    store(engine)
+    job = submit(engine, items or [Item("a", {"text": "same"})])
+    run_beside(engine, job, beside, monkeypatch)
+    return job_of(engine, job)
 
 
 def write_older(engine: Engine, statement: str) -> None:
@@ -49,16 +69,22 @@ def write_older(engine: Engine, statement: str) -> None:
     assert execute(engine, statement) == 1
 
 
+def overtake(engine: Engine) -> None:
+    """A later submission is written meanwhile."""
+    upsert(engine, {"a": "overtaking"}, external_id="overtaker")
+    drain(engine)
+
+
 @pytest.mark.parametrize("payload", [{"text": "same"}, {"text": "same", "kind": "new"}], ids=["skip", "payload"])
 def test_a_skip_whose_ground_has_moved_embeds_instead(
     engine: Engine, payload: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    upsert(engine, {"a": "same"})
-    drain(engine)
-    job = submit(engine, [Item("a", payload), Item("b", {"text": "neighbour"})])
-    moved = "UPDATE document SET fingerprint = 'elsewhere', text = 'between', payload = '{}' WHERE id = 'a'"
-    run_beside(engine, job, lambda: write_older(engine, moved), monkeypatch)
-    counters = job_of(engine, job).counters
+    moved = (
+        "UPDATE document SET fingerprint = 'elsewhere', payload_hash = 'elsewhere', text = 'between', payload = '{}' "
+        "WHERE id = 'a'"
+    )
+    items = [Item("a", payload), Item("b", {"text": "neighbour"})]
+    counters = skip_beside(engine, lambda: write_older(engine, moved), monkeypatch, *items).counters
     assert (counters.indexed, counters.unchanged, counters.payload_updated) == (2, 0, 0)
     assert documents(engine)["a"]["text"] == "same"
     assert documents(engine)["a"]["payload"] == payload
@@ -66,21 +92,17 @@ def test_a_skip_whose_ground_has_moved_embeds_instead(
 
 
 def test_a_skip_whose_payload_has_moved_writes_the_payload(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    upsert(engine, {"a": "same"})
-    drain(engine)
-    job = upsert(engine, {"a": "same"})
     moved = "UPDATE document SET payload_hash = 'elsewhere', payload = '{}' WHERE id = 'a'"
-    run_beside(engine, job, lambda: write_older(engine, moved), monkeypatch)
+    job = skip_beside(engine, lambda: write_older(engine, moved), monkeypatch)
     assert documents(engine)["a"]["payload"] == {"text": "same"}
-    assert job_of(engine, job).counters.unchanged == 0
+    assert job.counters.unchanged == 0
 
 
 def test_a_skip_of_a_document_that_has_been_deleted_meanwhile_embeds(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An older delete that ran late: the tombstone is older than the skip, so the document must come back whole."""
-    upsert(engine, {"a": "same"})
-    drain(engine)
+    store(engine)
     delete(engine, ["a"])
     slow = engine.ledger.claims.claim("delete", "test/slow", PLENTY)
     assert slow is not None
@@ -92,39 +114,23 @@ def test_a_skip_of_a_document_that_has_been_deleted_meanwhile_embeds(
 
 
 def test_a_skip_of_a_document_whose_row_is_gone_embeds(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    upsert(engine, {"a": "same"})
-    drain(engine)
-    job = upsert(engine, {"a": "same"})
     gone = "WITH key AS (DELETE FROM document RETURNING key) DELETE FROM chunk_1_1 USING key WHERE document = key.key"
-    run_beside(engine, job, lambda: write_older(engine, gone), monkeypatch)
+    skip_beside(engine, lambda: write_older(engine, gone), monkeypatch)
     assert len(documents(engine)["a"]["vectors"]) == 1
     assert_conserved(engine)
 
 
 def test_a_skip_that_a_later_submission_overtook_is_superseded(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    upsert(engine, {"a": "same"})
-    drain(engine)
-    job = upsert(engine, {"a": "same"})
-
-    def overtake() -> None:
-        upsert(engine, {"a": "overtaking"}, external_id="overtaker")
-        drain(engine)
-
-    run_beside(engine, job, overtake, monkeypatch)
+    job = skip_beside(engine, lambda: overtake(engine), monkeypatch)
     assert documents(engine)["a"]["text"] == "overtaking"
-    assert "`overtaker`" in str(job_of(engine, job).detail)
+    assert "`overtaker`" in str(job.detail)
 
 
 def test_a_slow_window_loses_to_one_that_was_submitted_later(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     earlier = upsert(engine, {"a": "earlier"})
-
-    def overtake() -> None:
-        upsert(engine, {"a": "later"}, external_id="later")
-        drain(engine)
-
-    run_beside(engine, earlier, overtake, monkeypatch)
-    assert documents(engine)["a"]["text"] == "later"
-    assert "`later`" in str(job_of(engine, earlier).detail)
+    run_beside(engine, earlier, lambda: overtake(engine), monkeypatch)
+    assert documents(engine)["a"]["text"] == "overtaking"
+    assert "`overtaker`" in str(job_of(engine, earlier).detail)
 
 
 def test_without_the_version_guard_a_slow_window_would_be_seen_to_win(
@@ -137,11 +143,16 @@ def test_without_the_version_guard_a_slow_window_would_be_seen_to_win(
         test_a_slow_window_loses_to_one_that_was_submitted_later(engine, monkeypatch)
 
 
+def never_compare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broken build: a skip never looks at what is stored now."""
+    compared = "WHEN 2 THEN d.fingerprint = excluded.fingerprint AND d.payload_hash = excluded.payload_hash"
+    alter_query(monkeypatch, "write_documents", compared, "WHEN 2 THEN true")
+
+
 def test_without_the_compare_a_skip_would_be_seen_to_keep_another_text(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    compared = "WHEN 2 THEN d.fingerprint = excluded.fingerprint AND d.payload_hash = excluded.payload_hash"
-    alter_query(monkeypatch, "write_documents", compared, "WHEN 2 THEN true")
+    never_compare(monkeypatch)
     with pytest.raises(AssertionError):
         test_a_skip_whose_ground_has_moved_embeds_instead(engine, {"text": "same"}, monkeypatch)
 
@@ -149,8 +160,43 @@ def test_without_the_compare_a_skip_would_be_seen_to_keep_another_text(
 def test_without_the_look_at_the_stored_chunks_a_skip_would_be_seen_to_leave_none(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    compared = "WHEN 2 THEN d.fingerprint = excluded.fingerprint AND d.payload_hash = excluded.payload_hash"
-    alter_query(monkeypatch, "write_documents", compared, "WHEN 2 THEN true")
+    never_compare(monkeypatch)
     alter_query(monkeypatch, "write_documents", "previous_chunks = d.chunks", "previous_chunks = 1")
     with pytest.raises((AssertionError, KeyError)):
         test_a_skip_of_a_document_that_has_been_deleted_meanwhile_embeds(engine, monkeypatch)
+
+
+def test_batches_of_which_nothing_has_changed_are_ended_without_staging(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """600 items are three batches; one item changes, so only its batch goes the long way."""
+    texts = {f"d{number}": f"text {number}" for number in range(600)}
+    upsert(engine, texts)
+    drain(engine)
+    staged: list[str] = []
+    original = PgvectorStore.stage
+
+    def stage(store: PgvectorStore, connection: Any, documents: Any) -> None:
+        staged.extend(document.id for document in documents)
+        original(store, connection, documents)
+
+    monkeypatch.setattr(PgvectorStore, "stage", stage)
+    job = upsert(engine, {**texts, "d300": "changed"})
+    drain(engine)
+    counters = job_of(engine, job).counters
+    assert (counters.unchanged, counters.indexed, counters.chunks) == (599, 1, 600)
+    assert counters.embedded == 1
+    assert len(staged) == 256
+    assert documents(engine)["d300"]["text"] == "changed"
+    assert {row["seq"] for row in rows(engine, "SELECT seq FROM document")} == {2}
+    assert_conserved(engine)
+
+
+def test_a_batch_that_was_cancelled_meanwhile_is_not_skipped(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    upsert(engine, {"a": "same"})
+    drain(engine)
+    job = upsert(engine, {"a": "same"})
+    run_beside(engine, job, lambda: engine.cancel(job), monkeypatch)
+    assert job_of(engine, job).counters.cancelled == 1
+    assert rows(engine, "SELECT seq FROM document") == [{"seq": 1}]
+    assert_conserved(engine)

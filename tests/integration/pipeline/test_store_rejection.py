@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from indexmill.domain.bodies import MAX_DEPTH
+from indexmill.domain.failure import Failure, FailureCode, Stage
 from indexmill.domain.job import Item
 from indexmill.domain.job_state import JobState
-from indexmill.domain.outcome import Failure, FailureCode, Stage
 from indexmill.engine import Engine
 from indexmill.errors import InvalidRequest
 from indexmill.pipeline import load, write

@@ -2,58 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from indexmill.domain.failure import FailureCode, Stage
 from indexmill.domain.job import Job
 from indexmill.domain.job_state import JobState, Reason
-from indexmill.domain.outcome import Failure, FailureCode, Stage
 from indexmill.engine import Engine
-from indexmill.ledger.models import lane_of
+from indexmill.errors import TransientError
+from indexmill.ledger.collections import lane_of
+from indexmill.models.embedding_model import Embeddings
 from indexmill.models.model_cache import ModelCache
 from indexmill.pipeline.run_window import WindowOutcome
 from tests.draining import (
+    Deploy,
     assert_conserved,
-    claim_next,
+    claimed,
     delete,
     drain,
     execute,
+    failures,
     job_of,
-    log_path,
     rows,
     runner_of,
     upsert,
+    wake,
 )
-
-Deploy = Callable[..., str]
-
-
-@pytest.fixture
-def deploy(engine: Engine, tmp_path: Path) -> Deploy:
-    """Deploy a deterministic model that logs what it is given; the answer is its id."""
-
-    def deploy_with(**options: Any) -> str:
-        model = f"m{len(engine.deployments())}"
-        engine.deploy(model, "deterministic", {"dimension": 8, "log_path": log_path(tmp_path), **options})
-        (tmp_path / "embedded.log").unlink()
-        return model
-
-    return deploy_with
-
-
-def failures(engine: Engine, job: Job) -> dict[str, Failure]:
-    return {failure.object_id: failure for failure in engine.failed_items(job, limit=1000)}
-
-
-def wake(engine: Engine) -> int:
-    """The backoff is over."""
-    execute(engine, "UPDATE batch SET available_at = now() WHERE state = 'waiting'")
-    return engine.ledger.workload.wake_waiting()
-
 
 # Transient causes
 
@@ -149,6 +127,68 @@ def test_a_job_s_last_try_is_not_its_neighbour_s(engine: Engine, deploy: Deploy,
     assert job_of(engine, new).state is JobState.SUCCEEDED
 
 
+def last_try_of_a_slow_model(engine: Engine, job: Job, model: str, *, deadline_seconds: float) -> list[WindowOutcome]:
+    """The batch has its last try before it, and each call takes a tenth of a second before it fails."""
+    provider = engine.models.get(engine.ledger.models.require(model))
+    calls: list[list[str]] = []
+
+    def embed(texts: list[str]) -> Embeddings:
+        calls.append(texts)
+        time.sleep(0.1)
+        raise TransientError("The model did not answer in time")
+
+    object.__setattr__(provider, "embed", embed)
+    execute(engine, "UPDATE batch SET tries = 7 WHERE job = %s", job.id)
+    leases = replace(engine.ledger.leases, deadline_seconds=deadline_seconds)
+    runner = runner_of(engine, replace(engine.ledger, leases=leases), deadline_seconds=deadline_seconds)
+    return drain(engine, runner)
+
+
+def test_the_last_tries_of_a_slow_model_take_one_deadline_at_most(engine: Engine, deploy: Deploy) -> None:
+    """Alone, 64 items that time out would hold their worker for 64 time-outs."""
+    model = deploy()
+    job = upsert(engine, {f"d{n}": f"text {n}" for n in range(64)}, model=model)
+    started = time.monotonic()
+    assert last_try_of_a_slow_model(engine, job, model, deadline_seconds=0.5) == [WindowOutcome.DONE]
+    assert time.monotonic() - started < 3
+    assert job_of(engine, job).counters.failed == 64
+    found = failures(engine, job).values()
+    assert {(failure.code, failure.retryable) for failure in found} == {(FailureCode.TRIES_EXHAUSTED, True)}
+    tried = [failure for failure in found if "the last one: The model did not answer in time" in failure.sentence]
+    untried = [failure for failure in found if "too slowly for this one to be tried by itself" in failure.sentence]
+    assert 2 <= len(tried) <= 6
+    assert len(tried) + len(untried) == 64
+    assert rows(engine, "SELECT losses FROM batch") == [{"losses": 0}]
+    assert_conserved(engine)
+
+
+def test_during_its_last_tries_a_window_is_neither_rescued_nor_given_up(engine: Engine, deploy: Deploy) -> None:
+    """Each item, and the commit after them, has the deadline to itself in the ledger and for the watchdog."""
+    model = deploy()
+    job = upsert(engine, {f"d{n}": f"text {n}" for n in range(4)}, model=model)
+    restarted: list[dict[str, Any]] = []
+
+    def note() -> None:
+        restarted.extend(rows(engine, "SELECT position, deadline_at - now() > interval '19 s' AS moved FROM lease"))
+        execute(engine, "UPDATE lease SET deadline_at = now() + interval '1 s'")
+
+    provider = engine.models.get(engine.ledger.models.require(model))
+    original = provider.embed
+
+    def embed(texts: list[str]) -> Embeddings:
+        if len(texts) > 1:
+            raise TransientError("too many at once")
+        return original(texts)
+
+    object.__setattr__(provider, "embed", embed)
+    execute(engine, "UPDATE batch SET tries = 7")
+    runner = runner_of(engine, restart_deadline=note)
+    assert drain(engine, runner) == [WindowOutcome.DONE]
+    assert [each["position"] for each in restarted] == [0, 1, 2, 3, None]
+    assert all(each["moved"] for each in restarted)
+    assert job_of(engine, job).counters.indexed == 4
+
+
 # The model itself
 
 
@@ -239,7 +279,6 @@ def test_a_second_stop_does_not_start_the_ten_minutes_again(engine: Engine) -> N
 def test_a_model_whose_provider_is_gone_stops_its_lane(engine: Engine) -> None:
     upsert(engine, {"a": "one"})
     execute(engine, "UPDATE model SET provider = 'of an earlier release'")
-    claim = claim_next(engine)
-    assert claim is not None
+    claim = claimed(engine)
     fresh = replace(runner_of(engine), models=ModelCache())
     assert fresh.run(claim, lambda: True) is WindowOutcome.STOPPED

@@ -146,7 +146,7 @@ def test_what_relies_on_what_is_not_there_is_stale(engine: Engine, action: ItemS
     skip = StagedDocument(0, "a", Version(1, 0), action, fingerprint=b"f" * 16, payload_hash=b"p" * 16)
     assert write(engine, [skip])[0].stale is True
     store(engine, {"b": Stored([A])})
-    moved = replace(skip, id="b", version=Version(10**6, 0), fingerprint=b"g" * 16)
+    moved = replace(skip, id="b", version=Version(10**6, 0), fingerprint=b"g" * 16, payload_hash=b"q" * 16)
     assert write(engine, [moved])[0].stale is True
 
 

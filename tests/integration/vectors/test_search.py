@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from indexmill.engine import Engine
-from tests.draining import alter_query, delete, drain, execute, upsert
+from indexmill.errors import SearchTimeout
+from indexmill.vectors.pgvector_store import PgvectorStore
+from tests.draining import alter_query, delete, drain, execute, rows, upsert
 from tests.integration.vectors.stored import Stored, store
 
 DIMENSION = 8
@@ -119,6 +122,29 @@ def test_equal_texts_are_found_with_score_one_and_deleted_ones_not(engine: Engin
     delete(engine, ["a"])
     drain(engine)
     assert [hit.document_id for hit in engine.search("tiny", text="neural nets")] == ["b"]
+
+
+@pytest.mark.parametrize("equal", [{}, {"text": "one"}])
+def test_a_search_that_takes_too_long_is_ended_once_and_the_next_one_runs(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, equal: dict[str, Any]
+) -> None:
+    upsert(engine, {"a": "one"})
+    drain(engine)
+    impatient = PgvectorStore(engine.ledger.database, search_seconds=0.2)
+    monkeypatch.setattr(engine, "vectors", impatient)
+    slow = "FROM (SELECT pg_sleep(20)) slow CROSS JOIN nearest n"
+    with monkeypatch.context() as patch:
+        alter_query(patch, "search_filtered" if equal else "search", "FROM nearest n", slow)
+        begun = time.monotonic()
+        with pytest.raises(SearchTimeout, match=r"within 0\.2 s, .* server\.search_timeout_seconds"):
+            engine.search("tiny", text="one", equal=equal)
+        # Repeated, as other interruptions are, it would take several times as long.
+        assert time.monotonic() - begun < 0.75
+    assert [hit.document_id for hit in engine.search("tiny", text="one", equal=equal)] == ["a"]
+    for _ in range(20):
+        # The limit is of the search's transaction, not of its connection.
+        shown = rows(engine, "SELECT current_setting('statement_timeout') AS limit_")
+        assert shown == [{"limit_": "0"}]
 
 
 def test_collections_do_not_see_each_other(engine: Engine) -> None:

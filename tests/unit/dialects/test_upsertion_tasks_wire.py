@@ -9,8 +9,9 @@ from starlette.testclient import TestClient
 
 from indexmill.dialects.upsertion_tasks.translate import FAILURE_BYTES, FAILURE_STAGES, STATUSES, states_of
 from indexmill.dialects.upsertion_tasks.wire import FailureStage, TaskStatus
+from indexmill.domain.failure import Stage
 from indexmill.domain.job_state import JobState, Reason
-from indexmill.domain.outcome import Counters, Stage
+from indexmill.domain.outcome import Counters
 from indexmill.errors import BodiesExpired, ServiceError, TransientError
 from tests.unit.http.fake_service import FakeEngine
 

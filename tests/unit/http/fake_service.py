@@ -13,10 +13,11 @@ from typing import Any
 from uuid import UUID
 
 from indexmill.domain.document import canonical_json
+from indexmill.domain.failure import Failure, FailureCode, Stage
 from indexmill.domain.identifier import new_job_id, parse_job_id
 from indexmill.domain.job import Item, Job, JobEvent, JobFilter, JobKind, JobPage, Submission, Submitted
 from indexmill.domain.job_state import OPEN_STATES, JobState, Reason
-from indexmill.domain.outcome import Counters, Failure, FailureCode, Stage
+from indexmill.domain.outcome import Counters
 from indexmill.errors import (
     CollectionNotFound,
     IndexmillError,

@@ -40,7 +40,7 @@ def request(chunks: list[bytes], *, declared: int | None = None, stalls: bool = 
 
 async def read(reader: BodyReader, given: Request) -> Any:
     async with reader.read(given, Anything) as found:
-        return found.value
+        return found.value.value
 
 
 def outcome(coroutine: Awaitable[Any]) -> Problem:
@@ -54,13 +54,13 @@ def outcome(coroutine: Awaitable[Any]) -> Problem:
 
 def test_a_body_in_chunks_is_read_whole() -> None:
     given, _ = request([b'{"val', b'ue": ', b"[1]}"])
-    assert asyncio.run(read(BodyReader(100), given)) == [1]
+    assert asyncio.run(read(BodyReader(100, 1000), given)) == [1]
 
 
 @pytest.mark.parametrize("declared", [None, 101])
 def test_a_body_over_the_limit_is_413_and_what_follows_is_not_kept(declared: int | None) -> None:
     given, received = request([b"x" * 60] * 1000, declared=declared)
-    problem = outcome(read(BodyReader(100), given))
+    problem = outcome(read(BodyReader(100, 1000), given))
     assert (problem.status, problem.headers["Connection"]) == (413, "close")
     assert "100 bytes" in problem.message
     # Four times the limit is thrown away, so that the client gets to read the answer; then the connection ends.
@@ -70,18 +70,18 @@ def test_a_body_over_the_limit_is_413_and_what_follows_is_not_kept(declared: int
 def test_a_body_of_exactly_the_limit_is_read() -> None:
     text = json.dumps({"value": "x" * 85}).encode()
     given, _ = request([text], declared=len(text))
-    assert asyncio.run(read(BodyReader(len(text)), given)) == "x" * 85
+    assert asyncio.run(read(BodyReader(len(text), 1000), given)) == "x" * 85
 
 
 def test_a_body_that_lies_about_its_length_is_still_limited() -> None:
     given, _ = request([b"x" * 60] * 10, declared=5)
-    assert outcome(read(BodyReader(100), given)).status == 413
+    assert outcome(read(BodyReader(100, 1000), given)).status == 413
 
 
 def test_a_client_that_falls_silent_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body_module, "_IDLE_SECONDS", 0.05)
     given, _ = request([b"{"], declared=10, stalls=True)
-    assert outcome(read(BodyReader(100), given)).status == 408
+    assert outcome(read(BodyReader(100, 1000), given)).status == 408
 
 
 def test_a_client_that_goes_on_for_ever_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,12 +92,12 @@ def test_a_client_that_goes_on_for_ever_is_408(monkeypatch: pytest.MonkeyPatch) 
         return {"type": "http.request", "body": b" ", "more_body": True}
 
     given = Request({"type": "http", "method": "POST", "path": "/", "headers": []}, receive)
-    assert outcome(read(BodyReader(10_000), given)).status == 408
+    assert outcome(read(BodyReader(10_000, 1000), given)).status == 408
 
 
 def test_at_most_two_large_bodies_are_in_memory_and_small_ones_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body_module, "_LARGE", 50)
-    reader = BodyReader(1000)
+    reader = BodyReader(1000, 1000)
     large = json.dumps({"value": "x" * 100}).encode()
     inside = most = 0
 
@@ -126,7 +126,7 @@ def test_at_most_two_large_bodies_are_in_memory_and_small_ones_do_not_wait(monke
 def test_no_place_in_time_is_503_and_the_places_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body_module, "_PLACE_SECONDS", 0.05)
     monkeypatch.setattr(body_module, "_LARGE", 1)
-    reader = BodyReader(1000)
+    reader = BodyReader(1000, 1000)
 
     def large() -> Request:
         return request([b"{", b"}"], declared=2)[0]
@@ -142,7 +142,7 @@ def test_no_place_in_time_is_503_and_the_places_come_back(monkeypatch: pytest.Mo
 
 def test_a_small_body_without_a_length_needs_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body_module, "_LARGE", 20)
-    reader = BodyReader(1000)
+    reader = BodyReader(1000, 1000)
 
     async def scene() -> Any:
         large = [request([b'{"value":', b'"0123456789012"', b"}"])[0] for _ in range(2)]
@@ -179,16 +179,16 @@ def test_a_small_body_without_a_length_needs_no_place(monkeypatch: pytest.Monkey
 def test_what_is_not_a_json_object_is_refused_in_words(text: bytes) -> None:
     given, _ = request([text], declared=len(text))
     with pytest.raises(RequestValidationError) as refused:
-        asyncio.run(read(BodyReader(1_000_000), given))
+        asyncio.run(read(BodyReader(1_000_000, 1000), given))
     [problem] = refused.value.errors()
     assert problem["loc"][0] == "body"
 
 
 def test_the_word_infinity_in_a_text_is_no_number() -> None:
     given, _ = request([b'{"value": "Infinity"}'])
-    assert asyncio.run(read(BodyReader(1000), given)) == "Infinity"
+    assert asyncio.run(read(BodyReader(1000, 1000), given)) == "Infinity"
 
 
 def test_of_a_key_that_comes_twice_the_last_one_counts() -> None:
     given, _ = request([b'{"value": 1, "value": 2}'])
-    assert asyncio.run(read(BodyReader(1000), given)) == 2
+    assert asyncio.run(read(BodyReader(1000, 1000), given)) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from indexmill.domain.bodies import StoredItem
+from indexmill.domain.failure import FailureCode
 from indexmill.errors import ItemError, ModelError, TransientError
 from indexmill.models.embedding_model import Embeddings
 from indexmill.pipeline import embed
-from indexmill.pipeline.embed import SUB_BATCH, embed_texts, normalised
+from indexmill.pipeline.embed import SUB_BATCH, embed_last_tries, embed_texts, normalised
+from indexmill.pipeline.window import WorkItem
 
 
 @dataclass
@@ -24,6 +28,9 @@ class Model:
     error: Callable[[], Exception] | None = None
     dimension: int = 2
     calls: list[list[str]] = field(default_factory=list)
+
+    def count_tokens(self, texts: list[str]) -> list[int]:
+        return [len(text) for text in texts]
 
     def embed(self, texts: list[str]) -> Embeddings:
         self.calls.append(texts)
@@ -135,3 +142,69 @@ def test_valid_vectors_have_unit_length_and_the_others_are_told(rows: list[list[
         assert is_valid == (np.isfinite(row).all() and row.any())
         if is_valid:
             assert np.linalg.norm(vector.astype(np.float64)) == pytest.approx(1, abs=1e-5)
+
+
+# The last tries
+
+
+def work_items(*given: str) -> list[WorkItem]:
+    return [
+        WorkItem(
+            number=n, batch=cast("Any", None), position=100 + n, content=StoredItem(f"d{n}", None, None), text=text
+        )
+        for n, text in enumerate(given)
+    ]
+
+
+def last_tries(model: Model, items: list[WorkItem], most: int = 1000) -> list[int]:
+    """The positions that were announced; the time is up after so many calls."""
+    positions: list[int] = []
+    embed_last_tries(model, items, tries=8, before=positions.append, is_time_up=lambda: len(model.calls) >= most)
+    return positions
+
+
+def test_a_last_try_fails_its_own_text_only_short_ones_first() -> None:
+    model = Model(lambda: TransientError("timed out"))
+    items = work_items("long!", "longer", "a", "b!")
+    assert last_tries(model, items) == [102, 103, 100, 101]
+    assert model.calls == [["a"], ["b!"], ["long!"], ["longer"]]
+    assert [item.failure is None for item in items] == [False, True, True, False]
+    assert [item.vectors is None for item in items] == [True, False, False, True]
+    failure = items[3].failure
+    assert failure is not None
+    assert (failure.code, failure.retryable) == (FailureCode.TRIES_EXHAUSTED, True)
+    assert failure.sentence == "Given up after 8 tries, the last one: timed out"
+
+
+def test_equal_texts_have_one_last_try_together() -> None:
+    model = Model(lambda: TransientError("timed out"))
+    items = work_items("a", "x!", "a", "x!")
+    last_tries(model, items)
+    assert model.calls == [["a"], ["x!"]]
+    assert [item.failure is None for item in items] == [True, False, True, False]
+    assert [item.embedded for item in items] == [True, False, False, False]
+
+
+def test_what_is_not_tried_in_time_fails_and_says_so() -> None:
+    items = work_items("a!", "bb", "ccc!", "dddd")
+    model = Model(lambda: TransientError("timed out"))
+    last_tries(model, items, most=2)
+    assert model.calls == [["a!"], ["bb"]]
+    assert items[1].failure is None
+    for item in items[2:]:
+        assert item.failure is not None
+        assert (item.failure.code, item.failure.retryable) == (FailureCode.TRIES_EXHAUSTED, True)
+        assert "answered too slowly for this one to be tried by itself" in item.failure.sentence
+        assert not item.embedded
+
+
+def test_a_text_that_is_refused_at_its_last_try_is_refused() -> None:
+    items = work_items("a!", "b")
+    last_tries(Model(lambda: ValueError("no")), items)
+    assert items[0].failure is not None
+    assert items[0].failure.code is FailureCode.MODEL_REJECTED
+
+
+def test_a_model_that_cannot_work_is_no_item_s_fault_at_the_last_try_either() -> None:
+    with pytest.raises(ModelError, match="key"):
+        last_tries(Model(lambda: ModelError("key")), work_items("a!"))

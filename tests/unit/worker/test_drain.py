@@ -5,13 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
 from indexmill.domain.job import JobKind
+from indexmill.errors import ServiceError
 from indexmill.ledger.claims import Claim, ClaimedBatch, LaneHead
 from indexmill.pipeline.run_window import WindowOutcome
+from indexmill.worker import drain as drain_module
 from indexmill.worker.drain import Drain, next_lane
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -32,9 +35,12 @@ def claim(size: int, losses: int = 0) -> Claim:
 class FakeParts:
     """The parts a drain calls, in memory: it hands out the given claims, one a call."""
 
-    def __init__(self, claims: list[Claim], outcome: WindowOutcome = WindowOutcome.DONE) -> None:
+    def __init__(self, claims: list[Claim], outcome: WindowOutcome | Exception = WindowOutcome.DONE) -> None:
         self.claims = list(claims)
         self.outcome = outcome
+        self.given_back: list[UUID] = []
+        self.lost: list[UUID] = []
+        self.fails_to_give_back = 0
         self.asked_bytes: list[int] = []
         self.worker = "test"
 
@@ -46,7 +52,17 @@ class FakeParts:
         return self.claims.pop(0)
 
     def run(self, *_: Any) -> WindowOutcome:
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
         return self.outcome
+
+    def lose(self, token: UUID) -> None:
+        self.lost.append(token)
+
+    def give_back(self, token: UUID) -> None:
+        self.given_back.append(token)
+        if len(self.given_back) <= self.fails_to_give_back:
+            raise ServiceError("database: away")
 
     def hold(self, token: Any) -> None: ...
     def is_held(self) -> bool:
@@ -58,7 +74,7 @@ class FakeParts:
 
 def drain_of(parts: FakeParts, window_seconds: float = 0.1) -> Drain:
     any_parts: Any = parts
-    ledger: Any = SimpleNamespace(claims=parts)
+    ledger: Any = SimpleNamespace(claims=parts, leases=parts)
     return Drain(ledger, any_parts, any_parts, any_parts, drain_seconds=5, window_seconds=window_seconds)
 
 
@@ -109,3 +125,70 @@ def test_a_window_that_did_not_commit_teaches_nothing(outcome: WindowOutcome) ->
     parts = FakeParts([claim(300_000) for _ in range(3)], outcome)
     drain_of(parts).run(lambda: False)
     assert len(set(parts.asked_bytes)) == 1
+
+
+# The database goes away
+
+
+def abandoned(error: Exception) -> ServiceError:
+    """What a window ends with whose commit was repeated until its deadline."""
+    outer = ServiceError("database: expected the window to commit before its deadline, it did not")
+    outer.__cause__ = error
+    return outer
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        psycopg.OperationalError("the connection is lost"),
+        abandoned(psycopg.errors.AdminShutdown("terminated")),
+        abandoned(abandoned(psycopg.OperationalError("no connection"))),
+        abandoned(psycopg.errors.LockNotAvailable("somebody else's lock")),
+    ],
+)
+def test_a_window_that_an_outage_interrupted_is_given_back(error: Exception) -> None:
+    mine = claim(300_000)
+    parts = FakeParts([mine], error)
+    drain_of(parts).run(lambda: False)
+    assert parts.given_back == [mine.token]
+
+
+def test_a_window_whose_own_statement_takes_too_long_is_counted_as_lost() -> None:
+    """Given back uncounted it would come again and again, for ever."""
+    mine = claim(300_000)
+    parts = FakeParts([mine], abandoned(psycopg.errors.QueryCanceled("statement timeout")))
+    drain_of(parts).run(lambda: False)
+    assert (parts.lost, parts.given_back) == ([mine.token], [])
+
+
+def test_giving_back_is_repeated_until_the_database_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drain_module, "_OUTAGE_PAUSE", 0.001)
+    parts = FakeParts([claim(300_000)], ServiceError("away"))
+    parts.fails_to_give_back = 5
+    drain_of(parts).run(lambda: False)
+    assert len(parts.given_back) == 6
+
+
+@pytest.mark.parametrize("is_back", [True, False])
+def test_a_worker_that_stops_in_an_outage_still_gives_back_once(is_back: bool) -> None:
+    parts = FakeParts([claim(300_000)], ServiceError("away"))
+    parts.fails_to_give_back = 0 if is_back else 100
+    stopping: list[bool] = []
+
+    def is_stopping() -> bool:
+        stopping.append(True)
+        # SIGTERM comes while the window runs.
+        return len(stopping) > 1
+
+    drain_of(parts).run(is_stopping)
+    assert len(parts.given_back) == 1
+
+
+def test_a_drain_ends_quietly_while_the_database_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = FakeParts([claim(300_000)])
+
+    def fail() -> list[LaneHead]:
+        raise ServiceError("database: away")
+
+    monkeypatch.setattr(parts, "lane_heads", fail)
+    assert drain_of(parts).run(lambda: False) is False

@@ -28,8 +28,8 @@ from indexmill.dialects.upsertion_tasks.wire import (
     TaskStatus,
     UpsertionRequest,
 )
+from indexmill.domain.failure import Failure
 from indexmill.domain.job import Job, JobFilter, JobKind, JobPage, Submission
-from indexmill.domain.outcome import Failure
 from indexmill.errors import InvalidRequest
 from indexmill.http.answers import json_answer
 from indexmill.http.body import BodyReader
@@ -65,7 +65,9 @@ class Family:
     name: str
     kind: JobKind
     request: type[RunRequest]
-    submission: Callable[[Any], Submission]
+    #: The field of the request that is the list.
+    items: str
+    submission: Callable[[Any, Any], Submission]
     answer: type[Task]
     example: dict[str, Any]
     creates: str
@@ -76,6 +78,7 @@ FAMILIES: Final = (
         "upsertion",
         JobKind.UPSERTION,
         UpsertionRequest,
+        "items",
         upsertion,
         Task,
         UPSERTION_EXAMPLE,
@@ -85,6 +88,7 @@ FAMILIES: Final = (
         "deletion",
         JobKind.DELETION,
         DeletionRequest,
+        "object_ids",
         deletion,
         DeletionTask,
         DELETION_EXAMPLE,
@@ -138,11 +142,11 @@ class _Tasks:
             return job, []
         return job, self.door.engine.failed_items(job, limit=_INFO_FAILURES, max_bytes=FAILURE_BYTES)
 
-    async def submitted(self, submission: Submission) -> Response:
+    async def submitted(self, submission: Submission, size: int) -> Response:
         """The submitted task; a small request is stored together with others that wait."""
         if not isinstance(submission.items, list):
             return await self.answer(lambda: self.door.engine.submit(submission).job)
-        job = (await self.door.submit(submission)).job
+        job = (await self.door.submit(submission, size)).job
         if job.counters.failed:
             return await self.answer(lambda: job)
         return json_answer(task(job, [], FailureBudget()))
@@ -179,8 +183,8 @@ def _add_run(router: APIRouter, bodies: BodyReader, family: Family, tasks: _Task
     )
     async def run(request: Request) -> Response:
         # The body is read here and not by FastAPI: limited while it streams, and validated once.
-        async with bodies.read(request, family.request) as body:
-            return await tasks.submitted(family.submission(body))
+        async with bodies.read(request, family.request, family.items) as body:
+            return await tasks.submitted(family.submission(body.value, body.items), body.size)
 
 
 def _add_info(router: APIRouter, family: Family, tasks: _Tasks, names: _Names) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from math import floor
 from typing import Any, Final
 
@@ -15,9 +15,9 @@ from indexmill.dialects.upsertion_tasks.wire import (
     TaskStatus,
     UpsertionRequest,
 )
+from indexmill.domain.failure import Failure, Stage
 from indexmill.domain.job import Item, Job, JobKind, Submission
 from indexmill.domain.job_state import JobState
-from indexmill.domain.outcome import Failure, Stage
 from indexmill.http.answers import timestamp
 
 __all__ = [
@@ -63,22 +63,19 @@ def states_of(status: TaskStatus) -> tuple[JobState, ...]:
     return tuple(state for state, shown in STATUSES.items() if shown is status)
 
 
-def upsertion(request: UpsertionRequest) -> Submission:
-    return Submission(JobKind.UPSERTION, request.embedding_model_id, _items(request.items), request.external_id)
+def upsertion(request: UpsertionRequest, items: Collection[DataItem]) -> Submission:
+    wanted = (Item(each["object_id"], each.get("payload"), each.get("item_info")) for each in items)
+    return Submission(JobKind.UPSERTION, request.embedding_model_id, _at_once(wanted, items), request.external_id)
 
 
-def deletion(request: DeletionRequest) -> Submission:
-    items = _few((Item(object_id) for object_id in request.object_ids), request.object_ids)
-    return Submission(JobKind.DELETION, request.embedding_model_id, items, request.external_id)
+def deletion(request: DeletionRequest, items: Collection[str]) -> Submission:
+    wanted = (Item(object_id) for object_id in items)
+    return Submission(JobKind.DELETION, request.embedding_model_id, _at_once(wanted, items), request.external_id)
 
 
-def _items(items: Sequence[DataItem]) -> Iterable[Item]:
-    return _few((Item(each["object_id"], each.get("payload"), each.get("item_info")) for each in items), items)
-
-
-def _few(items: Iterator[Item], wire: Sequence[object]) -> Iterable[Item]:
-    """A list where the items are few enough to be stored together with other requests; else one after the other."""
-    return list(items) if len(wire) <= FEW_ITEMS else items
+def _at_once(items: Iterator[Item], wire: Collection[object]) -> Iterable[Item]:
+    """A list where the items are few and small enough to be stored with other requests; else one after the other."""
+    return list(items) if isinstance(wire, list) and len(wire) <= FEW_ITEMS else items
 
 
 class FailureBudget:

@@ -74,8 +74,18 @@ class DataItem(TypedDict):
     """One object to insert or update. A typed dict, because thousands of them come in one request."""
 
     object_id: ObjectId
-    payload: NotRequired[dict[str, Any] | None]
-    item_info: NotRequired[dict[str, Any] | None]
+    payload: NotRequired[
+        Annotated[
+            dict[str, Any] | None,
+            Field(description="The text to embed, by default at the key `text`, and what search returns and filters."),
+        ]
+    ]
+    item_info: NotRequired[
+        Annotated[
+            dict[str, Any] | None,
+            Field(description="Stored with the object; with the key `source` it says where the content is instead."),
+        ]
+    ]
 
 
 class RunRequest(BaseModel):

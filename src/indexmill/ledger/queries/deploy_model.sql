@@ -2,15 +2,15 @@
 WITH before AS (
     SELECT withdrawn_at IS NULL AS deployed FROM model WHERE tenant = %(tenant)s AND id = %(id)s
 ), stored AS (
-    INSERT INTO model (tenant, id, provider, settings, dimension, lane)
-    VALUES (%(tenant)s, %(id)s, %(provider)s, %(settings)s, %(dimension)s, %(lane)s)
+    INSERT INTO model (tenant, id, provider, settings, dimension)
+    VALUES (%(tenant)s, %(id)s, %(provider)s, %(settings)s, %(dimension)s)
     ON CONFLICT (tenant, id) DO UPDATE
     SET withdrawn_at = CASE
         WHEN model.provider = excluded.provider AND model.settings = excluded.settings
              AND model.dimension = excluded.dimension THEN NULL ELSE model.withdrawn_at END
     RETURNING *
-), opened AS (
-    INSERT INTO lane (name, tenant, model) VALUES (%(lane)s, %(tenant)s, %(id)s)
-    ON CONFLICT (name) DO UPDATE SET stopped_at = NULL, stop_reason = NULL, probe_at = NULL
+), resumed AS (
+    UPDATE lane SET stopped_at = NULL, stop_reason = NULL, probe_at = NULL
+    WHERE tenant = %(tenant)s AND model = %(id)s AND stopped_at IS NOT NULL
 )
 SELECT *, coalesce((SELECT NOT deployed FROM before), true) AS created FROM stored;

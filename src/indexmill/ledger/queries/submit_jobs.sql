@@ -1,14 +1,13 @@
 -- One statement, one commit for one or several jobs: jobs, batches, bodies, first events. A job without a row in the
 -- answer was not stored: its model is not deployed, or its external id is taken.
 WITH wanted AS (
-    SELECT w.*, c.id AS collection, c.name, l.name AS lane
+    SELECT w.*, c.id AS collection, c.name, CASE WHEN w.deletes THEN 'delete' ELSE c.lane END AS lane
     FROM unnest(%(ids)s::uuid[], %(tenants)s::integer[], %(kinds)s::text[], %(external_ids)s::text[],
-                %(models)s::text[], %(deletes)s::boolean[], %(fingerprints)s::bytea[], %(totals)s::bigint[],
+                %(models)s::text[], %(collections)s::text[], %(deletes)s::boolean[], %(fingerprints)s::bytea[], %(totals)s::bigint[],
                 %(counts)s::integer[])
-         WITH ORDINALITY AS w (id, tenant, kind, external_id, model, deletes, fingerprint, total_items, batches, place)
-    JOIN collection c ON c.tenant = w.tenant AND c.name = w.model
+         WITH ORDINALITY AS w (id, tenant, kind, external_id, model, collection_name, deletes, fingerprint, total_items, batches, place)
+    JOIN collection c ON c.tenant = w.tenant AND c.name = w.collection_name
     JOIN model m ON m.tenant = c.tenant AND m.id = c.model AND m.withdrawn_at IS NULL
-    JOIN lane l ON l.name = CASE WHEN w.deletes THEN 'delete' ELSE m.lane END
 ), new_jobs AS (
     INSERT INTO job (id, tenant, kind, external_id, seq, state, events, collection, model, lane, fingerprint,
                      total_items, batches, queued_at, callback)

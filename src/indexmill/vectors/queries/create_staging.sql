@@ -11,6 +11,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staged_1 (
     text text,
     payload jsonb,
     item_info jsonb,
+    structure jsonb,
     starts bigint[],
     ends bigint[],
     embeddings vector[]

@@ -1,25 +1,27 @@
 -- Everything a window does to documents is one statement in id order, so that two windows never wait in a circle.
--- outcome: 1 indexed, 2 unchanged, 3 payload updated, 5 removed. A skip or a payload update holds only while the
--- stored fingerprint (and, for a skip, the payload) is still the one that it saw.
+-- outcome: 1 indexed, 2 unchanged, 3 payload updated, 5 removed. A skip holds only while the stored payload hash, a
+-- payload update while the stored fingerprint is still the one that it saw.
 WITH written AS (
     INSERT INTO document AS d (collection, id, seq, position, outcome, fingerprint, payload_hash, text, payload,
-                               item_info, chunks, previous_chunks, deleted_at)
+                               item_info, structure, chunks, previous_chunks, deleted_at)
     SELECT %(collection)s, id, seq, position, outcome, fingerprint, payload_hash, text, payload, item_info,
-           coalesce(cardinality(embeddings), 0), 0, CASE WHEN outcome = 5 THEN ledger_now() END
+           structure, coalesce(cardinality(embeddings), 0), 0, CASE WHEN outcome = 5 THEN ledger_now() END
     FROM staged_1
     WHERE item = ANY (%(winners)s::integer[]) AND seq >= %(min_seq)s
     ORDER BY id
     ON CONFLICT (collection, id) DO UPDATE
     SET seq = excluded.seq, position = excluded.position, outcome = excluded.outcome,
-        fingerprint = excluded.fingerprint, payload_hash = excluded.payload_hash,
+        fingerprint = CASE WHEN excluded.outcome = 2 THEN d.fingerprint ELSE excluded.fingerprint END,
+        payload_hash = excluded.payload_hash,
         text = CASE WHEN excluded.outcome IN (2, 3) THEN d.text ELSE excluded.text END,
         payload = CASE WHEN excluded.outcome = 2 THEN d.payload ELSE excluded.payload END,
         item_info = CASE WHEN excluded.outcome = 2 THEN d.item_info ELSE excluded.item_info END,
+        structure = CASE WHEN excluded.outcome IN (2, 3) THEN d.structure ELSE excluded.structure END,
         chunks = CASE WHEN excluded.outcome IN (2, 3) THEN d.chunks ELSE excluded.chunks END,
         previous_chunks = d.chunks, deleted_at = excluded.deleted_at, updated_at = ledger_now()
     WHERE (d.seq, d.position) <= (excluded.seq, excluded.position)
       AND CASE excluded.outcome
-          WHEN 2 THEN d.fingerprint = excluded.fingerprint AND d.payload_hash = excluded.payload_hash
+          WHEN 2 THEN d.fingerprint IS NOT NULL AND d.payload_hash = excluded.payload_hash
           WHEN 3 THEN d.fingerprint = excluded.fingerprint
           ELSE true END
     RETURNING key, id, seq, position, outcome, chunks, previous_chunks

@@ -10,12 +10,9 @@ from indexmill.worker.sweeps import Sweep
 
 def sweep(ledger: Ledger, seconds: float, top_up: Callable[[], object]) -> Sweep:
     def run() -> None:
-        stalled = ledger.workload.stalled_jobs()
-        if stalled:
-            ledger.database.repeat(
-                lambda connection: ledger.transitions.wait(connection, stalled, "Waiting to try again")
-            )
+        # First what work depends on: what a job says of itself must never hold it up.
         ledger.workload.wake_waiting()
         top_up()
+        ledger.transitions.wait_stalled(ledger.workload.stalled_jobs(), "Waiting to try again")
 
     return Sweep("wake", seconds, run)

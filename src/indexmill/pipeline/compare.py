@@ -1,0 +1,78 @@
+"""Comparing: which items say what is stored already, asked of the store in one question a collection."""
+
+from __future__ import annotations
+
+from indexmill.domain.document import payload_hash
+from indexmill.domain.item_source import is_fixed
+from indexmill.domain.outcome import ItemStatus
+from indexmill.ledger.claims import ClaimedBatch
+from indexmill.pipeline.window import BatchComparison, Window, WorkItem
+from indexmill.vectors.vector_store import Existing, VectorStore
+
+__all__ = ["compare_batches", "compare_payload", "compare_text", "is_unchanged"]
+
+#: Equal to nothing that is stored: of an item whose id the store cannot hold (it fails later, with a sentence), and of
+#: one whose source must be read before anybody knows.
+_NO_HASH = bytes(16)
+
+
+def compare_batches(window: Window, vectors: VectorStore) -> None:
+    """Give the window what is stored of its documents."""
+    for number in window.collections:
+        _compare(window, vectors, [batch for batch in window.claim.batches if batch.collection == number])
+
+
+def _compare(window: Window, vectors: VectorStore, batches: list[ClaimedBatch]) -> None:
+    ids: list[str] = []
+    hashes: list[bytes] = []
+    for batch in batches:
+        recipe = window.collections[batch.collection].recipe
+        contents = window.contents[batch.key]
+        mine = [
+            payload_hash(recipe, item.payload_json, item.item_info_json)
+            if "\0" not in item.object_id and is_fixed(item.item_info_json)
+            else _NO_HASH
+            for item in contents
+        ]
+        window.comparisons[batch.key] = BatchComparison(mine, set(), {})
+        hashes += mine
+        ids += [item.object_id.replace("\0", "") for item in contents]
+    found = vectors.compare(batches[0].collection, ids, hashes)
+    start = 0
+    for batch in batches:
+        comparison = window.comparisons[batch.key]
+        places = range(start, start + batch.items)
+        comparison.same = {place - start for place in places if place in found.same}
+        comparison.different = {place - start: found.different[place] for place in places if place in found.different}
+        start += batch.items
+
+
+def is_unchanged(window: Window, batch: ClaimedBatch) -> bool:
+    """Whether nothing of this batch needs work: all of it runs, and all of it is as stored."""
+    comparison = window.comparisons.get(batch.key)
+    return (
+        comparison is not None
+        and len(comparison.same) == batch.items
+        and not batch.force
+        and batch.outcomes is None
+        and not batch.set_aside
+        and len({item.object_id for item in window.contents[batch.key]}) == batch.items
+    )
+
+
+def compare_payload(item: WorkItem, comparison: BatchComparison) -> None:
+    """Older than what is stored, or the same: then there is nothing to do for it."""
+    index = item.position - item.batch.first_position
+    item.payload_hash = comparison.payload_hashes[index]
+    stored = comparison.different.get(index)
+    if stored is not None and stored.version > item.version:
+        item.superseded_by = stored.version.seq
+    elif index in comparison.same and not item.batch.force:
+        item.action = ItemStatus.UNCHANGED
+
+
+def compare_text(item: WorkItem, comparison: BatchComparison) -> None:
+    """The same text with another payload: no vector is made."""
+    stored: Existing | None = comparison.different.get(item.position - item.batch.first_position)
+    if stored is not None and stored.fingerprint == item.fingerprint and not item.batch.force:
+        item.action = ItemStatus.PAYLOAD_UPDATED

@@ -1,0 +1,119 @@
+"""Reading documents: the content of items that lies elsewhere is fetched, compared by its bytes, and extracted."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from indexmill.domain.document import document_fingerprint, payload_hash
+from indexmill.domain.failure import FailureCode, Stage
+from indexmill.domain.item_source import ItemSource, SourceKind, is_fixed, source_of
+from indexmill.domain.job import JobKind
+from indexmill.domain.outcome import ItemStatus
+from indexmill.errors import ItemError
+from indexmill.pipeline.window import BatchComparison, Reading, WorkItem
+from indexmill.readers.extracted_text import ExtractedText
+from indexmill.readers.file_type import FileType, detect
+from indexmill.readers.markdown_headings import markdown_headings
+from indexmill.readers.reader import Extractor
+from indexmill.readers.text_file import storable, too_large
+from indexmill.settings import Settings
+from indexmill.sources.source import FetchedSource
+from indexmill.sources.spool import Spool, open_spool
+from indexmill.sources.uri import Sources, file_name_of, open_sources
+
+__all__ = ["DocumentReader", "open_document_reader"]
+
+
+@dataclass(frozen=True)
+class DocumentReader:
+    """One a worker process, for one thread."""
+
+    sources: Sources
+    spool: Spool
+    extractor: Extractor
+    max_text_bytes: int
+
+    def read(self, item: WorkItem, recipe: str, comparison: BatchComparison, check: Callable[[], None]) -> None:
+        """Give the item its text and what is known of its file, or find that nothing has to be done for it.
+
+        A document that cannot be read fails, its neighbours do not.
+
+        Raises:
+            TransientError: its source may be there later.
+            What `check` raises.
+        """
+        try:
+            self._read(item, recipe, comparison, check)
+        except ItemError as error:
+            item.fail_by(error)
+
+    def _read(self, item: WorkItem, recipe: str, comparison: BatchComparison, check: Callable[[], None]) -> None:
+        source = source_of(item.content.item_info or {}, is_upload=item.batch.kind is JobKind.INGESTION)
+        if source.kind is SourceKind.TEXT:
+            self._read_given(item, recipe, comparison, source)
+            return
+        with self._fetched(source) as fetched:
+            check()
+            name = source.file_name or fetched.file_name or file_name_of(source.value)
+            kind = detect(fetched.path, name, source.media_type or fetched.media_type)
+            reading = Reading(fetched.sha256, fetched.size, kind.media_type, name)
+            if _must_be_read(item, reading, recipe, comparison, kind):
+                _take(item, reading, self.extractor.extract(fetched.path, kind, check=check))
+
+    def _read_given(self, item: WorkItem, recipe: str, comparison: BatchComparison, source: ItemSource) -> None:
+        data = source.value.encode()
+        if len(data) > self.max_text_bytes:
+            raise too_large(FileType.TEXT, self.max_text_bytes)
+        is_markdown = (source.file_name or "").lower().endswith((".md", ".markdown"))
+        kind = FileType.MARKDOWN if is_markdown else FileType.TEXT
+        reading = Reading(hashlib.sha256(data).hexdigest(), len(data), kind.media_type, source.file_name)
+        if _must_be_read(item, reading, recipe, comparison, kind):
+            headings = markdown_headings(source.value) if is_markdown else ()
+            _take(item, reading, ExtractedText(storable(source.value), kind.media_type, headings=headings))
+
+    @contextmanager
+    def _fetched(self, source: ItemSource) -> Iterator[FetchedSource]:
+        is_upload = source.kind is SourceKind.SPOOL
+        with self.spool.fetch(source.value) if is_upload else self.sources.fetch(source.value) as fetched:
+            yield fetched
+
+
+def _must_be_read(item: WorkItem, reading: Reading, recipe: str, comparison: BatchComparison, kind: FileType) -> bool:
+    """Same bytes, read and split in the same way: no text is needed, and nothing is embedded."""
+    item.reading = reading
+    content, sha256 = item.content, reading.sha256
+    item.fingerprint = document_fingerprint(sha256, kind, recipe)
+    if not is_fixed(content.item_info_json):
+        item.payload_hash = payload_hash(f"{recipe}/{sha256}", content.payload_json, content.item_info_json)
+    stored = comparison.different.get(item.position - item.batch.first_position)
+    if stored is None or stored.fingerprint != item.fingerprint or item.batch.force:
+        return True
+    is_same = stored.payload_hash == item.payload_hash
+    item.action = ItemStatus.UNCHANGED if is_same else ItemStatus.PAYLOAD_UPDATED
+    return False
+
+
+def _take(item: WorkItem, reading: Reading, extracted: ExtractedText) -> None:
+    if not extracted.text.strip():
+        raise ItemError(
+            Stage.EXTRACT,
+            FailureCode.NO_CONTENT,
+            "The document has no text: it is empty, or holds only pictures",
+            retryable=False,
+        )
+    item.text = extracted.text
+    reading.pages = extracted.pages
+    reading.headings = extracted.headings
+
+
+def open_document_reader(settings: Settings) -> DocumentReader:
+    """
+    Raises:
+        SettingsError: the sources' settings cannot be used.
+    """
+    max_text_bytes = settings.worker.max_text_bytes
+    extractor = Extractor(settings.readers, max_text_bytes)
+    return DocumentReader(open_sources(settings), open_spool(settings), extractor, max_text_bytes)

@@ -1,0 +1,53 @@
+"""The settings of sources: what is wrong is said at the start, the secret goes to the service's own processes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from indexmill.errors import SettingsError
+from indexmill.settings import Settings, load_settings
+
+SECRET = {"access_key_id": "id", "secret_access_key": "very secret"}
+
+
+@pytest.mark.parametrize(
+    ("sources", "message"),
+    [
+        ({"allowed_folders": ["docs"]}, "absolute"),
+        ({"allowed_folders": ["/srv/../etc"]}, "absolute"),
+        ({"spool_url": "/srv/spool"}, "spool_url"),
+        ({"spool_url": "s3://B/spool"}, "spool_url"),
+        ({"s3": {"access_key_id": "id"}}, "both"),
+        ({"s3": {"endpoint": "store:9000"}}, "http"),
+        ({"s3": {"endpoint": "http://store:9000"}}, "allow_http"),
+        ({"max_bytes": 0}, "max_bytes"),
+    ],
+)
+def test_what_is_wrong_is_said_at_the_start(sources: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        load_settings(sources=sources)
+
+
+def test_lists_come_from_the_environment_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INDEXMILL_SOURCES__ALLOWED_FOLDERS", '["/srv/docs"]')
+    monkeypatch.setenv("INDEXMILL_SOURCES__S3__REGION", "eu-central-1")
+    settings = load_settings()
+    assert settings.sources.allowed_folders == [Path("/srv/docs")]
+    assert settings.sources.s3.region == "eu-central-1"
+
+
+def test_the_secret_is_not_shown() -> None:
+    settings = load_settings(sources={"s3": SECRET})
+    for shown in (repr(settings), settings.model_dump_json(), str(settings.model_dump())):
+        assert "very secret" not in shown
+
+
+def test_this_service_s_own_processes_get_the_secret() -> None:
+    settings = load_settings(sources={"s3": SECRET})
+    # As a supervisor hands it to its children.
+    handed = json.loads(json.dumps(settings.revealed()))
+    assert Settings(**handed) == settings
