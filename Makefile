@@ -6,7 +6,7 @@ CODE := src $(wildcard tests benchmarks examples)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test demo celery lint format bench chaos lock clean venv
+.PHONY: help serve test demo celery flower lint format bench chaos lock clean venv
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -16,6 +16,9 @@ serve: venv ## API, PostgreSQL and workers on this machine, in one command
 
 celery: venv ## One more worker, on this or any other machine
 	@exec $(BIN)/indexmill worker
+
+flower: venv ## Flower on port 5555: the worker processes, in a browser on this machine
+	@exec $(BIN)/indexmill flower
 
 demo: venv ## Index the documentation of Python's own standard library and ask it questions
 	@exec $(BIN)/python examples/demo.py

@@ -4,3 +4,6 @@ set -eu
 cd "$(dirname "$0")/.."
 
 command -v redis-server >/dev/null 2>&1 || sh scripts/install_debian.sh redis-server
+# Not on the PATH of everybody: the tests start Debian's own script below /usr/lib.
+[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || command -v rabbitmq-server >/dev/null 2>&1 ||
+    sh scripts/install_debian.sh rabbitmq-server

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
+from typing import Any
 
+from indexmill.dialects.artifacts.callbacks import callback_message
+from indexmill.domain.callback import Compose
 from indexmill.engine import Engine
 from indexmill.ledger.ledger import Ledger, open_ledger
 from indexmill.ledger.location import database_url
@@ -13,10 +17,10 @@ from indexmill.models.model_cache import ModelCache
 from indexmill.settings import Settings
 from indexmill.vectors.pgvector_store import PgvectorStore
 from indexmill.worker.sweep_loop import SweepLoop
-from indexmill.worker.sweeps import all_sweeps
+from indexmill.worker.sweeps import all_sweeps, callback_sweeps
 from indexmill.worker.waker import Waker
 
-__all__ = ["DEFAULT_MODEL", "Service", "build_service", "deploy_default_model"]
+__all__ = ["DEFAULT_MODEL", "Service", "build_service", "compose_callbacks", "deploy_default_model"]
 
 #: What a service without any model deploys at its first start.
 DEFAULT_MODEL = "wordllama-256"
@@ -31,6 +35,8 @@ class Service:
     engine: Engine
     waker: Waker
     sweeps: SweepLoop
+    #: Apart from the others: it waits for a broker that others run.
+    callbacks: SweepLoop
 
     def __enter__(self) -> Service:
         self.start()
@@ -44,8 +50,10 @@ class Service:
     def start(self) -> None:
         self.waker.start()
         self.sweeps.start()
+        self.callbacks.start()
 
     def close(self) -> None:
+        self.callbacks.stop()
         self.sweeps.stop()
         self.waker.stop()
         self.ledger.database.close()
@@ -72,7 +80,17 @@ def build_service(settings: Settings, url: str | None = None) -> Service:
     vectors = PgvectorStore(ledger.database, settings.server.search_timeout_seconds)
     engine = Engine(ledger, vectors, ModelCache(), waker.wake, settings.models.allow_faults)
     sweeps = SweepLoop(ledger.sweeps, all_sweeps(ledger, settings.worker.sweep_seconds, waker.top_up))
-    return Service(settings, ledger, engine, waker, sweeps)
+    callbacks = SweepLoop(ledger.sweeps, callback_sweeps(ledger, settings, compose_callbacks(ledger)), "callbacks")
+    return Service(settings, ledger, engine, waker, sweeps, callbacks)
+
+
+def compose_callbacks(_: Ledger) -> Compose:
+    """What makes the messages about jobs: the front door that takes callbacks."""
+
+    def no_documents(*_: object) -> dict[str, Any]:
+        return {"object": "list", "model": "private-gpt", "data": []}
+
+    return partial(callback_message, ingest_response=no_documents)
 
 
 def deploy_default_model(service: Service) -> None:

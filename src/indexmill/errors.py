@@ -13,6 +13,7 @@ IndexmillError
 │   ├── ModelExists          same model id, another definition
 │   └── ModelInUse           unfinished jobs need the model
 ├── InvalidRequest           a value that no front door accepts
+├── Forbidden                a setting does not allow it
 ├── SourceRefused            an address, a folder or a scheme that may not be read
 ├── ModelError               the model itself is wrong (key, dimension, missing): stops its lane
 ├── SearchTimeout            a search took longer than it may
@@ -31,6 +32,7 @@ __all__ = [
     "BodiesExpired",
     "CollectionNotFound",
     "Conflict",
+    "Forbidden",
     "IndexmillError",
     "InvalidRequest",
     "ItemError",
@@ -120,6 +122,10 @@ class ModelInUse(Conflict):
 
 class InvalidRequest(IndexmillError):
     """A value that cannot be accepted."""
+
+
+class Forbidden(IndexmillError):
+    """The settings do not allow it; the message names the setting."""
 
 
 class SourceRefused(IndexmillError):

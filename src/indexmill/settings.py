@@ -29,8 +29,10 @@ from indexmill.errors import SettingsError
 
 __all__ = [
     "ArtifactSettings",
+    "CallbackSettings",
     "CelerySettings",
     "DatabaseSettings",
+    "FlowerSettings",
     "ModelSettings",
     "ReaderSettings",
     "RetentionSettings",
@@ -97,19 +99,74 @@ class DatabaseSettings(_Section):
     start_timeout_seconds: float = Field(default=600, gt=0)
 
 
+_MIN_PASSWORD = 12
+#: Broker mode -> the form of its URL, and what it may begin with.
+_BROKER_URLS = {
+    "redis": ("redis://HOST:PORT/DB", ("redis://", "rediss://", "redis+socket://", "sentinel://")),
+    "rabbitmq": ("amqp://USER:PASSWORD@HOST:PORT/VHOST", ("amqp://", "amqps://", "pyamqp://")),
+}
+
+
 class CelerySettings(_Section):
     """The broker that wakes workers."""
 
-    broker_mode: Literal["local", "redis"] = "local"
+    broker_mode: Literal["local", "redis", "rabbitmq"] = "local"
     broker_url: str | None = None
     queue: str = Field(default="indexmill", pattern=r"^[A-Za-z0-9_-]{1,64}$")
 
     @model_validator(mode="after")
     def _url_for_remote_brokers(self) -> CelerySettings:
-        if self.broker_mode == "redis" and not self.broker_url:
+        form, schemes = _BROKER_URLS.get(self.broker_mode, ("", ()))
+        if schemes and not (self.broker_url or "").startswith(schemes):
+            # The URL may hold a password: only its scheme is shown.
+            came = f"{self.broker_url.partition(':')[0]!r}..." if self.broker_url else "nothing"
             raise ValueError(
-                "celery.broker_url: expected redis://HOST:PORT/DB because celery.broker_mode is 'redis', got nothing"
+                f"celery.broker_url: expected {form} because celery.broker_mode is {self.broker_mode!r}, got {came}"
             )
+        return self
+
+
+class CallbackSettings(_Section):
+    """Messages about jobs, sent to exchanges that callers name."""
+
+    #: RabbitMQ; by default the job broker, where that is one.
+    amqp_url: str | None = Field(default=None, repr=False)
+    allowed_exchanges: tuple[str, ...] = ()
+    #: How long a message is offered to a broker that is up but refuses it.
+    give_up_hours: float = Field(default=72, gt=0, le=24 * 90)
+
+    @model_validator(mode="after")
+    def _amqp(self) -> CallbackSettings:
+        if self.amqp_url is not None and not self.amqp_url.startswith(("amqp://", "amqps://")):
+            raise ValueError(
+                f"callbacks.amqp_url: expected amqp://USER:PASSWORD@HOST:PORT/VHOST, "
+                f"got {self.amqp_url.partition(':')[0]!r}..."
+            )
+        return self
+
+
+class FlowerSettings(_Section):
+    """Where `indexmill flower` shows the workers."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=5555, ge=0, le=65535)
+    #: USER:PASSWORD, asked for by the browser.
+    basic_auth: str | None = Field(default=None, repr=False)
+
+    @model_validator(mode="after")
+    def _password_where_others_can_reach_it(self) -> FlowerSettings:
+        if self.basic_auth is None:
+            if not is_loopback(self.host):
+                raise ValueError(
+                    f"flower.basic_auth: expected USER:PASSWORD because flower.host is {self.host!r}, got nothing; "
+                    "without a password Flower listens on loopback only"
+                )
+        else:
+            user, _, password = self.basic_auth.partition(":")
+            if not user or len(password) < _MIN_PASSWORD:
+                raise ValueError(
+                    f"flower.basic_auth: expected USER:PASSWORD with a password of {_MIN_PASSWORD} characters or more"
+                )
         return self
 
 
@@ -250,12 +307,30 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     database: DatabaseSettings = DatabaseSettings()
     celery: CelerySettings = CelerySettings()
+    callbacks: CallbackSettings = CallbackSettings()
+    flower: FlowerSettings = FlowerSettings()
     worker: WorkerSettings = WorkerSettings()
     models: ModelSettings = ModelSettings()
     sources: SourceSettings = SourceSettings()
     readers: ReaderSettings = ReaderSettings()
     artifacts: ArtifactSettings = ArtifactSettings()
     retention: RetentionSettings = RetentionSettings()
+
+    @property
+    def callback_url(self) -> str | None:
+        """Where callbacks are sent; None where nothing is configured."""
+        if self.callbacks.amqp_url is not None:
+            return self.callbacks.amqp_url
+        return self.celery.broker_url if self.celery.broker_mode == "rabbitmq" else None
+
+    @model_validator(mode="after")
+    def _somewhere_to_call_back(self) -> Settings:
+        if self.callbacks.allowed_exchanges and self.callback_url is None:
+            raise ValueError(
+                "callbacks.amqp_url: expected amqp://USER:PASSWORD@HOST:PORT/VHOST because callbacks.allowed_exchanges "
+                "names exchanges and celery.broker_mode is not 'rabbitmq', got nothing"
+            )
+        return self
 
     def revealed(self) -> dict[str, object]:
         """As JSON values, secrets in clear: for this service's own processes alone."""

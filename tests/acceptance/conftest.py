@@ -6,9 +6,25 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.fixtures import embedding_log, redis_server, shared_service, start_service, start_worker, view
+from tests.acceptance.fixtures import (
+    embedding_log,
+    rabbitmq_server,
+    redis_server,
+    shared_service,
+    start_service,
+    start_worker,
+    view,
+)
 
-__all__ = ["embedding_log", "redis_server", "shared_service", "start_service", "start_worker", "view"]
+__all__ = [
+    "embedding_log",
+    "rabbitmq_server",
+    "redis_server",
+    "shared_service",
+    "start_service",
+    "start_worker",
+    "view",
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

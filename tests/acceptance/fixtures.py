@@ -16,10 +16,20 @@ from psycopg import sql
 from tests.acceptance.embedding_log import EmbeddingLog
 from tests.acceptance.ledger_view import LedgerView
 from tests.acceptance.processes import family_of, is_gone, kill_all
+from tests.rabbitmq_server import RabbitmqServer
 from tests.redis_server import RedisServer
 from tests.running_service import RunningService
 
-__all__ = ["StartService", "embedding_log", "redis_server", "shared_service", "start_service", "start_worker", "view"]
+__all__ = [
+    "StartService",
+    "embedding_log",
+    "rabbitmq_server",
+    "redis_server",
+    "shared_service",
+    "start_service",
+    "start_worker",
+    "view",
+]
 
 StartService = Callable[..., RunningService]
 _numbers = itertools.count(1)
@@ -67,6 +77,12 @@ def start_worker(database_url: str, tmp_path: Path) -> Iterator[StartService]:
 @pytest.fixture
 def redis_server() -> Iterator[RedisServer]:
     with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def rabbitmq_server() -> Iterator[RabbitmqServer]:
+    with RabbitmqServer() as server:
         yield server
 
 

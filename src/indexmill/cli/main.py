@@ -19,6 +19,7 @@ __all__ = ["main", "run"]
 _COMMANDS: Final[dict[str, str]] = {
     "serve": "indexmill.cli.serve:serve",
     "worker": "indexmill.cli.worker:worker",
+    "flower": "indexmill.cli.flower:flower",
     "jobs": "indexmill.cli.jobs:jobs",
     "search": "indexmill.cli.search:search",
     "collections": "indexmill.cli.search:collections",

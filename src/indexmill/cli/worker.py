@@ -17,6 +17,7 @@ def worker(processes: int | None) -> int:
     from indexmill.settings import load_settings
 
     settings = load_settings()
+    from indexmill.assembly import compose_callbacks
     from indexmill.worker.worker import run_worker
 
-    return run_worker(settings, processes or settings.worker.processes)
+    return run_worker(settings, processes or settings.worker.processes, compose_callbacks)

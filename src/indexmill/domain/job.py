@@ -65,6 +65,8 @@ class Submission:
     document: str | None = None
     #: References of spooled inputs that the job's items name; they are kept as long as the items are.
     spooled: tuple[str, ...] = ()
+    #: Who is told of its progress and end, as `domain.callback.checked_callback` gives it.
+    callback: dict[str, Any] | None = None
 
     @property
     def collection_name(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from indexmill.ledger.batches import Batches
+from indexmill.ledger.callbacks import Callbacks
 from indexmill.ledger.claims import Claims
 from indexmill.ledger.collections import Collections
 from indexmill.ledger.database import Database
@@ -45,6 +46,7 @@ class Ledger:
     workload: Workload
     sweeps: Sweeps
     retention: Retention
+    callbacks: Callbacks
 
 
 def open_ledger(url: str, settings: Settings, *, pool_size: int | None = None) -> Ledger:
@@ -80,4 +82,5 @@ def open_ledger(url: str, settings: Settings, *, pool_size: int | None = None) -
         workload=Workload(database),
         sweeps=Sweeps(database),
         retention=Retention(database, kept.body_days, kept.job_days, kept.staging_hours, kept.tombstone_days),
+        callbacks=Callbacks(database),
     )

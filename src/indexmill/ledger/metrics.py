@@ -44,6 +44,11 @@ class LedgerCollector(Collector):
             "indexmill_ready_wait_seconds", "How long the longest waiting of them has been ready", value=ready.waited
         )
         yield GaugeMetricFamily("indexmill_worker_slots", "Windows that can run at once", value=ready.slots)
+        yield GaugeMetricFamily(
+            "indexmill_waiting_callbacks",
+            "Callbacks that are not delivered yet",
+            value=self._workload.waiting_callbacks(),
+        )
         totals = self._workload.totals()
         yield CounterMetricFamily("indexmill_windows", "Windows committed", value=totals["windows"])
         yield CounterMetricFamily("indexmill_items", "Items decided", value=totals["items"])

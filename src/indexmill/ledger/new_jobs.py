@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from psycopg.types.json import Jsonb
+
 from indexmill.domain.bodies import Body
 from indexmill.domain.job import JobKind, Submission
 from indexmill.ledger.database import Database, Row, run_query
@@ -44,6 +46,7 @@ def store_jobs(database: Database, jobs: Sequence[NewJob]) -> list[Row]:
             fingerprints=[job.fingerprint for job in jobs],
             totals=[sum(body.items for body in job.bodies) for job in jobs],
             counts=[len(job.bodies) for job in jobs],
+            callbacks=_callbacks(jobs),
             jobs=[job_id for job_id, _, _ in bodies],
             ordinals=[ordinal for _, ordinal, _ in bodies],
             first_positions=[body.first_position for _, _, body in bodies],
@@ -51,3 +54,9 @@ def store_jobs(database: Database, jobs: Sequence[NewJob]) -> list[Row]:
             sizes=[body.size for _, _, body in bodies],
             bodies=[body.data for _, _, body in bodies],
         )
+
+
+def _callbacks(jobs: Sequence[NewJob]) -> Jsonb | None:
+    """By job id; None where nobody wants any, as is usual."""
+    wanted = {str(job.id): job.submission.callback for job in jobs if job.submission.callback is not None}
+    return Jsonb(wanted) if wanted else None

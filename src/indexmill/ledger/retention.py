@@ -1,4 +1,4 @@
-"""What is deleted when: abandoned uploads, bodies, old jobs, tombstones, silent workers."""
+"""What is deleted when: abandoned uploads, bodies, sent callbacks, old jobs, tombstones, silent workers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Retention:
     tombstone_days: float
 
     def delete_finished(self, wanted: JobFilter) -> int:
-        """Delete the ended jobs that match; how many."""
+        """Delete the ended jobs that match and whose callbacks are sent; how many."""
         deleted = 0
         while True:
             rows = self.database.query("delete_finished_jobs", **filter_values(wanted), limit=_AT_ONCE)
@@ -39,6 +39,7 @@ class Retention:
         rounds: dict[str, dict[str, Any]] = {
             "prune_receiving_jobs": {"hours": self.staging_hours},
             "prune_bodies": {"days": self.body_days},
+            "prune_callbacks": {},
             "prune_jobs": {"days": self.job_days},
             "prune_tombstones": {"days": self.tombstone_days},
             "prune_workers": {},

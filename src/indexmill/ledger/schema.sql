@@ -84,6 +84,8 @@ CREATE TABLE job (
     total_items bigint NOT NULL DEFAULT 0,
     batches integer NOT NULL DEFAULT 0,
     bodies_deleted_at timestamptz,
+    -- Who is told of its progress and its end: {"amqp": {...}, "properties": {...}} (domain/callback.py).
+    callback jsonb,
     -- Sums over the batches, copied here when the job ends.
     indexed bigint NOT NULL DEFAULT 0,
     unchanged bigint NOT NULL DEFAULT 0,
@@ -243,6 +245,34 @@ CREATE TABLE job_event (
     detail text,
     PRIMARY KEY (job, number)
 );
+
+-- Messages about jobs that are to be sent: written in the transaction that makes them true, sent by a sweep.
+CREATE TABLE callback_outbox (
+    id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    job uuid NOT NULL REFERENCES job ON DELETE CASCADE,
+    attempt integer NOT NULL,
+    event text NOT NULL CHECK (event IN ('progress', 'done', 'error')),
+    exchange text NOT NULL,
+    -- NULL: the message's type.
+    routing_key text,
+    -- What the message says, as it was when the row was written: how the job ended, or how far it had come.
+    data jsonb NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT ledger_now(),
+    due_at timestamptz NOT NULL DEFAULT ledger_now(),
+    tries integer NOT NULL DEFAULT 0,
+    -- Since when the broker takes messages, but not this one.
+    refused_at timestamptz,
+    problem text,
+    -- Delivered, or given up.
+    settled_at timestamptz,
+    given_up boolean NOT NULL DEFAULT false,
+    CONSTRAINT given_up_when_settled CHECK (NOT given_up OR settled_at IS NOT NULL)
+);
+CREATE INDEX callback_due ON callback_outbox (due_at, id) WHERE settled_at IS NULL;
+CREATE INDEX callback_pending ON callback_outbox (job, id) WHERE settled_at IS NULL;
+CREATE INDEX callback_settled ON callback_outbox (settled_at) WHERE settled_at IS NOT NULL;
+CREATE UNIQUE INDEX callback_end ON callback_outbox (job, attempt) WHERE event <> 'progress';
+CREATE UNIQUE INDEX callback_step ON callback_outbox (job, attempt, (data ->> 'current_step')) WHERE event = 'progress';
 
 CREATE TABLE document (
     key bigint NOT NULL GENERATED ALWAYS AS IDENTITY UNIQUE,

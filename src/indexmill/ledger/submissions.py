@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from indexmill.domain.backoff import backoff_seconds
 from indexmill.domain.bodies import Body, RequestDigest, pack
@@ -156,6 +157,7 @@ class Submissions:
                     external_id=submission.external_id,
                     fingerprint=fingerprint,
                     total_items=total,
+                    callback=None if submission.callback is None else Jsonb(submission.callback),
                 )
         except psycopg.errors.UniqueViolation:
             run_query(connection, "drop_receiving_job", id=job_id)

@@ -84,3 +84,7 @@ class Workload:
     def job_counts(self) -> list[Row]:
         """Open jobs by state and kind."""
         return self.database.query("open_job_counts")
+
+    def waiting_callbacks(self) -> int:
+        """Messages about jobs that are not delivered yet."""
+        return int(self.database.query("waiting_callbacks")[0]["waiting"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import uuid
 from pathlib import Path
 from queue import Empty
@@ -20,6 +21,10 @@ __all__ = ["LOCAL_URL", "Channel", "Transport", "register"]
 #: The broker URL of the local transport.
 LOCAL_URL = "indexmill-local://localhost/"
 _SUFFIX = ".msg"
+#: Celery's exchange of events, and how the queues of those who listen begin.
+_EVENTS = "celeryev"
+#: A listener with so many unread events is gone.
+_MAX_UNREAD_EVENTS = 1000
 _DRAIN_SECONDS = 0.2
 
 _log = logging.getLogger(__name__)
@@ -34,6 +39,25 @@ class Channel(filesystem.Channel):
 
     def _queue_bind(self, *_: object) -> None:
         pass
+
+    def _new_queue(self, queue: str, **_: object) -> None:
+        if queue.startswith(f"{_EVENTS}."):
+            self._folder(queue)
+
+    def _lookup(self, exchange: str, routing_key: str, default: str | None = None) -> list[str]:
+        """Events go to a folder for each listener, so to none where nobody listens."""
+        if exchange == _EVENTS:
+            return self._listeners()
+        return list(super()._lookup(exchange, routing_key, default))  # type: ignore[no-untyped-call]
+
+    def _listeners(self) -> list[str]:
+        listening: list[str] = []
+        for folder in Path(self.transport_options["folder"]).glob(f"{_EVENTS}.*"):
+            if len(self._names(folder)) < _MAX_UNREAD_EVENTS:
+                listening.append(folder.name)
+            else:
+                shutil.rmtree(folder, ignore_errors=True)
+        return listening
 
     def _delete(self, queue: str, *_: object, **__: object) -> None:
         self._purge(queue)

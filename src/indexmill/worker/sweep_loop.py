@@ -21,13 +21,13 @@ _TICK_SECONDS = 0.25
 class SweepLoop:
     """One thread a process. A sweep that fails is tried again at its next turn; the others go on."""
 
-    def __init__(self, turns: Sweeps, sweeps: list[Sweep]) -> None:
+    def __init__(self, turns: Sweeps, sweeps: list[Sweep], name: str = "sweeps") -> None:
         self._turns = turns
         self._sweeps = sweeps
         self._registered = False
         self._offer_at: dict[str, float] = {}
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sweeps", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         self._thread.start()

@@ -62,8 +62,8 @@ class Waker:
             try:
                 return self._publish(wanted)
             except Exception as error:  # noqa: BLE001 - each transport raises its own; the sweep tries again
-                self._disconnect()
                 self._problem = f"the broker does not answer ({type(error).__name__})"
+                self._disconnect()
                 _log.warning("wake not sent: %s", self._problem)
                 return 0
 
@@ -73,8 +73,8 @@ class Waker:
             try:
                 self._publish(0)
             except Exception as error:  # noqa: BLE001 - each transport raises its own
-                self._disconnect()
                 self._problem = f"the broker does not answer ({type(error).__name__})"
+                self._disconnect()
         return self._problem
 
     def _publish(self, wanted: int) -> int:
@@ -93,7 +93,11 @@ class Waker:
         if self._connection is not None:
             connection, self._connection = self._connection, None
             try:
-                connection.close()  # type: ignore[no-untyped-call]  # as above
+                if self._problem is None:
+                    connection.close()  # type: ignore[no-untyped-call]  # as above
+                else:
+                    # Without a word to the broker, which may be silent: AMQP would wait for its answer.
+                    connection.collect()  # type: ignore[no-untyped-call]  # as above
             except Exception as error:  # noqa: BLE001 - it is being thrown away
                 _log.debug("closing the broker connection: %s", error)
 

@@ -29,9 +29,6 @@ class Model:
     dimension: int = 2
     calls: list[list[str]] = field(default_factory=list)
 
-    def count_tokens(self, texts: list[str]) -> list[int]:
-        return [len(text) for text in texts]
-
     def embed(self, texts: list[str]) -> Embeddings:
         self.calls.append(texts)
         if self.error is not None and any("!" in text for text in texts):

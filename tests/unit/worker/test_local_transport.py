@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from kombu.connection import Connection
 
+from indexmill.worker import local_transport
 from indexmill.worker.local_transport import LOCAL_URL, register
 
 
@@ -86,3 +87,25 @@ def test_queues_are_apart_and_purged_alone(channel: Any, tmp_path: Path) -> None
 def test_nobody_else_can_read_the_messages(channel: Any, tmp_path: Path) -> None:
     channel._put("wakes", json.loads("{}"))
     assert (tmp_path / "wakes").stat().st_mode & 0o077 == 0
+
+
+def test_events_go_to_every_listener_and_to_nobody_where_none_listens(channel: Any, tmp_path: Path) -> None:
+    assert channel._lookup("celeryev", "worker.heartbeat") == []
+    assert list(tmp_path.iterdir()) == []
+    for name in ("celeryev.one", "celeryev.two"):
+        channel._new_queue(name)
+    assert sorted(channel._lookup("celeryev", "worker.heartbeat")) == ["celeryev.one", "celeryev.two"]
+
+
+def test_a_listener_that_has_stopped_reading_is_dropped(channel: Any, tmp_path: Path) -> None:
+    channel._new_queue("celeryev.gone")
+    channel._new_queue("celeryev.there")
+    for number in range(local_transport._MAX_UNREAD_EVENTS):
+        (tmp_path / "celeryev.gone" / f"{number:04d}.msg").write_text("{}")
+    assert channel._lookup("celeryev", "task.received") == ["celeryev.there"]
+    assert not (tmp_path / "celeryev.gone").exists()
+
+
+def test_wakes_still_have_one_queue_of_their_exchange_s_name(channel: Any) -> None:
+    channel.exchange_declare("wakes", "direct")
+    assert channel._lookup("wakes", "wakes") == ["wakes"]

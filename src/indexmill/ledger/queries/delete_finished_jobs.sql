@@ -2,6 +2,7 @@ DELETE FROM job WHERE id IN (
     SELECT j.id FROM job j
     WHERE j.tenant = %(tenant)s
       AND j.finished_at IS NOT NULL
+      AND NOT EXISTS (SELECT 1 FROM callback_outbox o WHERE o.job = j.id AND o.settled_at IS NULL)
       AND j.kind = ANY (%(kinds)s::text[])
       AND (%(states)s::text[] IS NULL OR j.state = ANY (%(states)s::text[]))
       AND (%(is_open)s::boolean IS NOT TRUE OR j.finished_at IS NULL)

@@ -1,4 +1,5 @@
--- queued, running, retrying -> succeeded, failed, cancelled; queued -> refused. Copies the sums of the batches.
+-- queued, running, retrying -> succeeded, failed, cancelled; queued -> refused. Copies the sums of the batches, and
+-- writes the callback of the end.
 WITH ends AS (
     SELECT * FROM unnest(%(ids)s::uuid[], %(states)s::text[], %(reasons)s::text[], %(details)s::text[])
              AS e (id, state, reason, detail)
@@ -20,7 +21,19 @@ WITH ends AS (
     FROM ends e JOIN sums s USING (id)
     WHERE j.id = e.id AND j.state IN ('queued', 'running', 'retrying')
       AND (e.state <> 'refused' OR j.state = 'queued')
-    RETURNING j.id, j.events, j.state, j.reason, j.detail
+    RETURNING j.id, j.events, j.state, j.reason, j.detail, j.attempt, j.callback
+), told AS (
+    SELECT id, attempt, state, reason, detail, callback -> 'amqp' AS amqp,
+           CASE WHEN state = 'succeeded' THEN 'done' ELSE 'error' END AS event
+    FROM changed WHERE callback IS NOT NULL
+), new_callbacks AS (
+    INSERT INTO callback_outbox (job, attempt, event, exchange, routing_key, data)
+    SELECT id, attempt, event, amqp ->> 'exchange', amqp ->> ('routing_key_' || event),
+           jsonb_build_object('state', state, 'reason', reason, 'detail', detail, 'failures', coalesce(
+               (SELECT jsonb_agg(jsonb_build_object('stage', f.stage, 'code', f.code) ORDER BY f.position)
+                FROM (SELECT stage, code, position FROM failed_item WHERE job = told.id ORDER BY position LIMIT 20) f),
+               '[]'))
+    FROM told
 )
 INSERT INTO job_event (job, number, state, reason, detail)
 SELECT id, events, state, reason, detail FROM changed

@@ -3,7 +3,7 @@ WITH changed AS (
     UPDATE job
     SET state = 'queued', external_id = %(external_id)s, fingerprint = %(fingerprint)s, seq = nextval('job_seq'),
         total_items = %(total_items)s, batches = (SELECT count(*) FROM batch WHERE job = %(id)s), events = 1,
-        queued_at = ledger_now(), updated_at = ledger_now()
+        queued_at = ledger_now(), updated_at = ledger_now(), callback = %(callback)s::jsonb
     WHERE id = %(id)s AND state = 'receiving'
     RETURNING id, state, queued_at
 ), event AS (

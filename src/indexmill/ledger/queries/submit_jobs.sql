@@ -10,9 +10,9 @@ WITH wanted AS (
     JOIN model m ON m.tenant = c.tenant AND m.id = c.model AND m.withdrawn_at IS NULL
 ), new_jobs AS (
     INSERT INTO job (id, tenant, kind, external_id, seq, state, events, collection, model, lane, document, fingerprint,
-                     total_items, batches, queued_at)
+                     total_items, batches, queued_at, callback)
     SELECT id, tenant, kind, external_id, nextval('job_seq'), 'queued', 1, collection, model, lane, document, fingerprint,
-           total_items, batches, ledger_now()
+           total_items, batches, ledger_now(), %(callbacks)s::jsonb -> id::text
     FROM (SELECT * FROM wanted ORDER BY place) in_order
     ON CONFLICT (tenant, kind, external_id) WHERE external_id IS NOT NULL DO NOTHING
     RETURNING *

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from indexmill.domain.callback import Compose
 from indexmill.ledger.ledger import Ledger
+from indexmill.settings import Settings
 
-__all__ = ["Sweep", "all_sweeps"]
+__all__ = ["Sweep", "all_sweeps", "callback_sweeps"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Sweep:
 
 
 def all_sweeps(ledger: Ledger, seconds: float, top_up: Callable[[], object]) -> list[Sweep]:
-    """Every duty; `seconds` is the interval of the quick ones, `top_up` what wakes workers."""
+    """Every duty of the ledger's own; `seconds` is the interval of the quick ones, `top_up` what wakes workers."""
     from indexmill.worker.sweeps import end_withdrawn, finish, give_up_lanes, prune, rescue, wake
 
     return [
@@ -31,3 +33,11 @@ def all_sweeps(ledger: Ledger, seconds: float, top_up: Callable[[], object]) -> 
         end_withdrawn.sweep(ledger, 5 * seconds),
         prune.sweep(ledger),
     ]
+
+
+def callback_sweeps(ledger: Ledger, settings: Settings, compose: Compose) -> list[Sweep]:
+    """The duty that talks to a broker that is not ours; `compose` makes the messages."""
+    from indexmill.worker.sweeps import callbacks
+
+    found = callbacks.sweep(ledger, settings, compose)
+    return [found] if found is not None else []

@@ -1,0 +1,1 @@
+SELECT count(*) AS waiting FROM callback_outbox WHERE settled_at IS NULL;

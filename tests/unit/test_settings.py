@@ -1,0 +1,69 @@
+"""Settings that depend on one another are checked at the start, and no error shows a password."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from indexmill.errors import SettingsError
+from indexmill.settings import Settings, load_settings
+
+SECRET = "not-to-be-shown"
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("mode", "url", "form"),
+    [
+        ("redis", None, "redis://HOST:PORT/DB"),
+        ("redis", f"amqp://u:{SECRET}@h//", "redis://HOST:PORT/DB"),
+        ("rabbitmq", None, "amqp://USER:PASSWORD@HOST:PORT/VHOST"),
+        ("rabbitmq", f"redis://:{SECRET}@h/0", "amqp://USER:PASSWORD@HOST:PORT/VHOST"),
+    ],
+)
+def test_a_broker_mode_needs_a_url_of_its_kind(mode: str, url: str | None, form: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        load_settings(celery={"broker_mode": mode, "broker_url": url})
+    assert f"celery.broker_url: expected {form}" in str(raised.value)
+    assert SECRET not in str(raised.value)
+
+
+@pytest.mark.parametrize("url", ["amqp://u:p@h:5672/v", "amqps://h//"])
+def test_rabbitmq_is_a_broker(url: str) -> None:
+    assert load_settings(celery={"broker_mode": "rabbitmq", "broker_url": url}).celery.broker_url == url
+
+
+def test_callbacks_go_to_their_own_broker_else_to_the_job_broker_that_is_one() -> None:
+    own, jobs = "amqp://own//", "amqp://jobs//"
+    broker = {"broker_mode": "rabbitmq", "broker_url": jobs}
+    assert load_settings(celery=broker).callback_url == jobs
+    assert load_settings(celery=broker, callbacks={"amqp_url": own}).callback_url == own
+    assert load_settings().callback_url is None
+    assert load_settings(celery={"broker_mode": "redis", "broker_url": "redis://h/0"}).callback_url is None
+
+
+def test_exchanges_without_a_broker_are_refused() -> None:
+    with pytest.raises(SettingsError, match=r"callbacks\.amqp_url: expected amqp://"):
+        load_settings(callbacks={"allowed_exchanges": ["main"]})
+    with pytest.raises(SettingsError, match=r"callbacks\.amqp_url") as raised:
+        load_settings(callbacks={"amqp_url": f"redis://:{SECRET}@h/0"})
+    assert SECRET not in str(raised.value)
+
+
+def test_exchanges_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INDEXMILL_CALLBACKS__ALLOWED_EXCHANGES", '["main", "other"]')
+    monkeypatch.setenv("INDEXMILL_CALLBACKS__AMQP_URL", "amqp://h//")
+    assert load_settings().callbacks.allowed_exchanges == ("main", "other")
+
+
+def test_settings_survive_the_way_to_a_child_process() -> None:
+    settings = load_settings(
+        flower={"basic_auth": "watcher:a long password"},
+        callbacks={"amqp_url": "amqp://h//", "allowed_exchanges": ["main"]},
+    )
+    assert Settings(**settings.model_dump(mode="json")) == settings
