@@ -8,7 +8,10 @@ from types import TracebackType
 from typing import Any
 
 from indexmill.dialects.artifacts.callbacks import callback_message
-from indexmill.domain.callback import Compose
+from indexmill.dialects.artifacts.results import indexed_documents
+from indexmill.dialects.artifacts.translate import ingest_response
+from indexmill.domain.callback import CallbackEvent, Compose
+from indexmill.domain.job import Job
 from indexmill.engine import Engine
 from indexmill.ledger.ledger import Ledger, open_ledger
 from indexmill.ledger.location import database_url
@@ -84,13 +87,14 @@ def build_service(settings: Settings, url: str | None = None) -> Service:
     return Service(settings, ledger, engine, waker, sweeps, callbacks)
 
 
-def compose_callbacks(_: Ledger) -> Compose:
+def compose_callbacks(ledger: Ledger) -> Compose:
     """What makes the messages about jobs: the front door that takes callbacks."""
+    engine = Engine(ledger, PgvectorStore(ledger.database), ModelCache(), lambda: None)
 
-    def no_documents(*_: object) -> dict[str, Any]:
-        return {"object": "list", "model": "private-gpt", "data": []}
+    def response(job: Job, _: CallbackEvent) -> dict[str, Any]:
+        return ingest_response(indexed_documents(job, engine))
 
-    return partial(callback_message, ingest_response=no_documents)
+    return partial(callback_message, ingest_response=response)
 
 
 def deploy_default_model(service: Service) -> None:

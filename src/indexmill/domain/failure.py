@@ -25,6 +25,7 @@ class FailureCode(StrEnum):
     SOURCE_UNAVAILABLE = "source_unavailable"
     SOURCE_FORBIDDEN = "source_forbidden"
     TOO_LARGE = "too_large"
+    TOO_MANY_CHUNKS = "too_many_chunks"
     INVALID_TEXT = "invalid_text"
     #: The content is of no type that can be read.
     UNSUPPORTED_TYPE = "unsupported_type"

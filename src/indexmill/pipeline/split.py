@@ -50,7 +50,7 @@ def _check_number(item: WorkItem) -> None:
     if len(item.spans) > MAX_CHUNKS:
         item.fail(
             Stage.SPLIT,
-            FailureCode.TOO_LARGE,
+            FailureCode.TOO_MANY_CHUNKS,
             f"The document has {len(item.spans):,} chunks, more than the allowed {MAX_CHUNKS:,}; split it, or use a "
             "collection with larger chunks",
             retryable=False,

@@ -85,6 +85,7 @@ class Intake:
             [Item(body.artifact)],
             collection=body.collection,
             document=body.artifact,
+            callback=callback,
         )
 
     def _stored(self, data: bytes, name: str | None) -> SpooledFile:
@@ -109,6 +110,7 @@ class Intake:
             [Item(artifact[:255], body.metadata or {}, info, weight=spooled.size if spooled else 0)],
             collection=body.collection,
             document=artifact[:255],
+            callback=callback,
             spooled=(spooled.reference,) if spooled else (),
         )
 

@@ -14,6 +14,7 @@ from starlette.responses import StreamingResponse
 from indexmill.dialects.artifacts.contents import content_of
 from indexmill.dialects.artifacts.errors import ArtifactRoute, artifact_problems, document_problem
 from indexmill.dialects.artifacts.ingest import Intake
+from indexmill.dialects.artifacts.results import indexed_documents
 from indexmill.dialects.artifacts.translate import (
     document_view,
     ingest_response,
@@ -26,6 +27,7 @@ from indexmill.dialects.artifacts.wire import (
     INGEST_ASYNC_EXAMPLE,
     INGEST_EXAMPLE,
     SEARCH_EXAMPLE,
+    Callback,
     ChunkList,
     ContentBody,
     ContentList,
@@ -41,9 +43,10 @@ from indexmill.dialects.artifacts.wire import (
     TaskCreated,
     TaskStatus,
 )
+from indexmill.domain.callback import checked_callback
 from indexmill.domain.failure import Failure
-from indexmill.domain.job import Job, JobKind, Submission
-from indexmill.domain.job_state import JobState, Reason
+from indexmill.domain.job import Job, Submission
+from indexmill.domain.job_state import JobState
 from indexmill.errors import CollectionNotFound, JobNotFound
 from indexmill.http.answers import json_answer
 from indexmill.http.body import BodyReader
@@ -91,8 +94,17 @@ class _Tasks:
         # A few hundred bytes: what is large is in the spool.
         return (await self.door.submit(submission, 1024)).job
 
-    async def delete(self, body: DeleteBody) -> Job:
-        job = await self.submit(self.intake.deletion, body)
+    def callback(self, wanted: Callback | None) -> dict[str, Any] | None:
+        """
+        Raises:
+            InvalidRequest, Forbidden: it cannot be, or its exchange is not allowed.
+        """
+        if wanted is None:
+            return None
+        return checked_callback(wanted.model_dump(), self.door.service.settings.callbacks.allowed_exchanges)
+
+    async def delete(self, body: DeleteBody, callback: dict[str, Any] | None = None) -> Job:
+        job = await self.submit(self.intake.deletion, body, callback)
         await self.door.call(self.engine.revoke_earlier, job)
         return job
 
@@ -119,18 +131,7 @@ class _Tasks:
         return next(iter(self.engine.failed_items(job, limit=1)), None)
 
     def documents_of(self, job: Job) -> list[dict[str, Any]]:
-        """What a succeeded ingest has indexed, as it was submitted."""
-        if job.kind is JobKind.DELETION or job.state is not JobState.SUCCEEDED or job.reason is Reason.NOTHING_CHANGED:
-            return []
-        item = self.engine.first_item(job)
-        if item is None:
-            return []
-        info = item.item_info or {}
-        known = {"file_name": info.get("file_name"), "hash": info.get("sha256")}
-        if known["hash"] is None:
-            stored = self.engine.documents(job.collection, ids=[item.object_id], limit=1)
-            known = {**known, **((stored[0].item_info or {}) if stored else {})}
-        return [document_view(item.object_id, job.collection, item.payload, known)]
+        return indexed_documents(job, self.engine)
 
     async def finished(self, job: Job) -> Job:
         """The job when it has ended. A client that goes away ends the wait, not the job.
@@ -179,7 +180,8 @@ def _add_ingest(router: APIRouter, bodies: BodyReader, tasks: _Tasks) -> None:
     async def ingest_async(request: Request) -> Response:
         async with bodies.read(request, IngestAsyncBody) as received:
             body = received.value
-            return await tasks.created(await tasks.submit(tasks.intake.ingestion, body.ingest_body))
+            callback = tasks.callback(body.callback)
+            return await tasks.created(await tasks.submit(tasks.intake.ingestion, body.ingest_body, callback))
 
     @router.get(
         "/v1/artifacts/ingest/async/{task_id}",
@@ -221,7 +223,7 @@ def _add_delete(router: APIRouter, bodies: BodyReader, tasks: _Tasks) -> None:
     async def delete_async(request: Request) -> Response:
         async with bodies.read(request, DeleteAsyncBody) as received:
             body = received.value
-            return await tasks.created(await tasks.delete(body.delete_body))
+            return await tasks.created(await tasks.delete(body.delete_body, tasks.callback(body.callback)))
 
     @router.get(
         "/v1/artifacts/delete/async/{task_id}",
