@@ -221,14 +221,20 @@ class FolderSpool:
     def _link(self, path: Path, own: Path) -> None:
         """Under another name, the bytes stay when the spool's own name is pruned; nothing is copied."""
         own.unlink()
-        try:
-            os.link(path, own)
-        except FileNotFoundError as error:
-            raise _gone() from error
-        except OSError as error:
-            if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EXDEV}:
-                raise
-            shutil.copyfile(path, own)
+        for last in (False, False, True):
+            try:
+                os.link(path, own)
+            except FileNotFoundError:
+                # Also what a file says that is being replaced by its equal at this moment.
+                if last:
+                    raise
+            except OSError as error:
+                if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EXDEV}:
+                    raise
+                shutil.copyfile(path, own)
+                return
+            else:
+                return
 
     def _remove_if_older(self, path: Path, before: float) -> int | None:
         """Its size; None where it has been written again in the meantime, or was removed."""
