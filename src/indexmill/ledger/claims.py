@@ -47,6 +47,8 @@ class ClaimedBatch:
     set_aside: tuple[int, ...]
     outcomes: bytes | None
     body: bytes
+    #: Whether somebody is told of the job's steps.
+    has_callback: bool = False
 
     @property
     def key(self) -> tuple[UUID, int]:
@@ -147,4 +149,5 @@ def _claimed(row: Row) -> ClaimedBatch:
         set_aside=tuple(row["set_aside"] or ()),
         outcomes=bytes(row["outcomes"]) if row["outcomes"] is not None else None,
         body=bytes(row["body"]),
+        has_callback=row["has_callback"],
     )

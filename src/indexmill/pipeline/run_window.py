@@ -181,9 +181,18 @@ class WindowRunner:
             for item in window.items:
                 item.action = ItemStatus.REMOVED
             return
+        self._tell(window, "Parse", 20)
         for number, collection in window.collections.items():
             self._decide(window, window.of_collection(number, window.alive()), collection, check)
+        self._tell(window, "Storage", 60)
         self._embed(window, check)
+
+    def _tell(self, window: Window, step: str, percentage: int) -> None:
+        """Tell those who asked for it how far their jobs are."""
+        jobs = {batch.job for batch in window.claim.batches if batch.has_callback}
+        if jobs:
+            callbacks = self.ledger.callbacks
+            self.ledger.database.read(lambda connection: callbacks.progress(connection, sorted(jobs), step, percentage))
 
     def _decide(self, window: Window, items: list[WorkItem], collection: Collection, check: Callable[[], None]) -> None:
         """Compare with what is stored: older than it, the same, or with another payload only.
