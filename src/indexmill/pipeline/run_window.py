@@ -125,7 +125,6 @@ class WindowRunner:
         check = self._progressing(window, check)
         try:
             self._prepare(window, check)
-            self._tell(window, "Storage", 66)
             done = self._commit(window, check)
         except TransientError as error:
             return self._defer(window, check, error)
@@ -182,9 +181,18 @@ class WindowRunner:
             for item in window.items:
                 item.action = ItemStatus.REMOVED
             return
+        self._tell(window, "Parse", 20)
         for number, collection in window.collections.items():
             self._decide(window, window.of_collection(number, window.alive()), collection, check)
+        self._tell(window, "Storage", 60)
         self._embed(window, check)
+
+    def _tell(self, window: Window, step: str, percentage: int) -> None:
+        """Tell those who asked for it how far their jobs are."""
+        jobs = {batch.job for batch in window.claim.batches if batch.has_callback}
+        if jobs:
+            callbacks = self.ledger.callbacks
+            self.ledger.database.read(lambda connection: callbacks.progress(connection, sorted(jobs), step, percentage))
 
     def _decide(self, window: Window, items: list[WorkItem], collection: Collection, check: Callable[[], None]) -> None:
         """Compare with what is stored: older than it, the same, or with another payload only.
@@ -203,17 +211,8 @@ class WindowRunner:
         if len(plain) < len(unknown):
             self._read(window, [item for item in unknown if has_source(item.content.item_info_json)], check)
 
-    def _tell(self, window: Window, step: str, percentage: int) -> None:
-        """Report progress to those who asked to be called back."""
-        jobs = sorted({batch.job for batch in window.claim.batches if batch.has_callback})
-        if jobs and not window.deletes:
-            self.ledger.database.read(
-                lambda connection: self.ledger.callbacks.progress(connection, jobs, step, percentage)
-            )
-
     def _read(self, window: Window, items: list[WorkItem], check: Callable[[], None]) -> None:
         """Fetch and extract. An item whose source may be there later makes its batch wait, if it still may."""
-        self._tell(window, "Parse", 33)
         for item in items:
             key, batch = item.batch.key, item.batch
             if key in window.postponed:

@@ -224,10 +224,10 @@ class FolderSpool:
         for last in (False, False, True):
             try:
                 os.link(path, own)
-            except FileNotFoundError:
+            except FileNotFoundError as error:
                 # Also what a file says that is being replaced by its equal at this moment.
                 if last:
-                    raise
+                    raise _gone() from error
             except OSError as error:
                 if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EXDEV}:
                     raise

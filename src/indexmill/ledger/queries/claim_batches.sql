@@ -42,7 +42,8 @@ WITH ready AS MATERIALIZED (
     RETURNING name
 )
 SELECT c.job, c.ordinal, j.kind, j.seq, j.force, j.tenant, j.model, j.collection, c.first_position, c.items, c.bytes,
-       c.tries, c.losses, c.set_aside, c.outcomes, body.body, j.callback IS NOT NULL AS has_callback, EXISTS (SELECT 1 FROM probed) AS probes
+       c.tries, c.losses, c.set_aside, c.outcomes, body.body, j.callback IS NOT NULL AS has_callback,
+       EXISTS (SELECT 1 FROM probed) AS probes
 FROM claimed c
 JOIN job j ON j.id = c.job
 JOIN batch_body body ON body.job = c.job AND body.ordinal = c.ordinal
