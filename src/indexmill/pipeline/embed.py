@@ -13,6 +13,7 @@ import numpy.typing as npt
 from indexmill.domain.failure import FailureCode, Stage
 from indexmill.errors import ItemError, ModelError, TransientError
 from indexmill.models.embedding_model import EmbeddingModel
+from indexmill.models.unit_vectors import normalised
 from indexmill.pipeline.window import WorkItem
 
 __all__ = ["SUB_BATCH", "Embedded", "embed_items", "embed_last_tries", "embed_texts"]
@@ -194,15 +195,6 @@ def _embed_group(model: EmbeddingModel, texts: list[str], group: list[int], resu
     for row, index in enumerate(group):
         result.vectors[index] = unit[row] if is_valid[row] else _INVALID_VECTOR
         result.tokens[index] = int(answer.tokens[row])
-
-
-def normalised(vectors: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """The vectors at unit length, and which of them are finite and not zero."""
-    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
-    valid = np.isfinite(lengths) & (lengths > 0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        unit = (vectors / lengths[:, np.newaxis]).astype(np.float32)
-    return unit, valid & np.isfinite(unit).all(axis=1)
 
 
 def _rejection(error: Exception) -> ItemError:

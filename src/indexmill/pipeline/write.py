@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import psycopg
 
 from indexmill.domain.backoff import backoff_seconds
-from indexmill.domain.document import Version, canonical_json
+from indexmill.domain.document import Version, canonical_json, with_plain_floats
 from indexmill.domain.failure import FailureCode, Stage
 from indexmill.domain.job import JobKind
 from indexmill.domain.outcome import ItemStatus, count, decode_outcomes
@@ -274,7 +274,7 @@ def _structure(reading: Reading | None) -> str | None:
 
 
 def _decoded(data: bytes | None) -> str | None:
-    return None if data is None else data.decode()
+    return None if data is None else with_plain_floats(data.decode())
 
 
 def _end_of(batch: ClaimedBatch, items: list[WorkItem], by_item: dict[int, Written]) -> BatchEnd:
