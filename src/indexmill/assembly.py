@@ -11,6 +11,8 @@ from indexmill.ledger.location import database_url
 from indexmill.ledger.metrics import metrics_text
 from indexmill.models.model_cache import ModelCache
 from indexmill.settings import Settings
+from indexmill.sources.spool import Spool, open_spool
+from indexmill.sources.uri import Sources, open_sources
 from indexmill.vectors.pgvector_store import PgvectorStore
 from indexmill.worker.sweep_loop import SweepLoop
 from indexmill.worker.sweeps import all_sweeps
@@ -29,6 +31,8 @@ class Service:
     settings: Settings
     ledger: Ledger
     engine: Engine
+    spool: Spool
+    sources: Sources
     waker: Waker
     sweeps: SweepLoop
 
@@ -71,8 +75,9 @@ def build_service(settings: Settings, url: str | None = None) -> Service:
     waker = Waker(settings, ledger.workload)
     vectors = PgvectorStore(ledger.database, settings.server.search_timeout_seconds)
     engine = Engine(ledger, vectors, ModelCache(), waker.wake, settings.models.allow_faults)
-    sweeps = SweepLoop(ledger.sweeps, all_sweeps(ledger, settings.worker.sweep_seconds, waker.top_up))
-    return Service(settings, ledger, engine, waker, sweeps)
+    spool, sources = open_spool(settings), open_sources(settings)
+    sweeps = SweepLoop(ledger.sweeps, all_sweeps(ledger, settings, waker.top_up, spool, sources))
+    return Service(settings, ledger, engine, spool, sources, waker, sweeps)
 
 
 def deploy_default_model(service: Service) -> None:

@@ -16,6 +16,7 @@ from indexmill.ledger.leases import Leases
 from indexmill.ledger.models import Models
 from indexmill.ledger.reopening import Reopening
 from indexmill.ledger.retention import Retention
+from indexmill.ledger.spooled import Spooled
 from indexmill.ledger.submissions import Submissions
 from indexmill.ledger.sweeps import Sweeps
 from indexmill.ledger.transitions import Transitions
@@ -45,6 +46,7 @@ class Ledger:
     workload: Workload
     sweeps: Sweeps
     retention: Retention
+    spooled: Spooled
 
 
 def open_ledger(url: str, settings: Settings, *, pool_size: int | None = None) -> Ledger:
@@ -80,4 +82,5 @@ def open_ledger(url: str, settings: Settings, *, pool_size: int | None = None) -
         workload=Workload(database),
         sweeps=Sweeps(database),
         retention=Retention(database, kept.body_days, kept.job_days, kept.staging_hours, kept.tombstone_days),
+        spooled=Spooled(database),
     )

@@ -30,6 +30,11 @@ WITH wanted AS (
     FROM new_jobs j
     JOIN unnest(%(jobs)s::uuid[], %(ordinals)s::integer[], %(bodies)s::bytea[]) AS b (job, ordinal, body)
          ON b.job = j.id
+), new_spooled AS (
+    INSERT INTO spooled_input (job, reference)
+    SELECT DISTINCT j.id, s.reference
+    FROM new_jobs j
+    JOIN unnest(%(spooled_jobs)s::uuid[], %(references)s::text[]) AS s (job, reference) ON s.job = j.id
 ), new_events AS (
     INSERT INTO job_event (job, number, state) SELECT id, 1, state FROM new_jobs
 )
