@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar
 
 from indexmill.domain.job import Submission, Submitted
 from indexmill.http.problems import RETRY_AFTER, Problem, ProblemError
+from indexmill.http.uploads import UploadReader
 from indexmill.settings import Settings
 
 if TYPE_CHECKING:
     from indexmill.engine import Engine
+    from indexmill.sources.spool import Spool
+    from indexmill.sources.uri import Sources
     from indexmill.vectors.vector_store import Hit
 
 __all__ = ["Door", "Service"]
@@ -36,6 +39,12 @@ class Service(Protocol):
 
     @property
     def engine(self) -> Engine: ...
+
+    @property
+    def spool(self) -> Spool: ...
+
+    @property
+    def sources(self) -> Sources: ...
 
     def readiness(self) -> dict[str, str | None]:
         """Each part of the service: None where it is ready, else a sentence that says what is missing."""
@@ -63,6 +72,9 @@ class Door:
     def __init__(self, service: Service) -> None:
         self.service = service
         self.engine = service.engine
+        self.sources = service.sources
+        limit, folder = service.settings.server.upload_limit_bytes, service.settings.data_folder / "uploads"
+        self.uploads = UploadReader(limit, service.spool, folder)
         # They end with the app itself. As many as there are database connections: one more would only wait for one.
         connections = service.settings.database.pool_size
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="engine-call")
