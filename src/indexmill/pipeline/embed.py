@@ -21,6 +21,8 @@ __all__ = ["SUB_BATCH", "Embedded", "embed_items", "embed_last_tries", "embed_te
 _log = logging.getLogger(__name__)
 #: Texts a call: sorted by length, so that padding within a call is small.
 SUB_BATCH = 64
+#: Texts a call of an item that runs alone: perhaps it was lost because so slow a model has a deadline for each call.
+_ALONE_SUB_BATCH = 8
 #: Characters a call, so that 64 long texts do not meet in memory.
 _SUB_BATCH_CHARACTERS = 2_000_000
 
@@ -154,18 +156,18 @@ def _one_by_one(
         if mine:
             check()
             before(item.position)
-        for group in _groups(mine, ordered):
+        for group in _groups(mine, ordered, _ALONE_SUB_BATCH):
             check()
             _embed_group(model, ordered, group, result)
         done.update(mine)
     return result
 
 
-def _groups(order: list[int], texts: list[str]) -> Iterator[list[int]]:
+def _groups(order: list[int], texts: list[str], most: int = SUB_BATCH) -> Iterator[list[int]]:
     group: list[int] = []
     size = 0
     for index in order:
-        if group and (len(group) == SUB_BATCH or size + len(texts[index]) > _SUB_BATCH_CHARACTERS):
+        if group and (len(group) == most or size + len(texts[index]) > _SUB_BATCH_CHARACTERS):
             yield group
             group, size = [], 0
         group.append(index)
