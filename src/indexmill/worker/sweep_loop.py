@@ -19,7 +19,7 @@ _TICK_SECONDS = 0.25
 
 
 class SweepLoop:
-    """One thread a process, and one for slow sweeps. A sweep that fails is tried again at its next turn; others go on."""
+    """One thread a process, one more for slow sweeps. One that fails is tried again at its next turn; others go on."""
 
     def __init__(self, turns: Sweeps, sweeps: list[Sweep]) -> None:
         self._turns = turns
