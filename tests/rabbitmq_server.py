@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import shutil
 import signal
@@ -23,6 +24,8 @@ __all__ = ["RabbitmqServer"]
 
 #: Debian's `rabbitmq-server` on the PATH would become another user; the script behind it runs as anybody.
 _SCRIPTS = ("/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server")
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
 _GREETING = b"AMQP\x00\x00\x09\x01"
 
 
@@ -154,6 +157,8 @@ class RabbitmqServer:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                # Where the tests are killed, it must not stay behind.
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, with nothing loaded in the child
             )
 
     def _epmd_answers(self) -> bool:
@@ -172,3 +177,7 @@ class RabbitmqServer:
                 return connection.recv(1) == b"\x01"
         except OSError:
             return False
+
+
+def _die_with_parent() -> None:
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -150,7 +150,9 @@ def _assert_jobs_end_by_their_counters(engine: Engine, world: World) -> None:
 
 def empty(engine: Engine) -> None:
     """Back to an empty ledger with its models: an example costs no new database."""
-    execute(engine, "TRUNCATE job, batch, batch_body, failed_item, job_event, document, lease, chunk_1_1")
+    execute(
+        engine, "TRUNCATE job, callback_outbox, batch, batch_body, failed_item, job_event, document, lease, chunk_1_1"
+    )
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

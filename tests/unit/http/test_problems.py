@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from indexmill.errors import SourceRefused
+from indexmill.errors import Forbidden, SourceRefused
 from indexmill.http.problems import problem_of
 
 
@@ -11,3 +11,10 @@ def test_a_refused_source_is_a_403_that_names_the_setting() -> None:
     assert problem is not None
     assert (problem.status, problem.code) == (403, "source_refused")
     assert "sources.allowed_hosts" in problem.message
+
+
+def test_what_a_setting_forbids_is_a_403() -> None:
+    problem = problem_of(Forbidden("callbacks.allowed_exchanges does not name 'main'"))
+    assert problem is not None
+    assert (problem.status, problem.code) == (403, "forbidden")
+    assert "callbacks.allowed_exchanges" in problem.message
