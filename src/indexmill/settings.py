@@ -185,7 +185,7 @@ class WorkerSettings(_Section):
     max_tries: int = Field(default=8, ge=1)
     lane_probe_seconds: float = Field(default=30, gt=0)
     lane_give_up_seconds: float = Field(default=600, gt=0)
-    max_text_bytes: int = Field(default=50_000_000, ge=1)
+    max_text_bytes: int = Field(default=50 * MIB, ge=1)
 
 
 class ReaderSettings(_Section):

@@ -5,11 +5,24 @@ from __future__ import annotations
 from typing import Any, Final
 
 from fastapi import FastAPI
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from indexmill import __version__
+from indexmill.dialects.artifacts.errors import artifact_shape
+from indexmill.dialects.artifacts.routes import PREFIXES as ARTIFACT_PREFIXES
+from indexmill.dialects.artifacts.routes import artifact_router
+from indexmill.dialects.artifacts.wire import (
+    ContentBody,
+    DeleteAsyncBody,
+    DeleteBody,
+    EmbeddingsBody,
+    IngestAsyncBody,
+    IngestBody,
+    SearchBody,
+)
 from indexmill.dialects.upsertion_tasks import errors as task_errors
 from indexmill.dialects.upsertion_tasks import routes as task_routes
 from indexmill.dialects.upsertion_tasks.wire import DeletionRequest, UpsertionRequest
@@ -23,6 +36,7 @@ from indexmill.http.openapi import document_of
 from indexmill.http.problems import Problem, native_shape
 from indexmill.http.search_api import SearchRequest, search_router
 from indexmill.http.service import Door, Service
+from indexmill.http.uploads import UploadReader
 
 __all__ = ["create_app"]
 
@@ -32,9 +46,24 @@ _DESCRIPTION: Final = (
     "Keeps vector indexes up to date: submit items, follow the job, see what failed and why, cancel it, run it again, "
     "and search what was indexed."
 )
+#: What routes read themselves.
+_BODIES: Final[list[type[BaseModel]]] = [
+    UpsertionRequest,
+    DeletionRequest,
+    ModelRequest,
+    SearchRequest,
+    IngestAsyncBody,
+    IngestBody,
+    DeleteAsyncBody,
+    DeleteBody,
+    SearchBody,
+    ContentBody,
+    EmbeddingsBody,
+]
 _TAGS: Final = [
     {"name": "upsertion tasks", "description": "Insert or update vectors (Embedding Studio's internal task API)."},
     {"name": "deletion tasks", "description": "Remove objects (Embedding Studio's internal task API)."},
+    {"name": "artifacts", "description": "Documents in, searched, and out again (PrivateGPT's artifact API)."},
     {"name": "jobs", "description": "Every job of every door: the ledger."},
     {"name": "models", "description": "Deployed embedding models."},
     {"name": "search", "description": "Collections and search."},
@@ -59,6 +88,9 @@ def create_app(service: Service) -> FastAPI:
     )
     for router in task_routes.task_routers(door, bodies):
         app.include_router(router)
+    settings = service.settings
+    uploads = UploadReader(settings.server.upload_limit_bytes, service.spool, settings.data_folder / "fetched")
+    app.include_router(artifact_router(door, uploads, small_bodies))
     app.include_router(jobs_router(door))
     app.include_router(models_router(door, small_bodies))
     app.include_router(search_router(door, small_bodies))
@@ -74,7 +106,7 @@ def create_app(service: Service) -> FastAPI:
 def _own_document(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = document_of(app, [UpsertionRequest, DeletionRequest, ModelRequest, SearchRequest])
+            app.openapi_schema = document_of(app, _BODIES)
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
@@ -84,6 +116,8 @@ def _shape(path: str, problem: Problem) -> Response:
     """Where no route has taken the request yet, its path says which door it is at."""
     if path.startswith(tuple(f"{prefix}/" for prefix in task_routes.PREFIXES)):
         return task_errors.task_shape(problem)
+    if path.startswith(ARTIFACT_PREFIXES):
+        return artifact_shape(problem)
     return native_shape(problem)
 
 

@@ -21,7 +21,7 @@ from indexmill.http.json_lists import FoundList, TooLarge, parse_piece, split_ob
 from indexmill.http.json_values import check_finite, parse_json
 from indexmill.http.problems import RETRY_AFTER, Problem, ProblemError, invalid_value
 
-__all__ = ["BodyReader", "Received"]
+__all__ = ["BodyReader", "Received", "validated"]
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -169,7 +169,7 @@ def _declared_length(request: Request) -> int | None:
 
 
 def _read_whole(body: bytearray, model: type[ModelT], items: str | None, max_items: int) -> Received[ModelT]:
-    value = _validated(_parsed(body), model)
+    value = validated(_parsed(body), model)
     found = getattr(value, items) if items is not None else []
     if len(found) > max_items:
         raise _too_large(f"expected at most {max_items} items in one request, got {len(found)}")
@@ -190,7 +190,7 @@ def _read_in_pieces(body: bytearray, model: type[ModelT], items: str | None, max
     place = fields.get(items) if isinstance(fields, dict) else None
     wanted = place[0] if isinstance(place, list) else None
     try:
-        value = _validated(fields if wanted is None else {**fields, items: []}, model)
+        value = validated(fields if wanted is None else {**fields, items: []}, model)
     except RequestValidationError:
         for each in split.lists:
             # That it is not JSON at all comes before what its fields lack.
@@ -245,7 +245,7 @@ def _invalid(error: ValidationError, field: str | None = None, first: int = 0) -
     return RequestValidationError([{**each, "loc": ("body", field, at, *rest)} for each, at, rest in shifted])
 
 
-def _validated(value: Any, model: type[ModelT]) -> ModelT:
+def validated(value: Any, model: type[ModelT]) -> ModelT:
     try:
         return model.model_validate(value)
     except ValidationError as error:

@@ -33,9 +33,11 @@ def counting_listener() -> Iterator[tuple[int, list[bytes]]]:
 
         thread = threading.Thread(target=accept)
         thread.start()
-        yield server.getsockname()[1], seen
-        ending.set()
-        thread.join()
+        try:
+            yield server.getsockname()[1], seen
+        finally:
+            ending.set()
+            thread.join()
 
 
 def inbox(client: ArtifactClient) -> Path:
@@ -85,7 +87,7 @@ def test_what_is_not_allowed_is_refused_and_never_contacted(client: ArtifactClie
         else:
             assert answer.status_code == 403, answer.text
             detail = answer.json()["detail"]
-        assert "sources." in detail or "inbox" in detail
+        assert any(word in detail for word in ("sources.", "inbox", "`..`"))
         assert "root:" not in detail
     assert seen == []
     assert client.ids() == []
@@ -135,7 +137,7 @@ def test_items_of_upsertion_tasks_name_sources_too_but_never_uploads(client: Art
     ]
     task = client.service.wait(client.service.run(items, task_id=client.collection)["id"])
     assert (task["status"], task["done_items"]) == ("done", 3)
-    failed = {each["item"]["object_id"]: each["detail"] for each in task["failed_items"]}
+    failed = {each["object_id"]: each["detail"] for each in task["failed_items"]}
     assert set(failed) == {"passwd", "upload", "text"}
     assert "allowed_folders" in failed["passwd"]
     for name in ("upload", "text"):

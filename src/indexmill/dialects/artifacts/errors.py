@@ -59,14 +59,14 @@ def artifact_problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def artifact_shape(problem: Problem) -> Response:
     """Contract: "request validation is HTTP 400"; everything else is one sentence."""
-    if problem.status != 422:
+    if not problem.inputs:
         return json_answer({"detail": problem.message}, problem.status, problem.headers)
     body = {
         "type": "error",
         "error": {"type": "invalid_request_error", "message": problem.message},
         "detail": problem.inputs,
     }
-    return json_answer(body, 400, problem.headers)
+    return json_answer(body, 400 if problem.status == 422 else problem.status, problem.headers)
 
 
 class ArtifactRoute(ShapedRoute):

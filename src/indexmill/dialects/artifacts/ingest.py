@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
-from indexmill.dialects.artifacts.wire import DeleteBody, FileInput, IngestBody, TextInput
+from indexmill.dialects.artifacts.wire import DeleteBody, FileInput, IngestBody, TextInput, UriInput
 from indexmill.domain.item_source import SourceKind
 from indexmill.domain.job import Item, JobKind, Submission
 from indexmill.domain.splitting import Splitting
 from indexmill.engine import Engine
 from indexmill.errors import InvalidRequest
+from indexmill.http.form_data import FormFile
+from indexmill.http.json_strings import LongString
+from indexmill.http.uploads import Upload
 from indexmill.readers.file_type import HEAD_BYTES, detect_head
 from indexmill.settings import ArtifactSettings
 from indexmill.sources.spool import Spool, SpooledFile
@@ -22,52 +24,75 @@ from indexmill.sources.uri import Sources, file_name_of
 __all__ = ["Intake"]
 
 #: Longer texts are spooled: they have no place in a job's row.
-_INLINE_BYTES: Final = 64 * 1024
+_INLINE_CHARACTERS: Final = 32 * 1024
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Call(Protocol):
+    """Runs a function in a thread."""
+
+    async def __call__(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T: ...
 
 
 @dataclass(frozen=True)
 class Intake:
-    """The methods block (disk, database): call them in a thread."""
+    """The methods without `async` block (disk, database): call them in a thread, as `submission` does."""
 
     engine: Engine
     spool: Spool
     sources: Sources
     settings: ArtifactSettings
 
-    def ingestion(self, body: IngestBody, callback: dict[str, Any] | None = None) -> Submission:
-        """The job that the request asks for.
+    async def submission(
+        self, upload: Upload, body: IngestBody, callback: dict[str, Any] | None, call: Call
+    ) -> Submission:
+        """The job that the request asks for; `call` runs a function in a thread.
 
         Raises:
             InvalidRequest, ItemError: what can be known at once is wrong with the input.
             SourceRefused: the URI or path is not allowed.
             Conflict: the collection is made with another model.
+            ProblemError: the file cannot be stored.
         """
         name = _file_name(body.metadata)
-        if isinstance(body.input, TextInput):
-            return self.text(body, body.input.value, name, callback)
-        if isinstance(body.input, FileInput):
-            return self.file(body, self._stored(_decoded(body.input.value), name), name, callback)
-        uri = body.input.value if body.input is not None else body.file_path or ""
+        match body.input:
+            case TextInput(value=str() as text) if _is_inline(text):
+                return await call(self.text, body, text, name, callback)
+            case TextInput(value=(str() | LongString()) as long):
+                spooled = await upload.spool_text(long)
+                return await call(self.file, body, spooled, name or "text.txt", callback)
+            case FileInput(value=FormFile() as file):
+                spooled = await upload.spool_file(file)
+                return await call(self.file, body, spooled, name or file.file_name, callback)
+            case FileInput(value=(str() | LongString()) as base64):
+                spooled = await upload.spool_base64(_without_blanks(base64))
+                return await call(self.file, body, spooled, name, callback)
+            case UriInput(value=uri):
+                return await call(self.uri, body, uri, name, callback)
+        return await call(self.uri, body, body.file_path or "", name, callback)
+
+    def uri(self, body: IngestBody, uri: str, name: str | None, callback: dict[str, Any] | None) -> Submission:
         self.sources.check_uri(uri)
         name = name or file_name_of(uri)
         info = {"source": "uri", "uri": uri, "file_name": name}
         return self._submission(body, body.artifact or name, info, callback)
 
     def text(self, body: IngestBody, text: str, name: str | None, callback: dict[str, Any] | None) -> Submission:
-        if not text.strip():
-            raise InvalidRequest("input.value: expected text, got nothing but white space")
-        data = _utf8(text)
-        # The ledger's text holds no NUL; the reader knows what to do with one.
-        if len(data) > _INLINE_BYTES or "\0" in text:
-            return self.file(body, self.spool.write([data]), name or "text.txt", callback)
-        digest = hashlib.sha256(data).hexdigest()
+        """A short text, which stays with the job."""
+        digest = hashlib.sha256(_utf8(text)).hexdigest()
         info = {"source": SourceKind.TEXT, "value": text, "sha256": digest, "file_name": name}
         return self._submission(body, body.artifact or name, info, callback)
 
     def file(
         self, body: IngestBody, spooled: SpooledFile, name: str | None, callback: dict[str, Any] | None
     ) -> Submission:
-        """The same for a file that is in the spool."""
+        """A file that is in the spool."""
+        with self.spool.open(spooled.reference) as stored:
+            # Raises for what no reader takes; what the head alone does not tell, the worker finds out.
+            detect_head(stored.read(HEAD_BYTES), name, None)
         info = {
             "source": SourceKind.SPOOL,
             "value": spooled.reference,
@@ -87,11 +112,6 @@ class Intake:
             document=body.artifact,
             callback=callback,
         )
-
-    def _stored(self, data: bytes, name: str | None) -> SpooledFile:
-        # Raises for what no reader takes; what the head alone does not tell, the worker finds out.
-        detect_head(data[:HEAD_BYTES], name, None)
-        return self.spool.write([data])
 
     def _submission(
         self,
@@ -131,11 +151,17 @@ def _utf8(text: str) -> bytes:
         raise InvalidRequest("input.value: expected text that UTF-8 can hold, got a lone surrogate") from error
 
 
-def _decoded(value: str) -> bytes:
-    try:
-        data = base64.b64decode("".join(value.split()), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise InvalidRequest("input.value: expected a file's bytes in base64, got something else") from error
-    if not data:
-        raise InvalidRequest("input.value: expected a file's bytes in base64, got an empty file")
-    return data
+def _is_inline(text: str) -> bool:
+    """Short enough for a job's row, and storable there: it holds no NUL; the readers know what to do with one.
+
+    Raises:
+        InvalidRequest: there is nothing but white space.
+    """
+    if not text.strip():
+        raise InvalidRequest("input.value: expected text, got nothing but white space")
+    return len(text) <= _INLINE_CHARACTERS and "\0" not in text
+
+
+def _without_blanks(base64: str | LongString) -> str | LongString:
+    """Lines of 76 characters, as mail has them; of a long string the decoder takes care."""
+    return base64 if isinstance(base64, LongString) else "".join(base64.split())

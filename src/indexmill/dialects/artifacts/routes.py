@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 from starlette.responses import StreamingResponse
 
 from indexmill.dialects.artifacts.contents import content_of
@@ -47,12 +47,14 @@ from indexmill.domain.callback import checked_callback
 from indexmill.domain.failure import Failure
 from indexmill.domain.job import Job, Submission
 from indexmill.domain.job_state import JobState
-from indexmill.errors import CollectionNotFound, JobNotFound
+from indexmill.errors import CollectionNotFound, InvalidRequest, JobNotFound
 from indexmill.http.answers import json_answer
-from indexmill.http.body import BodyReader
+from indexmill.http.body import BodyReader, validated
+from indexmill.http.form_data import FormFile
 from indexmill.http.openapi import json_body
 from indexmill.http.problems import Problem, ProblemError
 from indexmill.http.service import Door
+from indexmill.http.uploads import FILE_FIELD, Upload, UploadReader
 from indexmill.vectors.chunk_search import ChunkHit
 from indexmill.vectors.stored_documents import DocumentContent, StoredDocument
 
@@ -63,6 +65,8 @@ PREFIXES: Final = ("/v1/artifacts", "/v1/primitives", "/v1/embeddings")
 _FIRST_WAIT: Final = 0.005
 _LONGEST_WAIT: Final = 0.25
 _PAGE: Final = 500
+#: What one submission of this door takes in a commit that several share.
+_SUBMISSION_BYTES: Final = 64 * 1024
 
 Collection = Annotated[
     str, Query(min_length=1, max_length=255, pattern=r"^[^\x00]*$", description="The collection's name.")
@@ -71,13 +75,13 @@ After = Annotated[str | None, Query(max_length=255, pattern=r"^[^\x00]*$", descr
 Limit = Annotated[int | None, Query(ge=1, le=10_000, description="At most so many documents; all of them by default.")]
 
 
-def artifact_router(door: Door, bodies: BodyReader, small_bodies: BodyReader) -> APIRouter:
+def artifact_router(door: Door, uploads: UploadReader, bodies: BodyReader) -> APIRouter:
     router = APIRouter(route_class=ArtifactRoute, tags=["artifacts"])
     tasks = _Tasks(door)
-    _add_ingest(router, bodies, tasks)
-    _add_delete(router, small_bodies, tasks)
-    _add_reads(router, small_bodies, tasks)
-    _add_primitives(router, small_bodies, tasks)
+    _add_ingest(router, uploads, tasks)
+    _add_delete(router, bodies, tasks)
+    _add_reads(router, bodies, tasks)
+    _add_primitives(router, bodies, tasks)
     return router
 
 
@@ -91,10 +95,12 @@ class _Tasks:
         self.settings = settings.artifacts
         self.intake = Intake(door.engine, door.service.spool, door.service.sources, settings.artifacts)
 
-    async def submit(self, make: Callable[..., Submission], *args: Any) -> Job:
-        submission = await self.door.call(make, *args)
-        # A few hundred bytes: what is large is in the spool.
-        return (await self.door.submit(submission, 1024)).job
+    async def ingest(self, upload: Upload, body: IngestBody, callback: dict[str, Any] | None) -> Job:
+        return await self._submit(await self.intake.submission(upload, body, callback, self.door.call))
+
+    async def _submit(self, submission: Submission) -> Job:
+        # A text at most: what is larger is in the spool.
+        return (await self.door.submit(submission, _SUBMISSION_BYTES)).job
 
     def callback(self, wanted: Callback | None) -> dict[str, Any] | None:
         """
@@ -106,7 +112,7 @@ class _Tasks:
         return checked_callback(wanted.model_dump(), self.door.service.settings.callbacks.allowed_exchanges)
 
     async def delete(self, body: DeleteBody, callback: dict[str, Any] | None = None) -> Job:
-        job = await self.submit(self.intake.deletion, body, callback)
+        job = await self._submit(await self.door.call(self.intake.deletion, body, callback))
         await self.door.call(self.engine.revoke_earlier, job)
         return job
 
@@ -169,7 +175,7 @@ class _Tasks:
         return ended
 
 
-def _add_ingest(router: APIRouter, bodies: BodyReader, tasks: _Tasks) -> None:
+def _add_ingest(router: APIRouter, uploads: UploadReader, tasks: _Tasks) -> None:
     @router.post(
         "/v1/artifacts/ingest/async",
         operation_id="ingest_artifact_async",
@@ -180,10 +186,10 @@ def _add_ingest(router: APIRouter, bodies: BodyReader, tasks: _Tasks) -> None:
         openapi_extra=json_body(IngestAsyncBody, INGEST_ASYNC_EXAMPLE),
     )
     async def ingest_async(request: Request) -> Response:
-        async with bodies.read(request, IngestAsyncBody) as received:
-            body = received.value
+        async with uploads.read(request) as upload:
+            body = validated(_async_body(upload.value), IngestAsyncBody)
             callback = tasks.callback(body.callback)
-            return await tasks.created(await tasks.submit(tasks.intake.ingestion, body.ingest_body, callback))
+            return await tasks.created(await tasks.ingest(upload, body.ingest_body, callback))
 
     @router.get(
         "/v1/artifacts/ingest/async/{task_id}",
@@ -206,10 +212,46 @@ def _add_ingest(router: APIRouter, bodies: BodyReader, tasks: _Tasks) -> None:
         openapi_extra=json_body(IngestBody, INGEST_EXAMPLE),
     )
     async def ingest(request: Request) -> Response:
-        async with bodies.read(request, IngestBody) as received:
-            job = await tasks.submit(tasks.intake.ingestion, received.value)
+        async with uploads.read(request) as upload:
+            job = await tasks.ingest(upload, validated(_ingest_body(upload.value), IngestBody), None)
         ended = await tasks.succeeded(job)
         return json_answer(ingest_response(await tasks.door.call(tasks.documents_of, ended)))
+
+
+def _async_body(value: Any) -> Any:
+    """A form has the fields of both levels beside one another."""
+    if not _is_form(value):
+        return value
+    return {"callback": _json_field(value, "callback"), "ingest_body": _ingest_body(value)}
+
+
+def _ingest_body(value: Any) -> Any:
+    """A form's file is its input, and its metadata is JSON in a field."""
+    if not _is_form(value):
+        return value
+    fields = {name: field for name, field in value.items() if name not in (FILE_FIELD, "callback")}
+    fields["input"] = {"type": "file", "value": value[FILE_FIELD]}
+    metadata = _json_field(value, "metadata")
+    if isinstance(metadata, dict) or metadata is None:
+        metadata = {"file_name": value[FILE_FIELD].file_name, **(metadata or {})}
+    return {**fields, "metadata": metadata}
+
+
+def _is_form(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get(FILE_FIELD), FormFile)
+
+
+def _json_field(form: dict[str, Any], name: str) -> Any:
+    """
+    Raises:
+        InvalidRequest: the field is there and is not JSON.
+    """
+    if form.get(name) in (None, ""):
+        return None
+    try:
+        return from_json(form[name], allow_inf_nan=False)
+    except ValueError as error:
+        raise InvalidRequest(f"{name}: expected JSON in this field of the form: {error}") from error
 
 
 def _add_delete(router: APIRouter, bodies: BodyReader, tasks: _Tasks) -> None:

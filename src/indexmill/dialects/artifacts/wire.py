@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, StringConstraints, WithJsonSchema, model_validator
 
 from indexmill.http.fields import StorableText
+from indexmill.http.form_data import FormFile
+from indexmill.http.json_strings import LongString
 
 __all__ = [
     "DEFAULT_COLLECTION",
@@ -56,14 +58,14 @@ class TextInput(BaseModel):
     """Plain text or Markdown."""
 
     type: Literal["text"]
-    value: str
+    value: Annotated[str | InstanceOf[LongString], WithJsonSchema({"type": "string"})]
 
 
 class FileInput(BaseModel):
     """A file, base64."""
 
     type: Literal["file"]
-    value: str
+    value: Annotated[str | InstanceOf[LongString] | InstanceOf[FormFile], WithJsonSchema({"type": "string"})]
 
 
 class UriInput(BaseModel):
