@@ -17,7 +17,8 @@ from benchmarks.documents import documents, texts
 from indexmill.domain.document import Version
 from indexmill.domain.outcome import ItemStatus
 from indexmill.models.embedding_model import Embeddings
-from indexmill.pipeline.embed import SUB_BATCH, normalised
+from indexmill.models.unit_vectors import normalised
+from indexmill.pipeline.embed import SUB_BATCH
 from indexmill.vectors.binary_copy import COLUMNS, copy_bytes
 from indexmill.vectors.vector_store import StagedDocument
 

@@ -21,7 +21,7 @@ from indexmill.ledger.ledger import Ledger
 from indexmill.pipeline.read_documents import open_document_reader
 from indexmill.pipeline.run_window import WindowOutcome, WindowRunner
 from indexmill.settings import Settings
-from indexmill.vectors import pgvector_store
+from indexmill.vectors import statements
 
 __all__ = [
     "PLENTY",
@@ -282,7 +282,7 @@ def embedded_texts(folder: Path) -> list[str]:
 
 def alter_query(monkeypatch: pytest.MonkeyPatch, name: str, old: str, new: str) -> None:
     """A broken build: one query, of the ledger or of the vectors, with a part of it replaced."""
-    for module in (ledger_database, pgvector_store):
+    for module in (ledger_database, statements):
         monkeypatch.setattr(module, "query_text", _altered(module.query_text, name, old, new))
 
 

@@ -18,6 +18,8 @@ from indexmill.ledger.location import database_url
 from indexmill.ledger.metrics import metrics_text
 from indexmill.models.model_cache import ModelCache
 from indexmill.settings import Settings
+from indexmill.sources.spool import Spool, open_spool
+from indexmill.sources.uri import Sources, open_sources
 from indexmill.vectors.pgvector_store import PgvectorStore
 from indexmill.worker.sweep_loop import SweepLoop
 from indexmill.worker.sweeps import all_sweeps, callback_sweeps
@@ -36,6 +38,8 @@ class Service:
     settings: Settings
     ledger: Ledger
     engine: Engine
+    spool: Spool
+    sources: Sources
     waker: Waker
     sweeps: SweepLoop
     #: Apart from the others: it waits for a broker that others run.
@@ -82,9 +86,10 @@ def build_service(settings: Settings, url: str | None = None) -> Service:
     waker = Waker(settings, ledger.workload)
     vectors = PgvectorStore(ledger.database, settings.server.search_timeout_seconds)
     engine = Engine(ledger, vectors, ModelCache(), waker.wake, settings.models.allow_faults)
-    sweeps = SweepLoop(ledger.sweeps, all_sweeps(ledger, settings.worker.sweep_seconds, waker.top_up))
+    spool, sources = open_spool(settings), open_sources(settings)
+    sweeps = SweepLoop(ledger.sweeps, all_sweeps(ledger, settings, waker.top_up, spool, sources))
     callbacks = SweepLoop(ledger.sweeps, callback_sweeps(ledger, settings, compose_callbacks(ledger)), "callbacks")
-    return Service(settings, ledger, engine, waker, sweeps, callbacks)
+    return Service(settings, ledger, engine, spool, sources, waker, sweeps, callbacks)
 
 
 def compose_callbacks(ledger: Ledger) -> Compose:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -16,13 +17,19 @@ from indexmill.errors import Conflict, IndexmillError, InvalidRequest, JobNotFou
 from indexmill.ledger.collections import Collection, CollectionSummary
 from indexmill.ledger.database import Connection
 from indexmill.ledger.ledger import Ledger
-from indexmill.models.embedding_model import Deployment, refuse_faults
+from indexmill.models.embedding_model import Deployment, Embeddings, refuse_faults
 from indexmill.models.model_cache import ModelCache
+from indexmill.vectors.chunk_search import ChunkHit, ChunkQuery
+from indexmill.vectors.selection import Selection
+from indexmill.vectors.stored_documents import MAX_PAGE, DocumentContent, PageQuery, StoredDocument
 from indexmill.vectors.vector_store import Hit, SearchQuery, VectorStore
 
 __all__ = ["Engine"]
 
 MAX_SEARCH_LIMIT = 1000
+MAX_EXPAND = 10
+MAX_EMBED_TEXTS = 2048
+MAX_EMBED_CHARACTERS = 8_000_000
 
 
 @dataclass
@@ -250,6 +257,112 @@ class Engine:
         collection = self.collection(collection_name)
         wanted = self.models.embed_query(collection.deployment, text) if text is not None else vector or []
         return self.vectors.search(collection, SearchQuery(vector=wanted, limit=limit, equal=equal or {}))
+
+    def search_chunks(
+        self,
+        collection_name: str,
+        text: str,
+        *,
+        limit: int,
+        ids: Sequence[str] | None = None,
+        equal: Sequence[dict[str, Any]] = (),
+        min_score: float | None = None,
+        expand: int = 0,
+    ) -> list[ChunkHit]:
+        """The nearest chunks by cosine, best first, also several of one document.
+
+        Args:
+            ids: only of these documents; an id that is not there matches nothing.
+            equal: only of documents whose payload holds the values of every one of these.
+            min_score: only those that are at least so near.
+            expand: neighbours on each side whose texts come along.
+
+        Raises:
+            CollectionNotFound
+            InvalidRequest: nothing to embed, a number out of range, too many ids, or a filter that JSON cannot hold.
+            ModelError: the collection's model cannot be loaded.
+            SearchTimeout
+        """
+        if not 1 <= limit <= MAX_SEARCH_LIMIT:
+            raise InvalidRequest(f"limit: expected 1 to {MAX_SEARCH_LIMIT}, got {limit}")
+        if not 0 <= expand <= MAX_EXPAND:
+            raise InvalidRequest(f"expand: expected 0 to {MAX_EXPAND} neighbours on each side, got {expand}")
+        if min_score is not None and not math.isfinite(min_score):
+            raise InvalidRequest(f"min_score: expected a number, got {min_score}")
+        selection = Selection.of(ids, equal)
+        collection = self.collection(collection_name)
+        wanted = self.models.embed_query(collection.deployment, text)
+        return self.vectors.search_chunks(collection, ChunkQuery(wanted, limit, selection, min_score, expand))
+
+    def embed(self, model_id: str, texts: Sequence[str]) -> Embeddings:
+        """Each text's vector at unit length, and its tokens, in the order of the texts.
+
+        Raises:
+            ModelNotFound
+            InvalidRequest: no text, too many or too long ones, or one with nothing that the model can embed.
+            ModelError, TransientError: the model cannot work.
+        """
+        if not 1 <= len(texts) <= MAX_EMBED_TEXTS:
+            raise InvalidRequest(f"texts: expected 1 to {MAX_EMBED_TEXTS}, got {len(texts)}")
+        size = sum(map(len, texts))
+        if size > MAX_EMBED_CHARACTERS:
+            raise InvalidRequest(f"texts: expected at most {MAX_EMBED_CHARACTERS} characters together, got {size}")
+        return self.models.embed_texts(self.ledger.models.require(model_id), texts)
+
+    # Stored documents
+
+    def documents(
+        self,
+        collection_name: str,
+        *,
+        limit: int,
+        after: str | None = None,
+        ids: Sequence[str] | None = None,
+        equal: Sequence[dict[str, Any]] = (),
+    ) -> list[StoredDocument]:
+        """A page of the living documents by id, without their texts; `after`: the last id of the page before.
+
+        Pages are bounded in bytes too: a short one is not the last one, only an empty one is. `each_document` turns
+        them. `ids`, `equal`: as in `search_chunks`.
+
+        Raises:
+            CollectionNotFound
+            InvalidRequest: a limit out of range, too many ids, or a filter that JSON cannot hold.
+            SearchTimeout: a filter that few documents match took too long.
+        """
+        query = PageQuery(Selection.of(ids, equal), limit, after)
+        return self.vectors.documents(self.collection(collection_name), query)
+
+    def contents(
+        self,
+        collection_name: str,
+        *,
+        limit: int,
+        after: str | None = None,
+        ids: Sequence[str] | None = None,
+        equal: Sequence[dict[str, Any]] = (),
+    ) -> list[DocumentContent]:
+        """As `documents`, with their texts; one document may be larger than a page should be, and comes alone."""
+        query = PageQuery(Selection.of(ids, equal), limit, after)
+        return self.vectors.contents(self.collection(collection_name), query)
+
+    def each_document(
+        self, collection_name: str, *, ids: Sequence[str] | None = None, equal: Sequence[dict[str, Any]] = ()
+    ) -> Iterator[StoredDocument]:
+        """All of `documents`, read page by page: each page is of its own moment."""
+        after: str | None = None
+        while page := self.documents(collection_name, limit=MAX_PAGE, after=after, ids=ids, equal=equal):
+            yield from page
+            after = page[-1].id
+
+    def each_content(
+        self, collection_name: str, *, ids: Sequence[str] | None = None, equal: Sequence[dict[str, Any]] = ()
+    ) -> Iterator[DocumentContent]:
+        """As `each_document`, with their texts."""
+        after: str | None = None
+        while page := self.contents(collection_name, limit=MAX_PAGE, after=after, ids=ids, equal=equal):
+            yield from page
+            after = page[-1].id
 
 
 def _with_model(collection: Collection, model_id: str) -> Collection:

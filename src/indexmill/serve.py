@@ -16,6 +16,7 @@ from indexmill.ledger.embedded_postgres import EmbeddedPostgres
 from indexmill.ledger.ledger import open_ledger
 from indexmill.ledger.migrate import migrate
 from indexmill.settings import Settings
+from indexmill.sources.start_check import check_sources
 from indexmill.telemetry import set_up_logging
 from indexmill.worker.child import spawn
 from indexmill.worker.fleet import Fleet, supervisor_name
@@ -35,11 +36,13 @@ def serve(settings: Settings) -> int:
 
     Raises:
         ServiceError: the data folder is in use, or the database did not start.
+        SettingsError: the data folder or the spool cannot be used.
     """
     set_up_logging(settings.log_level)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_signal())
         stack.enter_context(_data_folder_lock(settings.data_folder))
+        check_sources(settings)
         postgres, url = _database(settings, stack)
         prepare_database(settings, url)
         ledger = open_ledger(url, settings, pool_size=2)

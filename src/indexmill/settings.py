@@ -74,6 +74,8 @@ class ServerSettings(_Section):
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
     body_limit_bytes: int = Field(default=64 * MIB, ge=1024)
+    #: Of requests that carry a file; they are not in memory.
+    upload_limit_bytes: int = Field(default=512 * MIB, ge=1024)
     max_items: int = Field(default=200_000, ge=1)
     search_timeout_seconds: float = Field(default=10, ge=0.001, le=3600)
 

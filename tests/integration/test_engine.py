@@ -408,3 +408,26 @@ def test_a_search_that_makes_no_sense_says_why(engine: Engine, query: dict[str, 
 def test_a_collection_that_is_not_there_is_answered_with_those_that_are(engine: Engine) -> None:
     with pytest.raises(CollectionNotFound, match=r"`none` not found; collections: `tiny`"):
         engine.search("none", text="a")
+
+
+# Embedding for callers
+
+
+def test_texts_are_embedded_as_documents_are(engine: Engine) -> None:
+    upsert(engine, {"a": "one text"})
+    drain(engine)
+    embedded = engine.embed("tiny", ["other", "one text"])
+    stored = rows(engine, "SELECT embedding::real[] AS vector FROM chunk_1_1")[0]["vector"]
+    assert embedded.vectors[1].tolist() == pytest.approx(stored)
+    assert (len(embedded.tokens), int(embedded.tokens[1])) == (2, rows(engine, "SELECT tokens FROM job")[0]["tokens"])
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [([], "expected 1 to 2048, got 0"), (["x"] * 2049, "got 2049"), (["x" * 8_000_001], "at most 8000000 characters")],
+)
+def test_too_few_and_too_many_texts_are_refused(engine: Engine, texts: list[str], message: str) -> None:
+    with pytest.raises(InvalidRequest, match=message):
+        engine.embed("tiny", texts)
+    with pytest.raises(ModelNotFound):
+        engine.embed("nobody", ["x"])

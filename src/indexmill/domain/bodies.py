@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from indexmill.domain.document import canonical_json
+from indexmill.domain.item_source import is_fixed
 from indexmill.domain.job import Item
 from indexmill.errors import InvalidRequest
 
@@ -28,6 +29,10 @@ MAX_BATCH_ITEMS = 256
 MAX_BATCH_BYTES = 4 * 1024 * 1024
 #: Deeper JSON is refused: parsing it needs a stack that a worker may not have.
 MAX_DEPTH = 200
+#: Of an item whose source is fetched, which may take long and fail for a while: it is a batch of its own, which no
+#: other work waits for.
+_FETCHED_WEIGHT = MAX_BATCH_BYTES
+_MAX_WEIGHT = 1 << 30
 #: Below this a body is stored as it is: compressing would cost more than it saves.
 _PLAIN_BYTES = 1024
 
@@ -93,7 +98,7 @@ def pack(items: Iterable[Item], digest: RequestDigest) -> Iterator[Body]:
     size = position = 0
     for item in items:
         encoded = _encode(item)
-        weight = _weigh(encoded, digest) + item.weight
+        weight = _weigh(encoded, digest) + min(item.weight or _weight_of_source(encoded), _MAX_WEIGHT)
         if stored and (len(stored) == MAX_BATCH_ITEMS or size + weight > MAX_BATCH_BYTES):
             yield _close(stored, size, position)
             position += len(stored)
@@ -137,6 +142,10 @@ def _weigh(item: StoredItem, digest: RequestDigest) -> int:
         digest.add(part)
         weight += len(part or b"")
     return weight
+
+
+def _weight_of_source(item: StoredItem) -> int:
+    return 0 if is_fixed(item.item_info_json, is_upload=True) else _FETCHED_WEIGHT
 
 
 def _close(items: list[StoredItem], size: int, position: int) -> Body:

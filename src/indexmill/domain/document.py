@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
+from decimal import Decimal
 
-__all__ = ["Version", "canonical_json", "document_fingerprint", "fingerprint", "payload_hash"]
+__all__ = ["Version", "canonical_json", "document_fingerprint", "fingerprint", "payload_hash", "with_plain_floats"]
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -30,6 +32,23 @@ def canonical_json(value: object) -> str:
         ValueError, TypeError, RecursionError: JSON cannot hold the value.
     """
     return _encoder.encode(value)
+
+
+#: A string, which is left alone, or a number as Python writes floats of 1e16 and more.
+_LARGE_FLOAT = re.compile(r'"(?:[^"\\]|\\.)*+"|-?[0-9.]++e\+[0-9]++')
+
+
+def with_plain_floats(text: str) -> str:
+    """Canonical JSON with floats of 1e16 and more written out, 1e+16 as 10000000000000000.0.
+
+    PostgreSQL's `jsonb` keeps the digits of a number, not its exponent: it would give an integer back.
+    """
+    return _LARGE_FLOAT.sub(_plain, text) if "e+" in text else text
+
+
+def _plain(found: re.Match[str]) -> str:
+    token = found[0]
+    return token if token[0] == '"' else f"{Decimal(token):f}.0"
 
 
 def fingerprint(text: str, recipe: str) -> bytes:

@@ -6,11 +6,12 @@ import json
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
+from urllib.parse import quote
 
 from indexmill.domain.failure import FailureCode, Stage
 from indexmill.errors import ItemError
 
-__all__ = ["ItemSource", "SourceKind", "has_source", "is_fixed", "source_of"]
+__all__ = ["ItemSource", "SourceKind", "has_source", "is_fixed", "reported_item_info", "source_of"]
 
 
 class SourceKind(StrEnum):
@@ -24,6 +25,7 @@ class SourceKind(StrEnum):
 
 #: What callers may name; the other kinds are made by front doors that take uploads.
 _OF_CALLERS: Final = "`uri`, `s3` or `file`"
+_OF_UPLOADS: Final = (SourceKind.SPOOL, SourceKind.TEXT)
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,24 @@ def has_source(item_info_json: bytes | None) -> bool:
     return item_info_json is not None and b'"source":' in item_info_json and "source" in json.loads(item_info_json)
 
 
-def is_fixed(item_info_json: bytes | None) -> bool:
-    """Whether equal `item_info` means equal content: always, but for sources whose bytes may change."""
-    if not has_source(item_info_json):
+def is_fixed(item_info_json: bytes | None, *, is_upload: bool) -> bool:
+    """Whether equal `item_info` means equal content: always, but for sources whose bytes may change.
+
+    `is_upload`: as for `source_of`; what it refuses is not fixed, so that nobody takes it for what is stored.
+    """
+    if item_info_json is None or not has_source(item_info_json):
         return True
-    return json.loads(item_info_json or b"{}")["source"] in (SourceKind.SPOOL, SourceKind.TEXT)
+    item_info = json.loads(item_info_json)
+    if item_info["source"] == "uri":
+        return (_text(item_info, "uri") or "")[:5].lower() == "data:"
+    return is_upload and item_info["source"] in _OF_UPLOADS
+
+
+def reported_item_info(item_info: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Of an upload, what its report may repeat: not the content, nor where it lies."""
+    if item_info is None or item_info.get("source") not in _OF_UPLOADS:
+        return item_info
+    return {name: value for name, value in item_info.items() if name != "value"}
 
 
 def source_of(item_info: dict[str, Any], *, is_upload: bool) -> ItemSource:
@@ -56,7 +71,7 @@ def source_of(item_info: dict[str, Any], *, is_upload: bool) -> ItemSource:
     """
     source = item_info["source"]
     name, media_type = _text(item_info, "file_name"), _text(item_info, "media_type")
-    if is_upload and source in (SourceKind.SPOOL, SourceKind.TEXT):
+    if is_upload and source in _OF_UPLOADS:
         return ItemSource(SourceKind(source), item_info["value"], name, media_type)
     if source == "uri":
         return ItemSource(SourceKind.URI, _required(item_info, "uri"), name, media_type)
@@ -64,7 +79,10 @@ def source_of(item_info: dict[str, Any], *, is_upload: bool) -> ItemSource:
         uri = f"s3://{_required(item_info, 'bucket')}/{_required(item_info, 'file').lstrip('/')}"
         return ItemSource(SourceKind.URI, uri, name, media_type)
     if source == "file":
-        return ItemSource(SourceKind.URI, f"file://{_required(item_info, 'path')}", name, media_type)
+        path = _required(item_info, "path")
+        # A path is not a URI: `#`, `%` and `:` are parts of its names.
+        uri = f"file://{quote(path)}" if path.startswith("/") else f"./{path}"
+        return ItemSource(SourceKind.URI, uri, name, media_type)
     raise _unusable(f"`item_info.source`: expected {_OF_CALLERS}, got {source!r:.80}")
 
 

@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar
 
 from indexmill.domain.job import Submission, Submitted
 from indexmill.http.problems import RETRY_AFTER, Problem, ProblemError
+from indexmill.http.uploads import UploadReader
 from indexmill.settings import Settings
 
 if TYPE_CHECKING:
     from indexmill.engine import Engine
-    from indexmill.vectors.vector_store import Hit
+    from indexmill.sources.spool import Spool
+    from indexmill.sources.uri import Sources
+    from indexmill.vectors.chunk_search import ChunkHit
+from indexmill.vectors.vector_store import Hit
 
 __all__ = ["Door", "Service"]
 
@@ -36,6 +40,12 @@ class Service(Protocol):
 
     @property
     def engine(self) -> Engine: ...
+
+    @property
+    def spool(self) -> Spool: ...
+
+    @property
+    def sources(self) -> Sources: ...
 
     def readiness(self) -> dict[str, str | None]:
         """Each part of the service: None where it is ready, else a sentence that says what is missing."""
@@ -63,6 +73,9 @@ class Door:
     def __init__(self, service: Service) -> None:
         self.service = service
         self.engine = service.engine
+        self.sources = service.sources
+        limit, folder = service.settings.server.upload_limit_bytes, service.settings.data_folder / "uploads"
+        self.uploads = UploadReader(limit, service.spool, folder)
         # They end with the app itself. As many as there are database connections: one more would only wait for one.
         connections = service.settings.database.pool_size
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="engine-call")
@@ -82,6 +95,22 @@ class Door:
         Raises:
             ProblemError: the searches before it took too long (503).
         """
+        return await self._in_turn(partial(self.engine.search, collection, **query))
+
+    async def search_chunks(self, collection: str, text: str, **query: Any) -> list[ChunkHit]:
+        """`Engine.search_chunks`, when it is its turn.
+
+        Raises:
+            ProblemError: the searches before it took too long (503).
+        """
+        return await self._in_turn(partial(self.engine.search_chunks, collection, text, **query))
+
+    async def _in_turn(self, search: Callable[[], T]) -> T:
+        """The search's result, when it is its turn.
+
+        Raises:
+            ProblemError: the searches before it took too long (503).
+        """
         try:
             async with asyncio.timeout(self._search_seconds):
                 await self._search_places.acquire()
@@ -89,7 +118,6 @@ class Door:
             message = f"Other searches are running, and none ended within {self._search_seconds:g} s; try again"
             raise ProblemError(Problem(503, "busy", message, {"Retry-After": str(RETRY_AFTER)})) from error
         try:
-            search = partial(self.engine.search, collection, **query)
             return await asyncio.get_running_loop().run_in_executor(self._search_threads, search)
         finally:
             self._search_places.release()

@@ -47,7 +47,7 @@ class ClaimedBatch:
     set_aside: tuple[int, ...]
     outcomes: bytes | None
     body: bytes
-    #: Whether somebody wants to be told how its job goes.
+    #: Whether somebody is told of the job's steps.
     has_callback: bool = False
 
     @property

@@ -18,6 +18,8 @@ __all__ = ["MAX_SENTENCE", "FailedItems", "insert_failures"]
 MAX_SENTENCE = 1500
 #: A larger payload and item_info are left out: the caller has them.
 _MAX_ATTACHMENT = 4096
+#: Nor do a few kibibytes of zlib become the memory of whoever reads a page of them.
+_MAX_PLAIN = 64 * 1024
 
 
 def insert_failures(connection: Connection, job: UUID, ordinal: int, failures: Sequence[Failure]) -> None:
@@ -66,7 +68,10 @@ class FailedItems:
 
 
 def _pack(failure: Failure) -> bytes | None:
-    data = zlib.compress(canonical_json([failure.payload, failure.item_info]).encode(), 1)
+    plain = canonical_json([failure.payload, failure.item_info]).encode()
+    if len(plain) > _MAX_PLAIN:
+        return None
+    data = zlib.compress(plain, 1)
     return data if len(data) <= _MAX_ATTACHMENT else None
 
 

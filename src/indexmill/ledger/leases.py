@@ -8,6 +8,7 @@ from uuid import UUID
 
 from indexmill.domain.bodies import StoredItem, decode_body
 from indexmill.domain.failure import Failure, FailureCode, Stage
+from indexmill.domain.item_source import reported_item_info
 from indexmill.domain.outcome import open_positions
 from indexmill.errors import ServiceError
 from indexmill.ledger.database import Connection, Database, Row, is_outage, run_query
@@ -141,5 +142,5 @@ def _lost(item: StoredItem, position: int, past_deadline: bool, *, is_known: boo
         retryable=True,
         object_id=item.object_id,
         payload=item.payload,
-        item_info=item.item_info,
+        item_info=reported_item_info(item.item_info),
     )

@@ -17,6 +17,7 @@ from indexmill.ledger.leases import Leases
 from indexmill.ledger.models import Models
 from indexmill.ledger.reopening import Reopening
 from indexmill.ledger.retention import Retention
+from indexmill.ledger.spooled import Spooled
 from indexmill.ledger.submissions import Submissions
 from indexmill.ledger.sweeps import Sweeps
 from indexmill.ledger.transitions import Transitions
@@ -47,6 +48,7 @@ class Ledger:
     sweeps: Sweeps
     retention: Retention
     callbacks: Callbacks
+    spooled: Spooled
 
 
 def open_ledger(url: str, settings: Settings, *, pool_size: int | None = None) -> Ledger:
@@ -83,4 +85,5 @@ def open_ledger(url: str, settings: Settings, *, pool_size: int | None = None) -
         sweeps=Sweeps(database),
         retention=Retention(database, kept.body_days, kept.job_days, kept.staging_hours, kept.tombstone_days),
         callbacks=Callbacks(database),
+        spooled=Spooled(database),
     )

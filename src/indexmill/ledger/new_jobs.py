@@ -31,6 +31,7 @@ def store_jobs(database: Database, jobs: Sequence[NewJob]) -> list[Row]:
         return []
     submissions = [job.submission for job in jobs]
     bodies = [(job.id, ordinal, body) for job in jobs for ordinal, body in enumerate(job.bodies)]
+    spooled = [(job.id, reference) for job in jobs for reference in job.submission.spooled]
     with database.connection() as connection:
         return run_query(
             connection,
@@ -53,6 +54,8 @@ def store_jobs(database: Database, jobs: Sequence[NewJob]) -> list[Row]:
             items=[body.items for _, _, body in bodies],
             sizes=[body.size for _, _, body in bodies],
             bodies=[body.data for _, _, body in bodies],
+            spooled_jobs=[job_id for job_id, _ in spooled],
+            references=[reference for _, reference in spooled],
         )
 
 

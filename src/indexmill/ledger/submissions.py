@@ -213,6 +213,7 @@ def _identity(submission: Submission, job_id: UUID) -> dict[str, Any]:
         "model": submission.model,
         "collection": submission.collection_name,
         "deletes": submission.kind is JobKind.DELETION,
+        "references": list(submission.spooled),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from indexmill.domain.document import payload_hash
 from indexmill.domain.item_source import is_fixed
+from indexmill.domain.job import JobKind
 from indexmill.domain.outcome import ItemStatus
 from indexmill.ledger.claims import ClaimedBatch
 from indexmill.pipeline.window import BatchComparison, Window, WorkItem
@@ -30,7 +31,7 @@ def _compare(window: Window, vectors: VectorStore, batches: list[ClaimedBatch]) 
         contents = window.contents[batch.key]
         mine = [
             payload_hash(recipe, item.payload_json, item.item_info_json)
-            if "\0" not in item.object_id and is_fixed(item.item_info_json)
+            if "\0" not in item.object_id and is_fixed(item.item_info_json, is_upload=batch.kind is JobKind.INGESTION)
             else _NO_HASH
             for item in contents
         ]

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from indexmill.domain.failure import FailureCode, Stage
 from indexmill.errors import ItemError, ModelError, TransientError
 from indexmill.models.embedding_model import EmbeddingModel
+from indexmill.models.unit_vectors import normalised
 from indexmill.pipeline.window import WorkItem
 
 __all__ = ["SUB_BATCH", "Embedded", "embed_items", "embed_last_tries", "embed_texts"]
@@ -20,6 +21,8 @@ __all__ = ["SUB_BATCH", "Embedded", "embed_items", "embed_last_tries", "embed_te
 _log = logging.getLogger(__name__)
 #: Texts a call: sorted by length, so that padding within a call is small.
 SUB_BATCH = 64
+#: Texts a call of an item that runs alone: perhaps it was lost because so slow a model has a deadline for each call.
+_ALONE_SUB_BATCH = 8
 #: Characters a call, so that 64 long texts do not meet in memory.
 _SUB_BATCH_CHARACTERS = 2_000_000
 
@@ -153,18 +156,18 @@ def _one_by_one(
         if mine:
             check()
             before(item.position)
-        for group in _groups(mine, ordered):
+        for group in _groups(mine, ordered, _ALONE_SUB_BATCH):
             check()
             _embed_group(model, ordered, group, result)
         done.update(mine)
     return result
 
 
-def _groups(order: list[int], texts: list[str]) -> Iterator[list[int]]:
+def _groups(order: list[int], texts: list[str], most: int = SUB_BATCH) -> Iterator[list[int]]:
     group: list[int] = []
     size = 0
     for index in order:
-        if group and (len(group) == SUB_BATCH or size + len(texts[index]) > _SUB_BATCH_CHARACTERS):
+        if group and (len(group) == most or size + len(texts[index]) > _SUB_BATCH_CHARACTERS):
             yield group
             group, size = [], 0
         group.append(index)
@@ -194,15 +197,6 @@ def _embed_group(model: EmbeddingModel, texts: list[str], group: list[int], resu
     for row, index in enumerate(group):
         result.vectors[index] = unit[row] if is_valid[row] else _INVALID_VECTOR
         result.tokens[index] = int(answer.tokens[row])
-
-
-def normalised(vectors: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """The vectors at unit length, and which of them are finite and not zero."""
-    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
-    valid = np.isfinite(lengths) & (lengths > 0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        unit = (vectors / lengths[:, np.newaxis]).astype(np.float32)
-    return unit, valid & np.isfinite(unit).all(axis=1)
 
 
 def _rejection(error: Exception) -> ItemError:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from indexmill.domain.document import document_fingerprint, payload_hash
 from indexmill.domain.failure import FailureCode, Stage
 from indexmill.domain.item_source import ItemSource, SourceKind, is_fixed, source_of
-from indexmill.domain.job import JobKind
 from indexmill.domain.outcome import ItemStatus
-from indexmill.errors import ItemError
+from indexmill.errors import ItemError, TransientError
 from indexmill.pipeline.window import BatchComparison, Reading, WorkItem
 from indexmill.readers.extracted_text import ExtractedText
 from indexmill.readers.file_type import FileType, detect
@@ -20,11 +19,14 @@ from indexmill.readers.markdown_headings import markdown_headings
 from indexmill.readers.reader import Extractor
 from indexmill.readers.text_file import storable, too_large
 from indexmill.settings import Settings
-from indexmill.sources.source import FetchedSource
+from indexmill.sources.source import FetchedSource, clean_file_name
 from indexmill.sources.spool import Spool, open_spool
 from indexmill.sources.uri import Sources, file_name_of, open_sources
 
 __all__ = ["DocumentReader", "open_document_reader"]
+
+#: Of a window's deadline; at least so much of it is left when a fetch begins.
+_FETCH_SHARE = 0.6
 
 
 @dataclass(frozen=True)
@@ -49,15 +51,19 @@ class DocumentReader:
             self._read(item, recipe, comparison, check)
         except ItemError as error:
             item.fail_by(error)
+        except OSError as error:
+            # The disk, or a process that cannot be started: the worker's trouble, not the document's.
+            name = errno.errorcode.get(error.errno or 0, "unknown error")
+            raise TransientError(f"The worker could not read the document: {name}") from error
 
     def _read(self, item: WorkItem, recipe: str, comparison: BatchComparison, check: Callable[[], None]) -> None:
-        source = source_of(item.content.item_info or {}, is_upload=item.batch.kind is JobKind.INGESTION)
+        source = source_of(item.content.item_info or {}, is_upload=item.is_upload)
         if source.kind is SourceKind.TEXT:
             self._read_given(item, recipe, comparison, source)
             return
         with self._fetched(source) as fetched:
             check()
-            name = source.file_name or fetched.file_name or file_name_of(source.value)
+            name = clean_file_name(source.file_name) or fetched.file_name or file_name_of(source.value)
             kind = detect(fetched.path, name, source.media_type or fetched.media_type)
             reading = Reading(fetched.sha256, fetched.size, kind.media_type, name)
             if _must_be_read(item, reading, recipe, comparison, kind):
@@ -67,18 +73,17 @@ class DocumentReader:
         data = source.value.encode()
         if len(data) > self.max_text_bytes:
             raise too_large(FileType.TEXT, self.max_text_bytes)
-        is_markdown = (source.file_name or "").lower().endswith((".md", ".markdown"))
+        name = clean_file_name(source.file_name)
+        is_markdown = (name or "").lower().endswith((".md", ".markdown"))
         kind = FileType.MARKDOWN if is_markdown else FileType.TEXT
-        reading = Reading(hashlib.sha256(data).hexdigest(), len(data), kind.media_type, source.file_name)
+        reading = Reading(hashlib.sha256(data).hexdigest(), len(data), kind.media_type, name)
         if _must_be_read(item, reading, recipe, comparison, kind):
-            headings = markdown_headings(source.value) if is_markdown else ()
-            _take(item, reading, ExtractedText(storable(source.value), kind.media_type, headings=headings))
+            text = storable(source.value)
+            headings = markdown_headings(text) if is_markdown else ()
+            _take(item, reading, ExtractedText(text, kind.media_type, headings=headings))
 
-    @contextmanager
-    def _fetched(self, source: ItemSource) -> Iterator[FetchedSource]:
-        is_upload = source.kind is SourceKind.SPOOL
-        with self.spool.fetch(source.value) if is_upload else self.sources.fetch(source.value) as fetched:
-            yield fetched
+    def _fetched(self, source: ItemSource) -> FetchedSource:
+        return (self.spool if source.kind is SourceKind.SPOOL else self.sources).fetch(source.value)
 
 
 def _must_be_read(item: WorkItem, reading: Reading, recipe: str, comparison: BatchComparison, kind: FileType) -> bool:
@@ -86,7 +91,7 @@ def _must_be_read(item: WorkItem, reading: Reading, recipe: str, comparison: Bat
     item.reading = reading
     content, sha256 = item.content, reading.sha256
     item.fingerprint = document_fingerprint(sha256, kind, recipe)
-    if not is_fixed(content.item_info_json):
+    if not is_fixed(content.item_info_json, is_upload=item.is_upload):
         item.payload_hash = payload_hash(f"{recipe}/{sha256}", content.payload_json, content.item_info_json)
     stored = comparison.different.get(item.position - item.batch.first_position)
     if stored is None or stored.fingerprint != item.fingerprint or item.batch.force:
@@ -116,4 +121,7 @@ def open_document_reader(settings: Settings) -> DocumentReader:
     """
     max_text_bytes = settings.worker.max_text_bytes
     extractor = Extractor(settings.readers, max_text_bytes)
+    # Nobody moves the window's deadline during a fetch.
+    seconds = min(settings.sources.timeout_seconds, settings.worker.window_deadline_seconds * _FETCH_SHARE)
+    settings = settings.model_copy(update={"sources": settings.sources.model_copy(update={"timeout_seconds": seconds})})
     return DocumentReader(open_sources(settings), open_spool(settings), extractor, max_text_bytes)

@@ -25,7 +25,7 @@ from indexmill.pipeline.compare import compare_batches, compare_payload, compare
 from indexmill.pipeline.embed import embed_items, embed_last_tries
 from indexmill.pipeline.load import check_storable, load_bodies, load_items, load_texts
 from indexmill.pipeline.read_documents import DocumentReader
-from indexmill.pipeline.split import split_items
+from indexmill.pipeline.split import split_items, split_last_tries
 from indexmill.pipeline.window import BatchComparison, Window, WorkItem
 from indexmill.pipeline.write import StaleItems, WindowWriter
 from indexmill.vectors.vector_store import VectorStore
@@ -125,7 +125,6 @@ class WindowRunner:
         check = self._progressing(window, check)
         try:
             self._prepare(window, check)
-            self._tell(window, "Storage", 66)
             done = self._commit(window, check)
         except TransientError as error:
             return self._defer(window, check, error)
@@ -148,7 +147,12 @@ class WindowRunner:
         tries = max(batch.tries for batch in window.claim.batches if batch.key in window.postponed) + 1
         self._wait(window.claim.token, tries, next(iter(window.postponed.values())))
         self.ledger.transitions.finish(sorted({job for job, _ in done}))
+        self._resume_probed(window)
         return WindowOutcome.DEFERRED
+
+    def _resume_probed(self, window: Window) -> None:
+        if window.claim.probes and any(item.vectors is not None for item in window.items):
+            self.ledger.lanes.resume(window.claim.lane)
 
     def _skip(self, window: Window) -> set[BatchKey]:
         """End the batches of which nothing has changed, and take them out of the window; which they were.
@@ -172,8 +176,7 @@ class WindowRunner:
         """After the commit: end the jobs whose last batch this was."""
         self.ledger.transitions.finish(sorted({job for job, _ in done}))
         self.ledger.leases.drop(window.claim.token)
-        if window.claim.probes and any(item.vectors is not None for item in window.items):
-            self.ledger.lanes.resume(window.claim.lane)
+        self._resume_probed(window)
         return WindowOutcome.DONE if done else WindowOutcome.LOST
 
     def _prepare(self, window: Window, check: Callable[[], None]) -> None:
@@ -182,9 +185,18 @@ class WindowRunner:
             for item in window.items:
                 item.action = ItemStatus.REMOVED
             return
+        self._tell(window, "Parse", 20)
         for number, collection in window.collections.items():
             self._decide(window, window.of_collection(number, window.alive()), collection, check)
+        self._tell(window, "Storage", 60)
         self._embed(window, check)
+
+    def _tell(self, window: Window, step: str, percentage: int) -> None:
+        """Tell those who asked for it how far their jobs are."""
+        jobs = {batch.job for batch in window.claim.batches if batch.has_callback}
+        if jobs:
+            callbacks = self.ledger.callbacks
+            self.ledger.database.read(lambda connection: callbacks.progress(connection, sorted(jobs), step, percentage))
 
     def _decide(self, window: Window, items: list[WorkItem], collection: Collection, check: Callable[[], None]) -> None:
         """Compare with what is stored: older than it, the same, or with another payload only.
@@ -203,36 +215,43 @@ class WindowRunner:
         if len(plain) < len(unknown):
             self._read(window, [item for item in unknown if has_source(item.content.item_info_json)], check)
 
-    def _tell(self, window: Window, step: str, percentage: int) -> None:
-        """Report progress to those who asked to be called back."""
-        jobs = sorted({batch.job for batch in window.claim.batches if batch.has_callback})
-        if jobs and not window.deletes:
-            self.ledger.database.read(
-                lambda connection: self.ledger.callbacks.progress(connection, jobs, step, percentage)
-            )
+    def _read(
+        self, window: Window, items: list[WorkItem], check: Callable[[], None], stored: BatchComparison | None = None
+    ) -> None:
+        """Fetch and extract. An item whose source may be there later makes its batch wait, if it still may.
 
-    def _read(self, window: Window, items: list[WorkItem], check: Callable[[], None]) -> None:
-        """Fetch and extract. An item whose source may be there later makes its batch wait, if it still may."""
-        self._tell(window, "Parse", 33)
+        `stored`: what is stored of the items, if it is not what the window found.
+        """
+        before = self._before(window)
         for item in items:
-            key, batch = item.batch.key, item.batch
+            key = item.batch.key
             if key in window.postponed:
                 continue
             check()
-            # Each has the deadline to itself, as the limits of a fetch and of an extraction are made for.
-            self._restart_deadline(window, item.position)
+            if before is not None:
+                before(item.position)
             try:
                 check_storable(item)
-                self.documents.read(item, window.collection_of(item).recipe, window.comparisons[key], check)
+                self.documents.read(item, window.collection_of(item).recipe, stored or window.comparisons[key], check)
             except ItemError as error:
                 item.fail_by(error)
             except TransientError as error:
-                if batch.tries + 1 < self.max_tries:
-                    window.postponed[key] = error
-                else:
-                    sentence = f"Given up after {self.max_tries} tries, the last one: {error}"
-                    item.fail(Stage.LOAD, FailureCode.TRIES_EXHAUSTED, sentence[:1500], retryable=True)
-        self._restart_deadline(window, None)
+                self._postpone_batch(window, item, error)
+        if before is not None:
+            self._restart_deadline(window, None)
+
+    def _postpone_batch(self, window: Window, item: WorkItem, error: TransientError) -> None:
+        """Or, at the batch's last try, fail the item alone."""
+        batch = item.batch
+        if batch.tries + 1 < self.max_tries:
+            window.postponed[batch.key] = error
+            # Read again at the next try; nobody needs them until then.
+            for each in window.items:
+                if each.batch.key == batch.key:
+                    each.text = None
+            return
+        sentence = f"Given up after {self.max_tries} tries, the last one: {error}"
+        item.fail(Stage.LOAD, FailureCode.TRIES_EXHAUSTED, sentence[:1500], retryable=True)
 
     def _embed(self, window: Window, check: Callable[[], None]) -> None:
         """Embed what must be embedded, model by model; sets the items' vectors or failures."""
@@ -241,9 +260,10 @@ class WindowRunner:
             mine = window.of_collection(number, items)
             if mine:
                 model = self._model(window, number)
-                split_items(mine, collection.splitting, model, check)
+                before = self._before(window)
+                split_items(mine, collection.splitting, model, check, before)
                 mine = [item for item in mine if item.failure is None]
-                embed_items(model, mine, check=check, before=self._before(window))
+                embed_items(model, mine, check=check, before=before)
         if window.claim.runs_item_by_item:
             self._restart_deadline(window, None)
 
@@ -266,13 +286,13 @@ class WindowRunner:
         """Commit these batches of the window, by default all of them; those that were still ours."""
         writer = self._writer(window)
         if keys is None:
-            keys = {batch.key for batch in window.claim.batches} - window.postponed.keys()
-        while keys:
+            keys = {batch.key for batch in window.claim.batches}
+        while ready := keys - window.postponed.keys():
             try:
-                return writer.commit(keys)
+                return writer.commit(ready)
             except StaleItems as stale:
                 _log.info("%s: what they relied on has changed; embedding them", stale)
-                self._reopen([window.items[number] for number in stale.items], window)
+                self._reopen(window, [window.items[number] for number in stale.items], check)
                 self._embed(window, check)
                 check()
         return set()
@@ -280,24 +300,17 @@ class WindowRunner:
     def _writer(self, window: Window) -> WindowWriter:
         return WindowWriter(self.ledger, self.vectors, window, self.worker, self.restart_deadline)
 
-    def _reopen(self, items: list[WorkItem], window: Window) -> None:
+    def _reopen(self, window: Window, items: list[WorkItem], check: Callable[[], None]) -> None:
         """What these items would have skipped must be done after all."""
         for item in items:
             item.action = ItemStatus.INDEXED
             collection = window.collection_of(item)
-            if has_source(item.content.item_info_json):
-                self._read_again(window, item)
-                continue
-            load_texts([item], text_keys(collection.deployment.settings), self.max_text_bytes)
-            item.fingerprint = fingerprint(item.text or "", collection.recipe)
-
-    def _read_again(self, window: Window, item: WorkItem) -> None:
-        """As if nothing were stored: then nothing can be relied on."""
-        nothing = BatchComparison([], set(), {})
-        try:
-            self.documents.read(item, window.collection_of(item).recipe, nothing, lambda: None)
-        except TransientError as error:
-            item.fail(Stage.LOAD, FailureCode.SOURCE_UNAVAILABLE, str(error)[:1500], retryable=True)
+            if not has_source(item.content.item_info_json):
+                load_texts([item], text_keys(collection.deployment.settings), self.max_text_bytes)
+                item.fingerprint = fingerprint(item.text or "", collection.recipe)
+        # As if nothing were stored: then nothing can be relied on.
+        documents = [item for item in items if has_source(item.content.item_info_json)]
+        self._read(window, documents, check, stored=BatchComparison([], set(), {}))
 
     def _defer(self, window: Window, check: Callable[[], None], error: TransientError) -> WindowOutcome:
         """Wait and try again; batches that have been tried often enough are ended, each item for itself."""
@@ -323,12 +336,14 @@ class WindowRunner:
             self._restart_deadline(window, position)
 
         items = [item for item in window.to_embed() if item.batch.key in keys]
-        for number in window.collections:
+        for number, collection in window.collections.items():
             mine = window.of_collection(number, items)
             if mine:
+                model = self._model(window, number)
+                split_last_tries(mine, collection.splitting, model, tries=self.max_tries, before=before)
                 embed_last_tries(
-                    self._model(window, number),
-                    mine,
+                    model,
+                    [item for item in mine if item.failure is None],
                     tries=self.max_tries,
                     before=before,
                     is_time_up=lambda: time.monotonic() > until,

@@ -6,27 +6,58 @@ from collections.abc import Callable
 
 from indexmill.domain.failure import FailureCode, Stage
 from indexmill.domain.splitting import Splitting
+from indexmill.errors import TransientError
 from indexmill.models.embedding_model import EmbeddingModel
 from indexmill.pipeline.splitting import split
 from indexmill.pipeline.window import WorkItem
 
-__all__ = ["MAX_CHUNKS", "split_items"]
+__all__ = ["MAX_CHUNKS", "split_items", "split_last_tries"]
 
 #: A document of more chunks would be one statement of more than PostgreSQL takes.
 MAX_CHUNKS = 200_000
+#: They are one array, of which PostgreSQL takes 1 GiB with what else belongs to them.
+_MAX_VECTOR_BYTES = 768 * 1024 * 1024
 _MARKDOWN = "text/markdown"
 
 
-def split_items(items: list[WorkItem], splitting: str, model: EmbeddingModel, check: Callable[[], None]) -> None:
-    """Give every item the spans of its chunks, in characters of its text. `check` may raise to stop."""
+def split_items(
+    items: list[WorkItem],
+    splitting: str,
+    model: EmbeddingModel,
+    check: Callable[[], None],
+    before: Callable[[int], None] | None = None,
+) -> None:
+    """Give every item the spans of its chunks, in characters of its text, or its failure. `check` may raise to stop.
+
+    `before`, where given, is called with the position of the item that is split next.
+
+    Raises:
+        TransientError, ModelError: as counting its tokens does.
+    """
     wanted = Splitting.named(splitting)
     for item in items:
         if wanted is None:
             item.spans = ((0, len(item.text or "")),)
-        else:
-            check()
-            item.spans = _spans(item, wanted, model, check)
-            _check_number(item)
+            continue
+        check()
+        if before is not None:
+            before(item.position)
+        item.spans = _spans(item, wanted, model, check)
+        _check_number(item, model.dimension)
+
+
+def split_last_tries(
+    items: list[WorkItem], splitting: str, model: EmbeddingModel, *, tries: int, before: Callable[[int], None]
+) -> None:
+    """Split what is not split yet; where the passing cause has not passed, the item fails and no other."""
+    for item in items:
+        if item.spans:
+            continue
+        try:
+            split_items([item], splitting, model, lambda: None, before)
+        except TransientError as error:
+            sentence = f"Given up after {tries} tries, the last one: {error}"
+            item.fail(Stage.SPLIT, FailureCode.TRIES_EXHAUSTED, sentence[:1500], retryable=True)
 
 
 def _spans(
@@ -46,12 +77,15 @@ def _spans(
     )
 
 
-def _check_number(item: WorkItem) -> None:
-    if len(item.spans) > MAX_CHUNKS:
+def _check_number(item: WorkItem, dimension: int) -> None:
+    most = min(MAX_CHUNKS, _MAX_VECTOR_BYTES // (4 * dimension))
+    if not item.spans:
+        item.fail(Stage.SPLIT, FailureCode.NO_CONTENT, "The document has no text to split", retryable=False)
+    elif len(item.spans) > most:
         item.fail(
             Stage.SPLIT,
             FailureCode.TOO_MANY_CHUNKS,
-            f"The document has {len(item.spans):,} chunks, more than the allowed {MAX_CHUNKS:,}; split it, or use a "
+            f"The document has {len(item.spans):,} chunks, more than the allowed {most:,}; split it, or use a "
             "collection with larger chunks",
             retryable=False,
         )

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from indexmill.domain.bodies import StoredItem
 from indexmill.domain.document import Version
 from indexmill.domain.failure import Failure, FailureCode, Stage
+from indexmill.domain.item_source import reported_item_info
 from indexmill.domain.job import JobKind
 from indexmill.domain.outcome import ItemStatus
 from indexmill.errors import ItemError, TransientError
@@ -61,6 +62,11 @@ class WorkItem:
         return self.content.object_id
 
     @property
+    def is_upload(self) -> bool:
+        """Whether a front door for documents made it."""
+        return self.batch.kind is JobKind.INGESTION
+
+    @property
     def version(self) -> Version:
         return Version(self.batch.seq, self.position)
 
@@ -74,7 +80,7 @@ class WorkItem:
             retryable=retryable,
             object_id=self.object_id,
             payload=self.content.payload,
-            item_info=self.content.item_info,
+            item_info=reported_item_info(self.content.item_info) if self.is_upload else self.content.item_info,
         )
 
     def fail_by(self, error: ItemError) -> None:

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import psycopg
 
 from indexmill.domain.backoff import backoff_seconds
-from indexmill.domain.document import Version, canonical_json
+from indexmill.domain.document import Version, canonical_json, with_plain_floats
 from indexmill.domain.failure import FailureCode, Stage
-from indexmill.domain.job import JobKind
 from indexmill.domain.outcome import ItemStatus, count, decode_outcomes
 from indexmill.errors import ServiceError
 from indexmill.ledger.batches import BatchEnd, BatchKey
@@ -35,6 +34,10 @@ _REJECTIONS = (
     psycopg.errors.ProgramLimitExceeded,
     psycopg.errors.StatementTooComplex,
 )
+
+
+#: Pages, and headings, that are kept of a document: jsonb takes no array of more than 256 MiB.
+_MAX_PLACES = 100_000
 
 
 class StaleItems(Exception):
@@ -255,7 +258,7 @@ def _staged(item: WorkItem) -> StagedDocument:
 def _item_info(item: WorkItem) -> str | None:
     """What came with the item; of an upload, whose `item_info` only says where its bytes lie, what the file was."""
     reading = item.reading
-    if reading is None or item.batch.kind is not JobKind.INGESTION:
+    if reading is None or not item.is_upload:
         return _decoded(item.content.item_info_json)
     return canonical_json(
         {
@@ -270,11 +273,11 @@ def _item_info(item: WorkItem) -> str | None:
 def _structure(reading: Reading | None) -> str | None:
     if reading is None or not (reading.pages or reading.headings):
         return None
-    return canonical_json({"pages": reading.pages, "headings": reading.headings})
+    return canonical_json({"pages": reading.pages[:_MAX_PLACES], "headings": reading.headings[:_MAX_PLACES]})
 
 
 def _decoded(data: bytes | None) -> str | None:
-    return None if data is None else data.decode()
+    return None if data is None else with_plain_floats(data.decode())
 
 
 def _end_of(batch: ClaimedBatch, items: list[WorkItem], by_item: dict[int, Written]) -> BatchEnd:

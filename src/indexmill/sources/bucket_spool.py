@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from indexmill.errors import ItemError, ServiceError, SettingsError, TransientEr
 from indexmill.settings import SourceSettings
 from indexmill.sources.bucket import MISSING_EXTRA, bucket_errors, open_bucket, split_s3_uri
 from indexmill.sources.source import FetchedSource, IncomingFile, private_folder, unavailable
-from indexmill.sources.spool import Pruned, SpooledFile, digest_of, reference_to
+from indexmill.sources.spool import ASKED_AT_ONCE, InUse, Pruned, SpooledFile, digest_of, reference_to
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -100,37 +100,43 @@ class BucketSpool:
         with _store_errors():
             obstore.delete(self._store, digest_of(reference))
 
-    def prune(self, keep: Callable[[str], bool], older_than_seconds: float, max_files: int = 10_000) -> Pruned:
+    def prune(self, in_use: InUse, older_than_seconds: float, max_files: int = 10_000) -> Pruned:
         import obstore
 
         before = datetime.now(UTC) - timedelta(seconds=older_than_seconds)
         files = size = 0
         with _store_errors():
-            for page in obstore.list(self._store, chunk_size=1000):
-                for found in page:
+            for page in obstore.list(self._store, chunk_size=ASKED_AT_ONCE):
+                old = {
+                    reference_to(found["path"]): found
+                    for found in page
+                    if found["last_modified"] < before and _is_ours(found["path"])
+                }
+                kept = in_use(list(old)) if old else ()
+                for reference, found in old.items():
                     if files == max_files:
                         return Pruned(files, size)
-                    if self._may_go(found["path"], found["last_modified"], before, keep):
+                    if reference not in kept and self._is_still_older(found["path"], before):
                         obstore.delete(self._store, found["path"])
                         files, size = files + 1, size + found["size"]
         return Pruned(files, size)
 
-    def _may_go(self, path: str, modified: datetime, before: datetime, keep: Callable[[str], bool]) -> bool:
+    def _is_still_older(self, path: str, before: datetime) -> bool:
+        """It may have been written again since it was listed."""
         import obstore
 
         try:
-            reference = reference_to(path)
-            digest_of(reference)
-        except ItemError:
-            # Not ours.
-            return False
-        if modified >= before or keep(reference):
-            return False
-        try:
-            # It may have been written again since it was listed.
             return obstore.head(self._store, path)["last_modified"] < before
         except FileNotFoundError:
             return False
+
+
+def _is_ours(path: str) -> bool:
+    try:
+        digest_of(reference_to(path))
+    except ItemError:
+        return False
+    return True
 
 
 @contextmanager

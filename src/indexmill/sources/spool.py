@@ -5,17 +5,18 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import itertools
 import os
 import re
 import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol
+from typing import BinaryIO, Final, Protocol, TypeAlias
 
 from indexmill.errors import ItemError, ServiceError, TransientError
 from indexmill.settings import Settings
@@ -28,7 +29,17 @@ from indexmill.sources.source import (
     unavailable,
 )
 
-__all__ = ["FolderSpool", "Pruned", "Spool", "SpooledFile", "digest_of", "open_spool", "reference_to"]
+__all__ = [
+    "ASKED_AT_ONCE",
+    "FolderSpool",
+    "InUse",
+    "Pruned",
+    "Spool",
+    "SpooledFile",
+    "digest_of",
+    "open_spool",
+    "reference_to",
+]
 
 #: Opaque to everybody else, and never a path.
 _REFERENCE: Final = re.compile(r"spool:([0-9a-f]{64})")
@@ -36,6 +47,10 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _LOCK_SECONDS: Final = 10.0
 _USAGE_SECONDS: Final = 10.0
 _LEFTOVER_SECONDS: Final = 3600.0
+#: Which of these references are in use.
+InUse: TypeAlias = Callable[[Sequence[str]], Collection[str]]
+#: References in one question when the spool is pruned.
+ASKED_AT_ONCE: Final = 1000
 
 
 @dataclass(frozen=True)
@@ -87,8 +102,8 @@ class Spool(Protocol):
     def delete(self, reference: str) -> None:
         """Remove it, if it is there. Only who knows that nobody else needs the same bytes may: otherwise `prune`."""
 
-    def prune(self, keep: Callable[[str], bool], older_than_seconds: float, max_files: int = 10_000) -> Pruned:
-        """Remove what was last written longer ago than that and is not to be kept; at most so many files."""
+    def prune(self, in_use: InUse, older_than_seconds: float, max_files: int = 10_000) -> Pruned:
+        """Remove what was last written longer ago than that and is not in use; at most so many files."""
 
 
 def reference_to(sha256: str) -> str:
@@ -133,7 +148,8 @@ class FolderSpool:
 
     def check(self) -> None:
         try:
-            probe = self.write([b"probe ", os.urandom(16)], limit=64)
+            # However full it is: only a service that runs makes room.
+            probe = self._write([b"probe ", os.urandom(16)], 64)
             with self.open(probe.reference) as file:
                 data = file.read()
             self.delete(probe.reference)
@@ -143,13 +159,19 @@ class FolderSpool:
             raise ServiceError("The spool in the data folder does not give back what was written to it")
 
     def write(self, chunks: Iterable[bytes], limit: int | None = None) -> SpooledFile:
+        self._check_room(0)
+        return self._write(chunks, self._default_limit if limit is None else limit, self._check_room)
+
+    def _write(
+        self, chunks: Iterable[bytes], limit: int, check_room: Callable[[int], object] | None = None
+    ) -> SpooledFile:
         private_folder(self._folder)
         private_folder(self._incoming)
-        self._check_room(0)
-        with IncomingFile(self._incoming, self._default_limit if limit is None else limit) as incoming:
+        with IncomingFile(self._incoming, limit) as incoming:
             for chunk in chunks:
                 incoming.write(chunk)
-            self._check_room(incoming.size)
+            if check_room is not None:
+                check_room(incoming.size)
             complete = incoming.keep(durable=True)
         try:
             self._place(complete)
@@ -185,15 +207,16 @@ class FolderSpool:
         with self._locked():
             self._path(digest_of(reference)).unlink(missing_ok=True)
 
-    def prune(self, keep: Callable[[str], bool], older_than_seconds: float, max_files: int = 10_000) -> Pruned:
+    def prune(self, in_use: InUse, older_than_seconds: float, max_files: int = 10_000) -> Pruned:
         before = time.time() - older_than_seconds
         files = size = 0
-        for path in self._files():
-            if files == max_files:
-                break
-            if _is_older(path, before) and not keep(reference_to(path.name)):
-                removed = self._remove_if_older(path, before)
-                files, size = files + (removed is not None), size + (removed or 0)
+        old = (path for path in self._files() if _is_older(path, before))
+        while files < max_files and (page := list(itertools.islice(old, min(ASKED_AT_ONCE, max_files - files)))):
+            kept = in_use([reference_to(path.name) for path in page])
+            for path in page:
+                if reference_to(path.name) not in kept:
+                    removed = self._remove_if_older(path, before)
+                    files, size = files + (removed is not None), size + (removed or 0)
         remove_leftovers(self._incoming, max(older_than_seconds, _LEFTOVER_SECONDS), max_files)
         self._used_at = float("-inf")
         return Pruned(files, size)
@@ -221,14 +244,20 @@ class FolderSpool:
     def _link(self, path: Path, own: Path) -> None:
         """Under another name, the bytes stay when the spool's own name is pruned; nothing is copied."""
         own.unlink()
-        try:
-            os.link(path, own)
-        except FileNotFoundError as error:
-            raise _gone() from error
-        except OSError as error:
-            if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EXDEV}:
-                raise
-            shutil.copyfile(path, own)
+        for last in (False, False, True):
+            try:
+                os.link(path, own)
+            except FileNotFoundError as error:
+                # Also what a file says that is being replaced by its equal at this moment.
+                if last:
+                    raise _gone() from error
+            except OSError as error:
+                if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EXDEV}:
+                    raise
+                shutil.copyfile(path, own)
+                return
+            else:
+                return
 
     def _remove_if_older(self, path: Path, before: float) -> int | None:
         """Its size; None where it has been written again in the meantime, or was removed."""

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection as AbstractCollection
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from indexmill.domain.document import Version
 from indexmill.domain.outcome import ItemStatus
-from indexmill.errors import InvalidRequest, SearchTimeout
+from indexmill.errors import InvalidRequest
 from indexmill.ledger.collections import Collection
 from indexmill.ledger.database import Connection, Database, Row
-from indexmill.ledger.sql_files import query_text
 from indexmill.vectors.binary_copy import COLUMNS, copy_bytes
+from indexmill.vectors.chunk_search import ChunkHit, ChunkQuery, find_chunks
+from indexmill.vectors.statements import read_within, run_statement
+from indexmill.vectors.stored_documents import DocumentContent, PageQuery, StoredDocument, read_contents, read_documents
 from indexmill.vectors.vector_store import (
     Comparison,
     Existing,
@@ -51,19 +51,14 @@ class PgvectorStore:
     def create_generation(self, connection: Connection, collection: Collection, dimension: int) -> None:
         """Make the chunk table of the collection's generation; there already: nothing."""
         storage = "PLAIN" if dimension <= _MAX_INLINE_DIMENSION else "EXTERNAL"
-        connection.execute(
-            sql.SQL(query_text("indexmill.vectors", "create_chunk_table")).format(
-                table=sql.Identifier(chunk_table(collection)),
-                dimension=sql.Literal(dimension),
-                storage=sql.SQL(storage),
-            )
-        )
+        parts = {"dimension": sql.Literal(dimension), "storage": sql.SQL(storage)}
+        run_statement(connection, "create_chunk_table", parts=_table(collection) | parts)
 
     def compare(self, collection: int, ids: Sequence[str], payload_hashes: Sequence[bytes]) -> Comparison:
         """Compare these documents with what is stored, in one question; `payload_hashes`: 16 bytes each."""
         joined = b"".join(payload_hashes)
         rows = self.database.read(
-            lambda connection: _run(
+            lambda connection: run_statement(
                 connection, "compare_documents", collection=collection, ids=list(ids), payload_hashes=joined
             )
         )
@@ -84,7 +79,7 @@ class PgvectorStore:
 
         None where one of them has changed meanwhile, or is newer: then the transaction must not stand.
         """
-        (row,) = _run(
+        (row,) = run_statement(
             connection,
             "skip_documents",
             collection=collection.id,
@@ -99,7 +94,7 @@ class PgvectorStore:
 
     def stage(self, connection: Connection, documents: Sequence[StagedDocument]) -> None:
         """COPY the documents into a table of this transaction's own."""
-        _run(connection, "create_staging")
+        run_statement(connection, "create_staging")
         oid = self._oid(connection)
         statement = sql.SQL("COPY staged_1 ({columns}) FROM STDIN (FORMAT binary)").format(
             columns=sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
@@ -124,7 +119,7 @@ class PgvectorStore:
         rows = self._upsert(connection, collection, winners)
         shrunk = [row["key"] for row in rows.values() if row["previous_chunks"] > row["chunks"]]
         if shrunk:
-            _run(connection, "delete_surplus_chunks", table=sql.Identifier(chunk_table(collection)), keys=shrunk)
+            run_statement(connection, "delete_surplus_chunks", parts=_table(collection), keys=shrunk)
         missing = [name for name in winners if name not in rows]
         rivals = self._versions(connection, collection, missing)
         results: list[Written] = []
@@ -137,27 +132,27 @@ class PgvectorStore:
     def _upsert(
         self, connection: Connection, collection: Collection, winners: dict[str, StagedDocument]
     ) -> dict[str, Row]:
-        _run(connection, "join_by_hash", nestloop="off")
-        rows = _run(
+        run_statement(connection, "join_by_hash", nestloop="off")
+        rows = run_statement(
             connection,
             "write_documents",
-            table=sql.Identifier(chunk_table(collection)),
+            parts=_table(collection),
             collection=collection.id,
             min_seq=collection.min_seq,
             winners=[document.item for document in winners.values()],
         )
-        _run(connection, "join_by_hash", nestloop="on")
+        run_statement(connection, "join_by_hash", nestloop="on")
         return {row["id"]: row for row in rows}
 
     def _versions(self, connection: Connection, collection: Collection, ids: list[str]) -> dict[str, Version]:
         if not ids:
             return {}
-        rows = _run(connection, "document_versions", collection=collection.id, ids=ids)
+        rows = run_statement(connection, "document_versions", collection=collection.id, ids=ids)
         return {row["id"]: Version(row["seq"], row["position"]) for row in rows}
 
     def _oid(self, connection: Connection) -> int:
         if not self._vector_oid:
-            self._vector_oid = _run(connection, "vector_oid")[0]["oid"]
+            self._vector_oid = run_statement(connection, "vector_oid")[0]["oid"]
         return self._vector_oid
 
     def search(self, collection: Collection, query: SearchQuery) -> list[Hit]:
@@ -167,41 +162,52 @@ class PgvectorStore:
             InvalidRequest: the vector has another dimension than the collection, or a filter value is no scalar.
             SearchTimeout: it took too long.
         """
-        wanted = collection.deployment.dimension
-        if len(query.vector) != wanted:
-            raise InvalidRequest(f"vector: expected {wanted} numbers, got {len(query.vector)}")
+        vector = _checked_vector(collection, query.vector)
         for name, value in query.equal.items():
             if "\0" in name or not _is_scalar(value):
                 raise InvalidRequest(f"filter: expected a string, number, boolean or null for `{name[:100]}`")
-        vector = _unit_literal(query.vector)
-        rows = self.database.repeat(lambda connection: self._nearest(connection, collection, query, vector))
-        return [Hit(row["id"], float(row["score"]), row["text"], row["payload"]) for row in rows]
-
-    def _nearest(self, connection: Connection, collection: Collection, query: SearchQuery, vector: str) -> list[Row]:
-        _run(connection, "begin_search", milliseconds=f"{max(1, round(self.search_seconds * 1000))}ms")
-        try:
-            return _run(
+        rows = read_within(
+            self.database,
+            self.search_seconds,
+            "begin_search",
+            lambda connection: run_statement(
                 connection,
                 "search_filtered" if query.equal else "search",
-                table=sql.Identifier(chunk_table(collection)),
+                parts=_table(collection),
                 collection=collection.id,
                 vector=vector,
                 limit=query.limit,
                 filter=Jsonb(query.equal),
-            )
-        except psycopg.errors.QueryCanceled as error:
-            # Not repeated as other interruptions are: it would take as long again.
-            raise SearchTimeout(
-                f"search: expected an answer of the database within {self.search_seconds:g} s, it took longer; "
-                "try again when there is less load, or raise server.search_timeout_seconds"
-            ) from error
+            ),
+        )
+        return [Hit(row["id"], float(row["score"]), row["text"], row["payload"]) for row in rows]
+
+    def documents(self, collection: Collection, query: PageQuery) -> list[StoredDocument]:
+        """A page of the living documents by id. Only an empty page says that there are no more.
+
+        Raises:
+            SearchTimeout: it took too long.
+        """
+        return read_documents(self.database, collection, query, seconds=self.search_seconds)
+
+    def contents(self, collection: Collection, query: PageQuery) -> list[DocumentContent]:
+        """As `documents`, with their texts."""
+        return read_contents(self.database, collection, query, seconds=self.search_seconds)
+
+    def search_chunks(self, collection: Collection, query: ChunkQuery) -> list[ChunkHit]:
+        """The nearest chunks, best first, by exact search.
+
+        Raises:
+            InvalidRequest: the vector has another dimension than the collection.
+            SearchTimeout: it took too long.
+        """
+        vector = _checked_vector(collection, query.vector)
+        table = sql.Identifier(chunk_table(collection))
+        return find_chunks(self.database, collection, query, vector=vector, table=table, seconds=self.search_seconds)
 
 
-def _run(connection: Connection, name: str, /, *, table: sql.Identifier | None = None, **values: object) -> list[Row]:
-    text = query_text("indexmill.vectors", name)
-    statement: Any = sql.SQL(text).format(table=table) if table is not None else text
-    cursor = connection.execute(statement, values)
-    return cursor.fetchall() if cursor.description else []
+def _table(collection: Collection) -> dict[str, sql.Composable]:
+    return {"table": sql.Identifier(chunk_table(collection))}
 
 
 def _judge(document: StagedDocument, winner: StagedDocument, row: Row | None, rival: Version | None) -> Written:
@@ -227,12 +233,15 @@ def _is_scalar(value: object) -> bool:
     return value is None or isinstance(value, bool | int | float) or (isinstance(value, str) and "\0" not in value)
 
 
-def _unit_literal(vector: list[float]) -> str:
+def _checked_vector(collection: Collection, vector: list[float]) -> str:
     """The vector at unit length, as pgvector's text.
 
     Raises:
-        InvalidRequest: it has no length, or is not finite.
+        InvalidRequest: it has another dimension than the collection, no length, or is not finite.
     """
+    wanted = collection.deployment.dimension
+    if len(vector) != wanted:
+        raise InvalidRequest(f"vector: expected {wanted} numbers, got {len(vector)}")
     values = np.asarray(vector, dtype=np.float64)
     length = float(np.linalg.norm(values))
     if not np.isfinite(length) or length == 0:

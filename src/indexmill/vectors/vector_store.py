@@ -14,6 +14,8 @@ from indexmill.domain.document import Version
 from indexmill.domain.outcome import ItemStatus
 from indexmill.ledger.collections import Collection
 from indexmill.ledger.database import Connection
+from indexmill.vectors.chunk_search import ChunkHit, ChunkQuery
+from indexmill.vectors.stored_documents import DocumentContent, PageQuery, StoredDocument
 
 __all__ = [
     "Comparison",
@@ -146,3 +148,15 @@ class VectorStore(Protocol):
         ...
 
     def search(self, collection: Collection, query: SearchQuery) -> list[Hit]: ...
+
+    def documents(self, collection: Collection, query: PageQuery) -> list[StoredDocument]:
+        """A page of the living documents by id. Only an empty page says that there are no more."""
+        ...
+
+    def contents(self, collection: Collection, query: PageQuery) -> list[DocumentContent]:
+        """As `documents`, with their texts."""
+        ...
+
+    def search_chunks(self, collection: Collection, query: ChunkQuery) -> list[ChunkHit]:
+        """The nearest chunks, best first; each with what belongs to it as of one moment."""
+        ...

@@ -125,8 +125,9 @@ class Drain:
 
     def _learn(self, claim: Claim, seconds: float) -> None:
         """Move the lane's budget towards what this window's speed allows, at most by a factor of two."""
-        if claim.size < _MIN_WINDOW_BYTES // 4:
-            # So little work says more of the fixed cost of a window than of the speed.
+        if claim.size < _MIN_WINDOW_BYTES // 4 or (claim.size > _MAX_WINDOW_BYTES and len(claim.batches) == 1):
+            # So little work says more of the fixed cost of a window than of the speed, and one document that is
+            # fetched or large says nothing of the others.
             return
         budget = self._budget(claim.lane)
         measured = int(claim.size / max(seconds, 0.001) * self.window_seconds)

@@ -19,42 +19,52 @@ _TICK_SECONDS = 0.25
 
 
 class SweepLoop:
-    """One thread a process. A sweep that fails is tried again at its next turn; the others go on."""
+    """A thread, and one for slow sweeps. A sweep that fails is tried again at its next turn; the others go on."""
 
     def __init__(self, turns: Sweeps, sweeps: list[Sweep], name: str = "sweeps") -> None:
         self._turns = turns
-        self._sweeps = sweeps
-        self._registered = False
+        self._registered: set[str] = set()
         self._offer_at: dict[str, float] = {}
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        quick = [each for each in sweeps if not each.slow]
+        slow = [each for each in sweeps if each.slow]
+        self._threads = [
+            threading.Thread(target=self._run, args=(group,), name=thread_name, daemon=True)
+            for thread_name, group in ((name, quick), (f"slow-{name}", slow))
+            if group
+        ]
 
     def start(self) -> None:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=10)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(timeout=10)
 
-    def _run(self) -> None:
+    def _run(self, sweeps: list[Sweep]) -> None:
         while not self._stopped.wait(_TICK_SECONDS):
-            for sweep in self._sweeps:
+            for sweep in sweeps:
                 now = time.monotonic()
                 if now >= self._offer_at.get(sweep.name, 0.0):
                     # Twice an interval is enough to notice that whoever did it last time is gone.
-                    self._offer_at[sweep.name] = now + sweep.seconds / 2
+                    self._offer_at[sweep.name] = now + (sweep.seconds if sweep.local else sweep.seconds / 2)
                     self._offer(sweep)
 
     def _offer(self, sweep: Sweep) -> None:
         try:
-            if not self._registered:
-                self._turns.register([each.name for each in self._sweeps])
-                self._registered = True
-            if self._turns.take_turn(sweep.name, sweep.seconds):
+            if sweep.local or self._takes_turn(sweep):
                 sweep.run()
         except (psycopg.Error, ServiceError) as error:
             _log.warning("sweep %s: %s", sweep.name, type(error).__name__)
             self._stopped.wait(1)
         except Exception:  # noqa: BLE001 - a defect in one duty must not end the others
             _log.exception("sweep %s failed", sweep.name)
+
+    def _takes_turn(self, sweep: Sweep) -> bool:
+        if sweep.name not in self._registered:
+            self._turns.register([sweep.name])
+            self._registered.add(sweep.name)
+        return self._turns.take_turn(sweep.name, sweep.seconds)

@@ -9,6 +9,9 @@ from indexmill.domain.callback import Compose
 from indexmill.ledger.ledger import Ledger, open_ledger
 from indexmill.ledger.location import database_url
 from indexmill.settings import Settings
+from indexmill.sources.spool import open_spool
+from indexmill.sources.start_check import check_sources
+from indexmill.sources.uri import open_sources
 from indexmill.telemetry import set_up_logging
 from indexmill.worker.fleet import Fleet
 from indexmill.worker.sweep_loop import SweepLoop
@@ -26,16 +29,19 @@ def run_worker(settings: Settings, processes: int, compose_with: Callable[[Ledge
 
     Raises:
         ServiceError: no database is configured and no embedded one runs.
+        SettingsError: the data folder or the spool cannot be used.
     """
     set_up_logging(settings.log_level)
     with ExitStack() as stack:
         stop = stack.enter_context(stop_signal())
         url = database_url(settings)
-        ledger = open_ledger(url, settings, pool_size=4)
+        check_sources(settings)
+        ledger = open_ledger(url, settings, pool_size=6)
         stack.callback(ledger.database.close)
         waker = Waker(settings, ledger.workload)
         stack.callback(waker.stop)
-        sweeps = SweepLoop(ledger.sweeps, all_sweeps(ledger, settings.worker.sweep_seconds, waker.top_up))
+        duties = all_sweeps(ledger, settings, waker.top_up, open_spool(settings), open_sources(settings))
+        sweeps = SweepLoop(ledger.sweeps, duties)
         sweeps.start()
         stack.callback(sweeps.stop)
         calling = SweepLoop(ledger.sweeps, callback_sweeps(ledger, settings, compose_with(ledger)), "callbacks")

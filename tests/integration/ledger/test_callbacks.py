@@ -19,6 +19,10 @@ CALLBACK = {
 }
 
 
+#: What an upsertion tells on its way.
+STEPS = [(1, "progress")] * 3
+
+
 def submit(engine: Engine, texts: dict[str, str], callback: dict[str, Any] | None = CALLBACK, **options: Any) -> Job:
     return engine.submit(Submission(JobKind.UPSERTION, "tiny", items_of(texts), callback=callback, **options)).job
 
@@ -47,9 +51,11 @@ def test_start_and_end_are_told_with_what_they_need(engine: Engine) -> None:
     job = submit(engine, {"a": "one"})
     assert outbox(engine) == []
     drain(engine)
-    first, last = outbox(engine)
+    first, parse, storage, last = outbox(engine)
     assert (first["event"], first["exchange"], first["routing_key"]) == ("progress", "main", None)
     assert first["data"] == {"current_step": "Validation", "percentage": 0}
+    assert parse["data"] == {"current_step": "Parse", "percentage": 20}
+    assert storage["data"] == {"current_step": "Storage", "percentage": 60}
     assert (last["event"], last["exchange"], last["routing_key"]) == ("done", "main", "jobs.done")
     assert last["data"] == {"state": "succeeded", "reason": "complete", "detail": None, "failures": []}
     [event] = claim(engine.ledger)
@@ -76,7 +82,7 @@ def test_several_small_requests_together_keep_their_callbacks_apart(engine: Engi
     drain(engine)
     assert sorted((row["exchange"], row["event"]) for row in outbox(engine)) == [
         ("main", "done"),
-        ("main", "progress"),
+        *[("main", "progress")] * 3,
         ("other", "done"),
     ]
 
@@ -84,7 +90,7 @@ def test_several_small_requests_together_keep_their_callbacks_apart(engine: Engi
 def test_a_streamed_job_keeps_its_callback(engine: Engine) -> None:
     submit(engine, {f"doc-{number}": "text" for number in range(256 * 33)})
     drain(engine)
-    assert kinds(engine) == [(1, "progress"), (1, "done")]
+    assert kinds(engine) == [*STEPS, (1, "done")]
 
 
 def test_an_end_that_is_no_success_is_an_error_with_its_failures(engine: Engine) -> None:
@@ -133,7 +139,7 @@ def test_no_end_is_told_that_was_not_committed(engine: Engine, monkeypatch: pyte
         connection.execute("DO $$ BEGIN RAISE EXCEPTION 'the transaction fails'; END $$")
     assert outbox(engine) == []
     drain(engine)
-    assert kinds(engine) == [(1, "progress"), (1, "done")]
+    assert kinds(engine) == [*STEPS, (1, "done")]
 
 
 def _cancelled() -> Any:
@@ -146,9 +152,9 @@ def _cancelled() -> Any:
 def test_a_job_that_runs_again_ends_again_and_says_so(engine: Engine) -> None:
     job = submit(engine, {"a": "one"})
     drain(engine)
-    engine.rerun(job)
+    engine.rerun(job)  # Nothing has changed: after the first step there is nothing to do.
     drain(engine)
-    assert kinds(engine) == [(1, "progress"), (1, "done"), (2, "progress"), (2, "done")]
+    assert kinds(engine) == [*STEPS, (1, "done"), (2, "progress"), (2, "done")]
     ids = {event.message_id for event in claim(engine.ledger)}
     assert ids == {f"{job.id}.1.progress.Validation"}
 
@@ -205,14 +211,14 @@ def test_a_job_s_callbacks_come_one_after_the_other(engine: Engine) -> None:
     assert {first.kind, second.kind} == {"progress"}
     engine.ledger.callbacks.delivered(first)
     [next_one] = claim(engine.ledger)
-    assert (next_one.job, next_one.kind) == (first.job, "done")
+    assert (next_one.job, next_one.data["current_step"]) == (first.job, "Parse")
 
 
 def test_a_broken_build_without_the_order_is_noticed(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     alter_query(monkeypatch, "claim_callbacks", "e.id < o.id", "false")
     submit(engine, {"a": "one"})
     drain(engine)
-    assert [event.kind for event in claim(engine.ledger)] == ["progress", "done"]
+    assert [event.kind for event in claim(engine.ledger)] == ["progress", "progress", "progress", "done"]
 
 
 def test_a_broken_build_without_the_claim_is_noticed(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,13 +235,13 @@ def test_a_refused_callback_and_what_follows_it_wait_together(engine: Engine) ->
     [event] = claim(engine.ledger)
     engine.ledger.callbacks.postpone(event, 30, "no exchange 'main'")
     assert not engine.ledger.callbacks.has_due()
-    assert [row["problem"] for row in outbox(engine)] == ["no exchange 'main'", None]
+    assert [row["problem"] for row in outbox(engine)] == ["no exchange 'main'", None, None, None]
     execute(engine, "UPDATE callback_outbox SET due_at = ledger_now(), refused_at = refused_at - interval '1 h'")
     [event] = claim(engine.ledger)
     assert 3590 < event.refused_seconds < 3700
     engine.ledger.callbacks.give_up(event, "no exchange 'main'")
-    [end] = claim(engine.ledger)
-    assert end.kind == "done"
+    [following] = claim(engine.ledger)
+    assert following.data["current_step"] == "Parse"
 
 
 def test_a_released_callback_is_due_at_once_and_was_no_try(engine: Engine) -> None:
@@ -257,12 +263,12 @@ def test_a_job_is_kept_until_its_callbacks_are_sent_and_they_for_a_day(engine: E
     execute(engine, "UPDATE job SET finished_at = finished_at - interval '200 days'")
     assert engine.delete_finished(JobFilter()) == 1
     assert engine.ledger.retention.prune()["prune_jobs"] == 0
-    for _ in range(2):
+    for _ in range(4):
         [event] = claim(engine.ledger)
         engine.ledger.callbacks.delivered(event)
     execute(engine, "UPDATE callback_outbox SET settled_at = settled_at - interval '25 h' WHERE event = 'progress'")
     pruned = engine.ledger.retention.prune()
-    assert (pruned["prune_callbacks"], pruned["prune_jobs"]) == (1, 1)
+    assert (pruned["prune_callbacks"], pruned["prune_jobs"]) == (3, 1)
     assert outbox(engine) == []
 
 
@@ -271,4 +277,4 @@ def test_the_metrics_count_what_waits(engine: Engine) -> None:
 
     submit(engine, {"a": "one"})
     drain(engine)
-    assert b"indexmill_waiting_callbacks 2.0" in metrics_text(engine.ledger.workload)
+    assert b"indexmill_waiting_callbacks 4.0" in metrics_text(engine.ledger.workload)

@@ -123,7 +123,7 @@ BAD: dict[str, tuple[Item, Stage, FailureCode, str]] = {
     ),
     "NUL in the id": (Item("bad\0", {"text": "a"}), Stage.WRITE, FailureCode.INVALID_TEXT, "`object_id` holds"),
     "a source": (
-        Item("bad", {"text": "a"}, {"source": "uri"}), Stage.LOAD, FailureCode.SOURCE_UNAVAILABLE, "reads no sources",
+        Item("bad", {"text": "a"}, {"source": "uri"}), Stage.LOAD, FailureCode.SOURCE_UNAVAILABLE, "expected a string",
     ),
     "too large": (Item("bad", {"text": "x" * 1001}), Stage.EXTRACT, FailureCode.TOO_LARGE, "the allowed 1000 bytes"),
     "too large in bytes": (Item("bad", {"text": "ü" * 501}), Stage.EXTRACT, FailureCode.TOO_LARGE, "1000 bytes"),

@@ -169,7 +169,7 @@ def test_what_was_changed_in_the_bucket_is_noticed(spool: Spool, s3: S3Server, t
 
 def test_the_shared_spool_prunes_what_is_old_and_not_needed(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     needed, unneeded = spool.write([b"needed"]).reference, spool.write([b"unneeded"]).reference
-    assert spool.prune(lambda reference: False, 60) == Pruned(0, 0)
+    assert spool.prune(lambda references: set(), 60) == Pruned(0, 0)
 
     class Tomorrow(datetime):
         @classmethod
@@ -177,7 +177,7 @@ def test_the_shared_spool_prunes_what_is_old_and_not_needed(spool: Spool, monkey
             return datetime.now(UTC) + timedelta(days=1)
 
     monkeypatch.setattr(bucket_spool, "datetime", Tomorrow)
-    assert spool.prune(lambda reference: reference == needed, 60) == Pruned(1, 8)
+    assert spool.prune(lambda references: {needed}, 60) == Pruned(1, 8)
     spool.open(needed).close()
     with pytest.raises(ItemError):
         spool.open(unneeded)

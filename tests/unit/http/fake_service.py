@@ -29,6 +29,8 @@ from indexmill.errors import (
 )
 from indexmill.models.embedding_model import Deployment
 from indexmill.settings import DatabaseSettings, ServerSettings, Settings
+from indexmill.sources.spool import open_spool
+from indexmill.sources.uri import open_sources
 
 START = datetime(2024, 5, 21, 10, 0, tzinfo=UTC)
 
@@ -255,10 +257,14 @@ class FakeEngine:
 class FakeService:
     """What `create_app` takes."""
 
-    def __init__(self, body_limit_bytes: int = 8 * 1024 * 1024) -> None:
+    def __init__(self, body_limit_bytes: int = 8 * 1024 * 1024, **settings: Any) -> None:
         self.settings = Settings(
-            server=ServerSettings(body_limit_bytes=body_limit_bytes, port=0), database=DatabaseSettings(pool_size=4)
+            server=ServerSettings(body_limit_bytes=body_limit_bytes, port=0),
+            database=DatabaseSettings(pool_size=4),
+            **settings,
         )
+        self.spool = open_spool(self.settings)
+        self.sources = open_sources(self.settings)
         self.engine = FakeEngine()
         self.engine.deploy("embed-123", "deterministic", {})
         self.parts: dict[str, str | None] = {"database": None, "broker": None}

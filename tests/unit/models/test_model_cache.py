@@ -114,3 +114,58 @@ def test_a_query_with_nothing_to_embed_is_refused() -> None:
         ModelCache().embed_query(deployment(), "  ")
     with pytest.raises(InvalidRequest, match="text: expected"):
         ModelCache().embed_query(deployment(fail_on=["bad"]), "bad")
+
+
+# Several texts at once
+
+
+def test_texts_get_unit_vectors_and_tokens_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_cache, "_CHARACTERS_A_CALL", 500)
+    cache = ModelCache()
+    texts = [f"{'word ' * (number * 37 % 50)}{number}" for number in range(150)]
+    together = cache.embed_texts(deployment(dimension=8), texts)
+    assert together.vectors.shape == (150, 8)
+    assert np.linalg.norm(together.vectors, axis=1) == pytest.approx(np.ones(150), abs=1e-6)
+    for text, vector, tokens in zip(texts, together.vectors, together.tokens, strict=True):
+        alone = cache.embed_texts(deployment(dimension=8), [text])
+        assert (alone.vectors[0].tolist(), alone.tokens[0]) == (vector.tolist(), tokens)
+
+
+def test_calls_are_bounded_in_texts_and_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_cache, "_CHARACTERS_A_CALL", 100)
+    calls: list[list[str]] = []
+
+    class Watched:
+        dimension = 1
+
+        def embed(self, texts: list[str]) -> Embeddings:
+            calls.append(texts)
+            return Embeddings(np.ones((len(texts), 1), dtype=np.float32), np.ones(len(texts), dtype=np.uint32))
+
+    monkeypatch.setattr(model_cache, "load_model", lambda _: Watched())
+    ModelCache().embed_texts(deployment(), ["x" * 60, *(["y"] * 70), "z" * 300, "w" * 50])
+    assert [len(call) for call in calls] == [64, 7, 1, 1]
+    assert all(len(call) == 1 or sum(map(len, call)) <= 100 for call in calls)
+
+
+def test_the_text_that_the_model_refuses_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Picky:
+        dimension = 1
+
+        def embed(self, texts: list[str]) -> Embeddings:
+            if "bad" in texts:
+                raise ValueError("no")
+            vectors = np.array([[0 if text == "empty" else 1] for text in texts], dtype=np.float32)
+            return Embeddings(vectors, np.ones(len(texts), dtype=np.uint32))
+
+    monkeypatch.setattr(model_cache, "load_model", lambda _: Picky())
+    with pytest.raises(InvalidRequest, match=r"text 2: .* it refuses"):
+        ModelCache().embed_texts(deployment(), ["good", "also good", "bad"])
+    with pytest.raises(InvalidRequest, match=r"text 1: .* without any token"):
+        ModelCache().embed_texts(deployment(), ["good", "empty", "x"])
+
+
+def test_a_wrong_number_of_vectors_is_the_models_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_cache, "load_model", lambda _: BrokenModel([[1, 0]]))
+    with pytest.raises(ModelError, match="expected vectors of shape"):
+        ModelCache().embed_texts(deployment(), ["one", "two"])

@@ -16,8 +16,9 @@ from indexmill.domain.bodies import StoredItem
 from indexmill.domain.failure import FailureCode
 from indexmill.errors import ItemError, ModelError, TransientError
 from indexmill.models.embedding_model import Embeddings
+from indexmill.models.unit_vectors import normalised
 from indexmill.pipeline import embed
-from indexmill.pipeline.embed import SUB_BATCH, embed_last_tries, embed_texts, normalised
+from indexmill.pipeline.embed import SUB_BATCH, embed_last_tries, embed_texts
 from indexmill.pipeline.window import WorkItem
 
 

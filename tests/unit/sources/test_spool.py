@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -103,7 +103,7 @@ def test_pruning_removes_what_is_old_and_not_needed(spool: FolderSpool) -> None:
     old, needed, young = (spool.write([data]).reference for data in (b"old", b"needed", b"young"))
     _age(spool, old, 100)
     _age(spool, needed, 100)
-    assert spool.prune(lambda reference: reference == needed, 50) == Pruned(1, 3)
+    assert spool.prune(lambda references: {needed}, 50) == Pruned(1, 3)
     for reference in (needed, young):
         spool.open(reference).close()
     with pytest.raises(ItemError):
@@ -113,7 +113,7 @@ def test_pruning_removes_what_is_old_and_not_needed(spool: FolderSpool) -> None:
 def test_pruning_does_a_bounded_amount(spool: FolderSpool) -> None:
     for number in range(5):
         _age(spool, spool.write([b"%d" % number]).reference, 100)
-    assert spool.prune(lambda reference: False, 50, max_files=2).files == 2
+    assert spool.prune(lambda references: set(), 50, max_files=2).files == 2
     assert len(_files(spool)) == 3
 
 
@@ -121,12 +121,12 @@ def test_what_is_written_again_while_it_is_pruned_stays(spool: FolderSpool) -> N
     spool.write([b"hello"])
     _age(spool, HELLO, 100)
 
-    def keep(reference: str) -> bool:
+    def in_use(references: Sequence[str]) -> set[str]:
         # Nobody needs it yet; then somebody uploads it again.
         spool.write([b"hello"])
-        return False
+        return set()
 
-    assert spool.prune(keep, 50) == Pruned(0, 0)
+    assert spool.prune(in_use, 50) == Pruned(0, 0)
     spool.open(HELLO).close()
 
 
@@ -135,7 +135,7 @@ def test_leftovers_of_killed_processes_are_pruned(spool: FolderSpool) -> None:
     leftover = spool._incoming / "x.part"
     leftover.touch()
     os.utime(leftover, (time.time() - 5000, time.time() - 5000))
-    spool.prune(lambda reference: True, 0)
+    spool.prune(set, 0)
     assert not leftover.exists()
 
 
@@ -145,7 +145,7 @@ def test_a_full_spool_takes_nothing_until_there_is_room(tmp_path: Path) -> None:
     with pytest.raises(TransientError, match=r"sources\.spool_max_bytes"):
         spool.write([b"abc"])
     _age(spool, first.reference, 100)
-    spool.prune(lambda reference: False, 50)
+    spool.prune(lambda references: set(), 50)
     spool.write([b"abc"])
 
 
@@ -164,7 +164,7 @@ def test_processes_that_write_and_prune_the_same_bytes_never_lose_them(tmp_path:
         each.start()
     spool = FolderSpool(tmp_path, max_bytes=10**9, default_limit=10**6)
     while any(each.is_alive() for each in writers):
-        spool.prune(lambda reference: False, 5)
+        spool.prune(lambda references: set(), 5)
     assert [each.exitcode for each in writers] == [0, 0]
     spool.open(HELLO).close()
 
@@ -179,4 +179,4 @@ def test_the_spool_is_in_the_data_folder_unless_set_otherwise(tmp_path: Path) ->
     spool = open_spool(Settings(data_folder=tmp_path))
     spool.check()
     assert (tmp_path / "spool").is_dir()
-    assert spool.prune(lambda reference: False, 0).files == 0
+    assert spool.prune(lambda references: set(), 0).files == 0

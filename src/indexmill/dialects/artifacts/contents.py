@@ -6,11 +6,12 @@ from typing import Any
 
 from indexmill.dialects.artifacts.wire import ContentBody
 from indexmill.engine import Engine
+from indexmill.vectors.stored_documents import DocumentContent
 
 __all__ = ["content_of", "tree_of"]
 
 
-def content_of(document: Any, wanted: ContentBody, engine: Engine, model: str) -> dict[str, Any]:
+def content_of(document: DocumentContent, wanted: ContentBody, engine: Engine, model: str) -> dict[str, Any]:
     """One element of `data`; `model` counts the tokens."""
     text = document.text or ""
     if wanted.max_tokens is not None:

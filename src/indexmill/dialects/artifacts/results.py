@@ -9,7 +9,7 @@ from indexmill.dialects.artifacts.translate import document_view
 from indexmill.domain.bodies import StoredItem
 from indexmill.domain.job import Job, JobKind
 from indexmill.domain.job_state import JobState, Reason
-from indexmill.vectors.vector_store import StoredDocument
+from indexmill.vectors.stored_documents import StoredDocument
 
 __all__ = ["Documents", "indexed_documents"]
 
@@ -20,7 +20,7 @@ class Documents(Protocol):
     def first_item(self, job: Job) -> StoredItem | None: ...
 
     def documents(
-        self, collection_name: str, *, after: str | None = None, limit: int, ids: Sequence[str] | None = None
+        self, collection_name: str, *, limit: int, ids: Sequence[str] | None = None
     ) -> list[StoredDocument]: ...
 
 

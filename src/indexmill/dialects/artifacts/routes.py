@@ -53,6 +53,8 @@ from indexmill.http.body import BodyReader
 from indexmill.http.openapi import json_body
 from indexmill.http.problems import Problem, ProblemError
 from indexmill.http.service import Door
+from indexmill.vectors.chunk_search import ChunkHit
+from indexmill.vectors.stored_documents import DocumentContent, StoredDocument
 
 __all__ = ["PREFIXES", "artifact_router"]
 
@@ -262,23 +264,8 @@ def _add_reads(router: APIRouter, bodies: BodyReader, tasks: _Tasks) -> None:
     async def list_artifacts(
         collection: Collection = DEFAULT_COLLECTION, after: After = None, limit: Limit = None
     ) -> Response:
-        first = await tasks.door.call(_documents, tasks, collection, after, limit)
-
-        async def rest() -> AsyncIterator[bytes]:
-            page, last = first, after
-            head = b'{"object":"list","model":"private-gpt","data":['
-            while True:
-                views = [document_view(each.id, collection, each.payload, each.item_info) for each in page]
-                yield head + b",".join(to_json(view) for view in views)
-                if limit is not None or len(page) < _PAGE:
-                    break
-                head, last = b",", page[-1].id
-                page = await tasks.door.call(_documents, tasks, collection, last, None)
-                if not page:
-                    break
-            yield b"]}"
-
-        return StreamingResponse(rest(), media_type="application/json")
+        page = await tasks.door.call(_documents, tasks, collection, after, limit)
+        return StreamingResponse(_listed(tasks, collection, page, limit), media_type="application/json")
 
     @router.post(
         "/v1/artifacts/content",
@@ -291,40 +278,61 @@ def _add_reads(router: APIRouter, bodies: BodyReader, tasks: _Tasks) -> None:
     async def content(request: Request) -> Response:
         async with bodies.read(request, ContentBody) as received:
             wanted = received.value
-        first = await tasks.door.call(_contents, tasks, wanted, None)
+        first = await tasks.door.call(_content_page, tasks, wanted, None)
 
-        async def rest() -> AsyncIterator[bytes]:
-            page, head = first, b'{"data":['
-            while page:
-                for each in page:
-                    view = await tasks.door.call(content_of, each, wanted, tasks.engine, tasks.settings.model)
-                    yield head + to_json(view)
-                    head = b","
-                page = await tasks.door.call(_contents, tasks, wanted, page[-1].id)
-            yield (b"" if head == b"," else head) + b"]}"
-
-        return StreamingResponse(rest(), media_type="application/json")
+        return StreamingResponse(_contents(tasks, wanted, first), media_type="application/json")
 
     @router.get("/health", operation_id="health", summary="Whether the service answers", response_model=dict[str, str])
     async def health() -> Response:
         return json_answer({"status": "ok"})
 
 
-def _documents(tasks: _Tasks, collection: str, after: str | None, limit: int | None) -> list[Any]:
+def _documents(tasks: _Tasks, collection: str, after: str | None, limit: int | None) -> list[StoredDocument]:
     try:
-        return tasks.engine.documents(collection, after=after, limit=limit or _PAGE)
+        return tasks.engine.documents(collection, after=after, limit=min(limit or _PAGE, _PAGE))
     except CollectionNotFound:
         return []
 
 
-def _contents(tasks: _Tasks, wanted: ContentBody, after: str | None) -> list[Any]:
+async def _listed(
+    tasks: _Tasks, collection: str, page: list[StoredDocument], limit: int | None
+) -> AsyncIterator[bytes]:
+    """The answer's JSON, a page at a time; `page` is the first one."""
+    left = limit
+    yield b'{"object":"list","model":"private-gpt","data":['
+    head = b""
+    while page:
+        views = [document_view(each.id, collection, each.payload, each.item_info) for each in page]
+        yield head + b",".join(to_json(view) for view in views)
+        head = b","
+        left = None if left is None else left - len(page)
+        if left == 0:
+            break
+        page = await tasks.door.call(_documents, tasks, collection, page[-1].id, left)
+    yield b"]}"
+
+
+def _content_page(tasks: _Tasks, wanted: ContentBody, after: str | None) -> list[DocumentContent]:
     chosen = wanted.context_filter
     try:
         return tasks.engine.contents(
-            chosen.collection, ids=chosen.artifacts, equal=chosen.metadata_filter or (), limit=20, after=after
+            chosen.collection, ids=chosen.artifacts, equal=chosen.metadata_filter or (), limit=_PAGE, after=after
         )
     except CollectionNotFound:
         return []
+
+
+async def _contents(tasks: _Tasks, wanted: ContentBody, page: list[DocumentContent]) -> AsyncIterator[bytes]:
+    """As `_listed`, with texts."""
+    yield b'{"data":['
+    head = b""
+    while page:
+        for each in page:
+            view = await tasks.door.call(content_of, each, wanted, tasks.engine, tasks.settings.model)
+            yield head + to_json(view)
+            head = b","
+        page = await tasks.door.call(_content_page, tasks, wanted, page[-1].id)
+    yield b"]}"
 
 
 def _add_primitives(router: APIRouter, bodies: BodyReader, tasks: _Tasks) -> None:
@@ -387,7 +395,7 @@ def _add_primitives(router: APIRouter, bodies: BodyReader, tasks: _Tasks) -> Non
         return json_answer({"object": "list", "model": "private-gpt", "data": data, "usage": usage})
 
 
-def _chunk_view(hit: Any, chosen: ContextFilter) -> dict[str, Any]:
+def _chunk_view(hit: ChunkHit, chosen: ContextFilter) -> dict[str, Any]:
     document = hit.document
     metadata: dict[str, Any] = {"start": hit.start, "end": hit.end, "ordinal": hit.ordinal}
     if hit.page is not None:

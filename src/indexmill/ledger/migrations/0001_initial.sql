@@ -208,6 +208,14 @@ CREATE TABLE batch_body (
 );
 ALTER TABLE batch_body ALTER COLUMN body SET STORAGE EXTERNAL;
 
+-- What lies in the spool for a job; it is kept as long as the job's items are.
+CREATE TABLE spooled_input (
+    job uuid NOT NULL REFERENCES job ON DELETE CASCADE,
+    reference text NOT NULL,
+    PRIMARY KEY (job, reference)
+);
+CREATE INDEX spooled_input_reference ON spooled_input (reference);
+
 -- One a window: who works on which batches, until when.
 CREATE TABLE lease (
     token uuid PRIMARY KEY,

@@ -1,6 +1,7 @@
 -- Ready batches in rank order, up to the wanted bytes or this slot's share of what is ready (a quarter of the wanted
 -- bytes is never shared: a window costs much the same however small it is); at least one.
--- A batch that was lost with its worker is claimed alone.
+-- A batch that was lost with its worker is claimed alone; so is one of more bytes than are wanted, for which the others
+-- would wait.
 WITH ready AS MATERIALIZED (
     SELECT job, ordinal, rank, bytes, losses FROM batch
     WHERE lane = %(lane)s AND state = 'ready'
@@ -11,7 +12,7 @@ WITH ready AS MATERIALIZED (
            AS bytes
     FROM ready
 ), placed AS (
-    SELECT job, ordinal, losses,
+    SELECT job, ordinal, losses, bytes,
            sum(bytes) OVER in_order - bytes AS before,
            first_value(losses) OVER in_order AS first_losses,
            row_number() OVER in_order AS place
@@ -19,7 +20,7 @@ WITH ready AS MATERIALIZED (
     WINDOW in_order AS (ORDER BY rank, job, ordinal ROWS UNBOUNDED PRECEDING)
 ), chosen AS MATERIALIZED (
     SELECT placed.job, placed.ordinal FROM placed, share
-    WHERE place = 1 OR (losses = 0 AND first_losses = 0 AND before < least(%(max_bytes)s::bigint, greatest(share.bytes, %(max_bytes)s::bigint / 4)))
+    WHERE place = 1 OR (losses = 0 AND first_losses = 0 AND placed.bytes <= %(max_bytes)s AND before < least(%(max_bytes)s::bigint, greatest(share.bytes, %(max_bytes)s::bigint / 4)))
 ), locked AS (
     SELECT b.job, b.ordinal FROM batch b JOIN chosen USING (job, ordinal)
     WHERE b.state = 'ready'
@@ -42,7 +43,8 @@ WITH ready AS MATERIALIZED (
     RETURNING name
 )
 SELECT c.job, c.ordinal, j.kind, j.seq, j.force, j.tenant, j.model, j.collection, c.first_position, c.items, c.bytes,
-       c.tries, c.losses, c.set_aside, c.outcomes, body.body, j.callback IS NOT NULL AS has_callback, EXISTS (SELECT 1 FROM probed) AS probes
+       c.tries, c.losses, c.set_aside, c.outcomes, body.body, j.callback IS NOT NULL AS has_callback,
+       EXISTS (SELECT 1 FROM probed) AS probes
 FROM claimed c
 JOIN job j ON j.id = c.job
 JOIN batch_body body ON body.job = c.job AND body.ordinal = c.ordinal

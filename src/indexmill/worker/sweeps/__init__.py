@@ -8,23 +8,33 @@ from dataclasses import dataclass
 from indexmill.domain.callback import Compose
 from indexmill.ledger.ledger import Ledger
 from indexmill.settings import Settings
+from indexmill.sources.spool import Spool
+from indexmill.sources.uri import Sources
 
 __all__ = ["Sweep", "all_sweeps", "callback_sweeps"]
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """`run` is called every `seconds` by one process of all."""
+    """`run` is called every `seconds` by one process of all, or, where it is `local`, by every process."""
 
     name: str
     seconds: float
     run: Callable[[], object]
+    #: It looks after what is on this host.
+    local: bool = False
+    #: It waits for files or a bucket, and the others must not wait for it.
+    slow: bool = False
 
 
-def all_sweeps(ledger: Ledger, seconds: float, top_up: Callable[[], object]) -> list[Sweep]:
-    """Every duty of the ledger's own; `seconds` is the interval of the quick ones, `top_up` what wakes workers."""
-    from indexmill.worker.sweeps import end_withdrawn, finish, give_up_lanes, prune, rescue, wake
+def all_sweeps(
+    ledger: Ledger, settings: Settings, top_up: Callable[[], object], spool: Spool, sources: Sources
+) -> list[Sweep]:
+    """Every duty of the ledger's own; `top_up` is what wakes workers."""
+    from indexmill.worker.sweeps import end_withdrawn, finish, give_up_lanes, prune, prune_spool, rescue, wake
 
+    # The interval of the quick ones.
+    seconds = settings.worker.sweep_seconds
     return [
         rescue.sweep(ledger, seconds, top_up),
         wake.sweep(ledger, seconds, top_up),
@@ -32,6 +42,8 @@ def all_sweeps(ledger: Ledger, seconds: float, top_up: Callable[[], object]) -> 
         give_up_lanes.sweep(ledger, 5 * seconds),
         end_withdrawn.sweep(ledger, 5 * seconds),
         prune.sweep(ledger),
+        prune_spool.sweep(ledger, spool, is_shared=settings.sources.spool_url is not None),
+        prune_spool.leftovers_sweep(sources),
     ]
 
 

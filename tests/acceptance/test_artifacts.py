@@ -1,0 +1,157 @@
+"""Documents through the second front door, by real workers: many at once, replaced while they are searched, deleted."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests import sample_files
+from tests.acceptance.fixtures import StartService
+from tests.acceptance.ledger_view import LedgerView
+from tests.artifact_client import ArtifactClient
+from tests.running_service import wait_until
+
+_TEXTS = ("txt", "md", "csv", "json", "html")
+_ALL = (*_TEXTS, "eml", "rtf", "odt", "epub", "docx", "xlsx", "pptx", "pdf")
+
+
+def ingest_mixed(client: ArtifactClient, folder: Path, count: int, kinds: tuple[str, ...]) -> float:
+    """Documents of mixed types from eight concurrent clients, every tenth broken; the seconds until all have ended."""
+    bodies = []
+    for number in range(count):
+        (folder / str(number)).mkdir()
+        kind = kinds[number % len(kinds)]
+        path = sample_files.sample(folder / str(number), kind, f"document {number} about neural nets")
+        if number % 10 == 9:
+            path = path.rename(path.with_suffix(".pdf"))
+            path.write_bytes(b"%PDF-1.7 broken")
+        bodies.append(client.file(f"a{number:04}", path))
+    started = time.monotonic()
+    with ThreadPoolExecutor(8) as clients:
+        tasks = list(clients.map(client.ingest, bodies))
+    ended = [client.wait(task, timeout=120) for task in tasks]
+    seconds = time.monotonic() - started
+    for number, status in enumerate(ended):
+        expected = "FAILURE" if number % 10 == 9 else "SUCCESS"
+        assert status["task_status"] == expected, (number, status)
+    assert client.ids() == [f"a{number:04}" for number in range(count) if number % 10 != 9]
+    return seconds
+
+
+def test_documents_of_mixed_types_from_eight_clients_are_all_there(
+    start_service: StartService, view: LedgerView, tmp_path: Path
+) -> None:
+    """The original loses most of twenty documents."""
+    ingest_mixed(ArtifactClient(start_service()), tmp_path, 60, _ALL)
+    view.check()
+
+
+@pytest.mark.chaos
+def test_five_hundred_documents_from_eight_clients(
+    start_service: StartService, view: LedgerView, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seconds = ingest_mixed(ArtifactClient(start_service()), tmp_path, 500, _ALL)
+    view.check()
+    with capsys.disabled():
+        print(f"\n500 documents in {seconds:.1f} s: {500 / seconds:.0f} documents/s")
+
+
+def test_five_one_line_documents_take_under_a_second(start_service: StartService) -> None:
+    client = ArtifactClient(start_service())
+    client.done(client.text("first", "the model is loaded by the first one"))
+    time.sleep(1)
+    started = time.monotonic()
+    tasks = [client.ingest(client.text(f"a{number}", f"one line, number {number}")) for number in range(5)]
+    for task in tasks:
+        assert client.wait(task)["task_status"] == "SUCCESS"
+    assert time.monotonic() - started < 1
+
+
+def test_no_search_misses_a_document_that_is_being_replaced_or_sees_it_twice(start_service: StartService) -> None:
+    """Every version has another number of chunks, and says in each which version it is."""
+    client = ArtifactClient(start_service())
+    client.done(client.text("a", version(0)))
+    client.done(client.text("b", "gardening with roses and tulips"))
+    ending = threading.Event()
+    wrong: list[object] = []
+    seen: set[str] = set()
+
+    def search() -> None:
+        while not ending.is_set():
+            hits = client.search("neural nets", context_filter={"artifacts": ["a"]}, limit=100)
+            versions = {hit["text"].split()[0] for hit in hits}
+            seen.update(versions)
+            if len(versions) != 1:
+                wrong.append(versions)
+
+    searchers = [threading.Thread(target=search) for _ in range(4)]
+    for each in searchers:
+        each.start()
+    tasks = [client.ingest(client.text("a", version(number))) for number in range(1, 101)]
+    ended = [client.wait(task, timeout=60) for task in tasks]
+    ending.set()
+    for each in searchers:
+        each.join()
+    assert {each["task_status"] for each in ended} <= {"SUCCESS", "REVOKED"}
+    assert ended[-1]["task_status"] == "SUCCESS"
+    assert wrong == []
+    assert len(seen) > 1, "the searches saw no replacement"
+    assert client.content("a") == version(100)
+
+
+def version(number: int) -> str:
+    """One to four chunks."""
+    paragraph = f"v{number} neural nets and " + "words " * 220
+    return "\n\n".join([paragraph] * (1 + number % 4))
+
+
+def race(client: ArtifactClient, rounds: int, seed: int) -> None:
+    """Deletes and ingests of a few artifacts, submitted one after the other and run by whoever is first."""
+    chance = random.Random(seed)
+    last: dict[str, str | None] = {}
+    tasks = []
+    for number in range(rounds):
+        artifact = f"r{chance.randrange(12)}"
+        if chance.random() < 0.45:
+            tasks.append(("delete", client.delete(artifact)))
+            last[artifact] = None
+        else:
+            text = f"round {number}. " + "filler " * chance.choice([1, 50, 2000])
+            tasks.append(("ingest", client.ingest(client.text(artifact, text))))
+            last[artifact] = text
+    for kind, task in tasks:
+        status = client.wait(task, timeout=120, kind=kind)
+        assert status["task_status"] in ({"SUCCESS"} if kind == "delete" else {"SUCCESS", "REVOKED"}), status
+    assert {name: client.content(name) for name in last} == last
+    assert client.ids() == sorted(name for name, text in last.items() if text is not None)
+
+
+def test_the_last_submitted_wins_in_fifty_races(start_service: StartService, view: LedgerView) -> None:
+    race(ArtifactClient(start_service()), 50, seed=1)
+    view.check()
+
+
+@pytest.mark.chaos
+def test_the_last_submitted_wins_in_a_thousand_races(start_service: StartService, view: LedgerView) -> None:
+    client = ArtifactClient(start_service())
+    for seed in range(10):
+        race(client, 100, seed)
+    view.check()
+
+
+def test_one_long_document_does_not_block_the_next(start_service: StartService) -> None:
+    client = ArtifactClient(start_service(INDEXMILL_WORKER__PROCESSES="2"))
+    client.done(client.text("warm", "the models are loaded"))
+    long = client.ingest(client.text("long", "a very long document. " * 400_000))
+    wait_until(lambda: client.status(long)["task_status"] == "STARTED", 30, "the long document to be started")
+    started = time.monotonic()
+    client.done(client.text("short", "a short one"))
+    took = time.monotonic() - started
+    still_running = client.status(long)["task_status"] == "STARTED"
+    assert took < 2 or not still_running
+    assert client.wait(long, timeout=120)["task_status"] == "SUCCESS"
