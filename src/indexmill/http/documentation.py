@@ -16,7 +16,7 @@ _SUMMARY: Final = (
     "A self-hosted service that keeps vector indexes up to date: items and documents come in through job APIs, become "
     "vectors with a deployed embedding model, and every job can be followed, cancelled and run again."
 )
-_OPENAPI: Final = "[Every operation as an OpenAPI document](openapi.json): requests, answers and statuses, field by field"
+_OPENAPI: Final = "- [OpenAPI document](openapi.json): every operation with its fields, answers and statuses"
 #: Section -> path of a page, in the repository and below the service's address alike, and what it tells.
 PAGES: Final[dict[str, dict[str, str]]] = {
     "Use": {
@@ -68,7 +68,7 @@ def index_text(texts: dict[str, str]) -> str:
     for section, pages in PAGES.items():
         links = [f"- [{_title(texts[path])}]({path}): {about}" for path, about in pages.items()]
         if section == "Use":
-            links.append(f"- {_OPENAPI}")
+            links.append(_OPENAPI)
         parts += [f"## {section}", "\n".join(links)]
     return "\n\n".join(parts) + "\n"
 
