@@ -28,6 +28,7 @@ from indexmill.dialects.upsertion_tasks import routes as task_routes
 from indexmill.dialects.upsertion_tasks.wire import DeletionRequest, UpsertionRequest
 from indexmill.http.body import BodyReader
 from indexmill.http.docs_page import docs_router
+from indexmill.http.documentation import documentation_router
 from indexmill.http.guard import Guard
 from indexmill.http.health import health_router
 from indexmill.http.jobs_api import jobs_router
@@ -96,6 +97,7 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(search_router(door, small_bodies))
     app.include_router(health_router(service))
     app.include_router(docs_router())
+    app.include_router(documentation_router())
     app.add_middleware(Guard, shape=_shape)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _defect)
