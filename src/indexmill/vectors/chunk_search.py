@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
+from indexmill.errors import InvalidRequest
 from indexmill.ledger.collections import Collection
 from indexmill.ledger.database import Connection, Database, Row
 from indexmill.vectors.long_texts import LONG_TEXT_BYTES, Span, read_stretches
@@ -18,6 +19,8 @@ __all__ = ["ChunkHit", "ChunkQuery", "find_chunks"]
 
 #: A score is summed up from numbers of single precision: a text's own score is not quite 1.
 _SCORE_TOLERANCE = 1e-6
+#: Of one answer's texts: chunks that are whole documents may be as large as these.
+_MAX_CHARACTERS = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ def find_chunks(
     """The nearest chunks, best first, by exact search. `vector`: the query's, at unit length, as pgvector's text.
 
     Raises:
+        InvalidRequest: the found chunks are too large to be answered together.
         SearchTimeout: it took too long.
     """
     selection = query.selection
@@ -77,6 +81,12 @@ def find_chunks(
             long_text=LONG_TEXT_BYTES,
             **selection.values,
         )
+        size = sum(row["last_offset"] - row["first_offset"] for row in rows if row["stretch"] is None)
+        if size > _MAX_CHARACTERS:
+            raise InvalidRequest(
+                f"limit: expected chunks of at most {_MAX_CHARACTERS} characters together, found {size}; "
+                "ask for fewer, or use a collection that splits its documents"
+            )
         for document, mine in _long_ones(rows).items():
             if time.monotonic() > deadline:
                 raise search_timeout(seconds)

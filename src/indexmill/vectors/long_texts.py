@@ -12,7 +12,7 @@ from indexmill.vectors.statements import stream_statement
 __all__ = ["LONG_TEXT_BYTES", "Span", "cut_stretches", "read_stretches"]
 
 #: From here on one pass over the text costs less than finding each stretch by itself.
-LONG_TEXT_BYTES = 1_000_000
+LONG_TEXT_BYTES = 250_000
 _PIECE_BYTES = 1_000_000
 
 #: From and to, in characters of a text.
