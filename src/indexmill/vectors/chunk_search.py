@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from psycopg import sql
 
+from indexmill.errors import InvalidRequest
 from indexmill.ledger.collections import Collection
 from indexmill.ledger.database import Connection, Database, Row
+from indexmill.vectors.long_texts import LONG_TEXT_BYTES, Span, read_stretches
 from indexmill.vectors.selection import Selection
-from indexmill.vectors.statements import read_within, run_statement, statement
+from indexmill.vectors.statements import read_within, run_statement, search_timeout, statement
 from indexmill.vectors.stored_documents import StoredDocument, stored_document
 
 __all__ = ["ChunkHit", "ChunkQuery", "find_chunks"]
 
 #: A score is summed up from numbers of single precision: a text's own score is not quite 1.
 _SCORE_TOLERANCE = 1e-6
+#: Of one answer's texts: chunks that are whole documents may be as large as these.
+_MAX_CHARACTERS = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -55,13 +60,15 @@ def find_chunks(
     """The nearest chunks, best first, by exact search. `vector`: the query's, at unit length, as pgvector's text.
 
     Raises:
+        InvalidRequest: the found chunks are too large to be answered together.
         SearchTimeout: it took too long.
     """
     selection = query.selection
     nearest = statement("nearest_chunks" if selection.is_all else "nearest_chunks_selected", table=table)
 
-    def find(connection: Connection) -> list[Row]:
-        return run_statement(
+    def find(connection: Connection) -> list[ChunkHit]:
+        deadline = time.monotonic() + seconds
+        rows = run_statement(
             connection,
             "search_chunks",
             parts={"table": table, "nearest": nearest},
@@ -71,17 +78,44 @@ def find_chunks(
             limit=query.limit,
             expand=query.expand,
             max_distance=None if query.min_score is None else _SCORE_TOLERANCE - query.min_score,
+            long_text=LONG_TEXT_BYTES,
             **selection.values,
         )
+        size = sum(row["last_offset"] - row["first_offset"] for row in rows if row["stretch"] is None)
+        if size > _MAX_CHARACTERS:
+            raise InvalidRequest(
+                f"limit: expected chunks of at most {_MAX_CHARACTERS} characters together, found {size}; "
+                "ask for fewer, or use a collection that splits its documents"
+            )
+        for document, mine in _long_ones(rows).items():
+            if time.monotonic() > deadline:
+                raise search_timeout(seconds)
+            stretches = read_stretches(connection, document, map(_span, mine))
+            for row in mine:
+                row["stretch"] = stretches[_span(row)]
+        return [_hit(row) for row in rows]
 
     # Chosen ids are few: their chunks are found by index.
     begin = "begin_search" if selection.ids is None else "begin_read"
-    return [_hit(row) for row in read_within(database, seconds, begin, find)]
+    return read_within(database, seconds, begin, find, is_snapshot=True)
+
+
+def _long_ones(rows: list[Row]) -> dict[int, list[Row]]:
+    """The hits in long texts, by document; their stretches have not come along."""
+    found: dict[int, list[Row]] = {}
+    for row in rows:
+        if row["stretch"] is None:
+            found.setdefault(row["key"], []).append(row)
+    return found
+
+
+def _span(row: Row) -> Span:
+    return row["first_offset"], row["last_offset"]
 
 
 def _hit(row: Row) -> ChunkHit:
     first: int = row["first_offset"]
-    stretch: str = row["stretch"] or ""
+    stretch: str = row["stretch"]
     texts = [stretch[start - first : end - first] for start, end in zip(row["starts"], row["ends"], strict=True)]
     place = row["ordinals"].index(row["ordinal"])
     return ChunkHit(

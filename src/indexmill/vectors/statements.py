@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -12,7 +12,9 @@ from indexmill.errors import SearchTimeout
 from indexmill.ledger.database import Connection, Database, Row
 from indexmill.ledger.sql_files import query_text
 
-__all__ = ["read_within", "run_statement", "statement"]
+__all__ = ["read_within", "run_statement", "search_timeout", "statement", "stream_statement"]
+
+T = TypeVar("T")
 
 
 def statement(name: str, **parts: sql.Composable) -> Any:
@@ -38,22 +40,42 @@ def run_statement(
     return cursor.fetchall() if cursor.description else []
 
 
-def read_within(database: Database, seconds: float, begin: str, work: Callable[[Connection], list[Row]]) -> list[Row]:
+def stream_statement(connection: Connection, name: str, /, **values: object) -> Iterator[Row]:
+    """Its rows one by one, however large they are together; in binary, so that bytes are not spelled out."""
+    yield from connection.cursor().stream(statement(name), values, binary=True)
+
+
+def read_within(
+    database: Database,
+    seconds: float,
+    begin: str,
+    work: Callable[[Connection], list[T]],
+    *,
+    is_snapshot: bool = False,
+) -> list[T]:
     """Run `work` in a transaction whose statements take at most so long. `begin`: the query that says so.
+
+    `is_snapshot`: all of them see the same moment.
 
     Raises:
         SearchTimeout: it took longer.
     """
 
-    def limited(connection: Connection) -> list[Row]:
+    def limited(connection: Connection) -> list[T]:
+        if is_snapshot:
+            run_statement(connection, "begin_snapshot")
         run_statement(connection, begin, milliseconds=f"{max(1, round(seconds * 1000))}ms")
         try:
             return work(connection)
         except psycopg.errors.QueryCanceled as error:
             # Not repeated as other interruptions are: it would take as long again.
-            raise SearchTimeout(
-                f"search: expected an answer of the database within {seconds:g} s, it took longer; "
-                "try again when there is less load, or raise server.search_timeout_seconds"
-            ) from error
+            raise search_timeout(seconds) from error
 
     return database.repeat(limited)
+
+
+def search_timeout(seconds: float) -> SearchTimeout:
+    return SearchTimeout(
+        f"search: expected an answer of the database within {seconds:g} s, it took longer; "
+        "try again when there is less load, or raise server.search_timeout_seconds"
+    )

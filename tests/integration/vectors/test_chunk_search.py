@@ -17,6 +17,8 @@ from indexmill.domain.document import Version
 from indexmill.domain.outcome import ItemStatus
 from indexmill.engine import Engine
 from indexmill.errors import InvalidRequest, SearchTimeout
+from indexmill.vectors import chunk_search, long_texts
+from indexmill.vectors.long_texts import cut_stretches
 from indexmill.vectors.pgvector_store import PgvectorStore
 from indexmill.vectors.vector_store import StagedDocument
 from tests.draining import alter_query, drain, execute, rows, upsert
@@ -194,6 +196,54 @@ def test_a_search_that_takes_too_long_is_ended(engine: Engine, monkeypatch: pyte
         engine.search_chunks("tiny", "x", limit=1)
 
 
+# Long texts
+
+
+texts = st.text(st.sampled_from("aä€🙂\n "), min_size=1, max_size=40)
+
+
+@given(text=texts, size=st.integers(1, 9), data=st.data())
+def test_stretches_are_cut_out_of_pieces_wherever_these_end(text: str, size: int, data: st.DataObject) -> None:
+    places = st.integers(0, len(text))
+    spans = data.draw(st.lists(st.tuples(places, places).map(lambda both: (min(both), max(both))), max_size=5))
+    encoded = text.encode()
+    pieces = [encoded[at : at + size] for at in range(0, len(encoded), size)]
+    assert cut_stretches(pieces, spans) == {(start, end): text[start:end] for start, end in spans}
+
+
+def test_stretches_of_long_texts_are_the_same_as_of_short_ones(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [f"{'#' * (number == 0)} wörd🙂 {number} " * 10 for number in range(40)]
+    starts = [sum(map(len, words[:place])) for place in range(40)]
+    spans = tuple((start, start + len(each)) for start, each in zip(starts, words, strict=True))
+    structure = json.dumps({"pages": [[0, 1], [starts[20], 2]], "headings": [[2, 1, "Top"], [starts[30], 2, "Low"]]})
+    vectors = [[number % 3, number % 5, 1, 0, 0, 0, 0, number] for number in range(40)]
+    documents = [
+        replace(staged(place, name, Stored(vectors), 1), text="".join(words), spans=spans, structure=structure)
+        for place, name in enumerate(["a", "b"])
+    ]
+    write(engine, documents)
+    short = engine.search_chunks("tiny", "x", limit=60, expand=2)
+    assert all(hit.text == words[hit.ordinal] for hit in short)
+    monkeypatch.setattr(chunk_search, "LONG_TEXT_BYTES", 100)
+    monkeypatch.setattr(long_texts, "_PIECE_BYTES", 101)
+    assert engine.search_chunks("tiny", "x", limit=60, expand=2) == short
+
+
+def test_chunks_too_large_for_one_answer_are_refused_in_words(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunk_search, "_MAX_CHARACTERS", 500_000)
+    text = "x" * 300_000
+    write(
+        engine,
+        [
+            replace(staged(place, name, Stored([A]), 1), text=text, spans=((0, len(text)),))
+            for place, name in enumerate(["a", "b"])
+        ],
+    )
+    assert engine.search_chunks("tiny", "x", limit=1)[0].text == text
+    with pytest.raises(InvalidRequest, match="ask for fewer"):
+        engine.search_chunks("tiny", "x", limit=2)
+
+
 # Replacement
 
 
@@ -254,23 +304,20 @@ def search_while_replacing(engine: Engine, times: int) -> int:
     return sum(searches)
 
 
-def test_a_search_sees_a_document_whole_while_it_is_replaced_a_hundred_times(engine: Engine) -> None:
-    assert search_while_replacing(engine, 100) > 20
+@pytest.mark.parametrize("long_text", [long_texts.LONG_TEXT_BYTES, 1])
+def test_a_search_sees_a_document_whole_while_it_is_replaced_a_hundred_times(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, long_text: int
+) -> None:
+    monkeypatch.setattr(chunk_search, "LONG_TEXT_BYTES", long_text)
+    assert search_while_replacing(engine, 100) > 10
     stored = rows(
         engine, "SELECT count(*) AS n FROM chunk_1_1 c JOIN document d ON d.key = c.document WHERE d.id = 'a'"
     )
     assert stored == [{"n": 101 % 4 + 1}]
 
 
-def test_a_search_in_two_steps_would_be_caught(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The neighbours and the texts are asked for in another snapshot than the nearest chunks."""
-    found = engine.vectors.search_chunks
-
-    def in_two_steps(collection: Any, query: Any) -> Any:
-        first = found(collection, query)
-        again = {(hit.document.id, hit.ordinal): hit for hit in found(collection, query)}
-        return [replace(again.get((hit.document.id, hit.ordinal), hit), document=hit.document) for hit in first]
-
-    monkeypatch.setattr(engine.vectors, "search_chunks", in_two_steps)
+def test_a_search_without_a_snapshot_would_be_caught(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunk_search, "LONG_TEXT_BYTES", 1)
+    alter_query(monkeypatch, "begin_snapshot", "REPEATABLE READ", "READ COMMITTED")
     with pytest.raises(AssertionError):
-        search_while_replacing(engine, 100)
+        search_while_replacing(engine, 300)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexmill.domain.document import Version, canonical_json, fingerprint, payload_hash
+from indexmill.domain.document import Version, canonical_json, fingerprint, payload_hash, with_plain_floats
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 values = st.recursive(
@@ -66,3 +66,31 @@ def test_where_a_part_ends_is_part_of_the_hash() -> None:
     assert payload_hash("r", b"ab", b"c") != payload_hash("r", b"a", b"bc")
     assert payload_hash("r", None, b"") != payload_hash("r", b"", None)
     assert len(payload_hash("r", b"{}", None)) == 16
+
+
+@given(values)
+def test_plain_floats_are_the_same_values_without_exponents_that_hide_a_float(value: Any) -> None:
+    text = canonical_json(value)
+    plain = with_plain_floats(text)
+    assert canonical_json(json.loads(plain)) == text
+    assert ("e+" in plain) == ("e+" in canonical_json(_without_floats(value)))
+
+
+def _without_floats(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_floats(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_without_floats(each) for each in value]
+    return 0 if isinstance(value, float) else value
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("1e+16", "10000000000000000.0"),
+        ("[-1.5e+16,1e-07,1.0]", "[-15000000000000000.0,1e-07,1.0]"),
+        ('{"1e+16":"\\"1e+16","a":1e+16}', '{"1e+16":"\\"1e+16","a":10000000000000000.0}'),
+    ],
+)
+def test_large_floats_are_written_out_and_strings_left_alone(text: str, plain: str) -> None:
+    assert with_plain_floats(text) == plain

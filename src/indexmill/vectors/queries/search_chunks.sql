@@ -1,12 +1,13 @@
 -- The nearest chunks with their documents, their neighbours and their places: one statement, so one snapshot, in which
--- every document is the old one or the new one. A chunk and its neighbours are one stretch of the text (`first_offset`,
--- `stretch`): finding a place in a long text means reading all that is before it.
+-- every document is the old one or the new one. A chunk and its neighbours are one stretch of the text, from
+-- `first_offset` to `last_offset`: finding a place in a text means reading all that is before it. For long texts that is
+-- done once for all stretches (long_text.sql), not here for each.
 WITH nearest AS MATERIALIZED (
     {nearest}
 )
-SELECT d.id, d.payload, d.item_info, d.chunks, d.updated_at, n.ordinal, -n.distance AS score,
+SELECT d.key, d.id, d.payload, d.item_info, d.chunks, d.updated_at, n.ordinal, -n.distance AS score,
        c.start_offset, c.end_offset, around.ordinals, around.starts, around.ends, around.first_offset,
-       stretch.text AS stretch, place.page, place.headings
+       around.last_offset, stretch.text AS stretch, place.page, place.headings
 FROM nearest n
 JOIN document d ON d.key = n.document AND d.deleted_at IS NULL
 JOIN {table} c ON c.document = n.document AND c.ordinal = n.ordinal
@@ -18,13 +19,19 @@ CROSS JOIN LATERAL (
     WHERE a.document = n.document AND a.ordinal BETWEEN n.ordinal - %(expand)s AND n.ordinal + %(expand)s
 ) around
 CROSS JOIN LATERAL (
-    SELECT substring(d.text FROM around.first_offset::integer + 1
-                     FOR (around.last_offset - around.first_offset)::integer) AS text OFFSET 0
+    SELECT CASE WHEN octet_length(d.text) <= %(long_text)s THEN
+        substring(d.text FROM around.first_offset::integer + 1 FOR (around.last_offset - around.first_offset)::integer)
+    END AS text OFFSET 0
 ) stretch
 CROSS JOIN LATERAL (
-    -- A heading's place is its title's: the marks before it belong to it.
+    -- A heading's place is its title's: the marks before it belong to it. In long texts, of which nothing else is read
+    -- here, only a first chunk begins with such.
     SELECT c.start_offset + length(substring(
-        substring(stretch.text FROM (c.start_offset - around.first_offset)::integer + 1 FOR 20) FROM '^[#[:space:]]*'
+        CASE WHEN stretch.text IS NOT NULL
+             THEN substring(stretch.text FROM (c.start_offset - around.first_offset)::integer + 1 FOR 20)
+             WHEN c.start_offset = 0 THEN left(d.text, 20)
+             ELSE '' END
+        FROM '^[#[:space:]]*'
     )) AS start OFFSET 0
 ) chunk
 CROSS JOIN LATERAL (
