@@ -21,7 +21,8 @@ _MEANINGS: Final = {
     404: "There is no such thing.",
     408: "The body did not arrive in time.",
     409: "The request contradicts what is stored.",
-    413: "The body is larger than the limit (`server.body_limit_bytes`, 1 MiB where no items are sent), "
+    413: "The body is larger than the limit (`server.body_limit_bytes`, 1 MiB where no items are sent, "
+    "`server.upload_limit_bytes` where a file is), "
     "or has more items than `server.max_items`.",
     422: "The request is not valid; the answer names each wrong input.",
     503: "A part of the service does not answer; try again after `Retry-After` seconds.",

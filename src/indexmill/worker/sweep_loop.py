@@ -16,6 +16,10 @@ __all__ = ["SweepLoop"]
 
 _log = logging.getLogger(__name__)
 _TICK_SECONDS = 0.25
+_STOP_SECONDS = 10.0
+#: They may wait for a bucket, and can be cut off anywhere.
+_SLOW_STOP_SECONDS = 1.0
+_SLOW = "slow-"
 
 
 class SweepLoop:
@@ -30,7 +34,7 @@ class SweepLoop:
         slow = [each for each in sweeps if each.slow]
         self._threads = [
             threading.Thread(target=self._run, args=(group,), name=thread_name, daemon=True)
-            for thread_name, group in ((name, quick), (f"slow-{name}", slow))
+            for thread_name, group in ((name, quick), (_SLOW + name, slow))
             if group
         ]
 
@@ -42,7 +46,7 @@ class SweepLoop:
         self._stopped.set()
         for thread in self._threads:
             if thread.is_alive():
-                thread.join(timeout=10)
+                thread.join(timeout=_SLOW_STOP_SECONDS if thread.name.startswith(_SLOW) else _STOP_SECONDS)
 
     def _run(self, sweeps: list[Sweep]) -> None:
         while not self._stopped.wait(_TICK_SECONDS):

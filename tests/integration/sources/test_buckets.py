@@ -6,7 +6,7 @@ import hashlib
 import multiprocessing
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 
 from indexmill.domain.failure import FailureCode
-from indexmill.errors import ItemError, ServiceError, TransientError
+from indexmill.errors import ItemError, ServiceError, SettingsError, TransientError
 from indexmill.settings import S3Settings, Settings, SourceSettings
 from indexmill.sources import bucket_spool
 from indexmill.sources.bucket_spool import BucketSpool
 from indexmill.sources.spool import Pruned, Spool, open_spool
+from indexmill.sources.start_check import check_sources
 from indexmill.sources.uri import Sources
 from tests.s3_server import S3Server
 from tests.web_server import WebServer, answer
@@ -223,3 +224,30 @@ def test_two_threads_may_write_the_same(spool: Spool) -> None:
         each.join()
     with spool.open(HELLO) as file:
         assert file.read() == b"hello"
+
+
+def test_a_bucket_that_cannot_be_used_is_a_wrong_setting(s3: S3Server, tmp_path: Path) -> None:
+    sources = SourceSettings(s3=s3.settings(), spool_url="s3://no-such-bucket/spool")
+    with pytest.raises(SettingsError, match=r"sources\.spool_url"):
+        check_sources(Settings(data_folder=tmp_path, sources=sources))
+
+
+def test_pruning_asks_for_many_at_once_and_for_nothing_that_is_not_ours(
+    spool: Spool, s3: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = {spool.write([b"%d" % number]).reference for number in range(5)}
+    asked: list[list[str]] = []
+
+    class Tomorrow(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime.now(UTC) + timedelta(days=1)
+
+    monkeypatch.setattr(bucket_spool, "datetime", Tomorrow)
+
+    def in_use(references: Sequence[str]) -> set[str]:
+        asked.append(list(references))
+        return set()
+
+    assert spool.prune(in_use, 60, max_files=3).files == 3
+    assert [set(each) for each in asked] == [written]

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
 from indexmill.errors import TransientError
 from indexmill.http import body_stream, uploads
 from indexmill.http.problems import Problem, ProblemError
-from indexmill.http.uploads import LongString, Upload, UploadReader
+from indexmill.http.uploads import FormFile, LongString, Upload, UploadReader
 from indexmill.sources.spool import FolderSpool
 
 Message = dict[str, Any]
@@ -267,3 +268,16 @@ def test_what_is_cancelled_gives_its_place_back(
         return await one("")
 
     assert asyncio.run(scene()) == [LongString(0, 300)]
+
+
+class Wire(BaseModel):
+    value: str | LongString
+    file: FormFile | None = None
+
+
+def test_wire_models_take_what_was_written_aside_but_never_its_description_from_a_caller() -> None:
+    assert Wire(value=LongString(0, 1), file=FormFile(0, 1, None, None)).value == LongString(0, 1)
+    for forged in ({"value": {"begin": 0, "size": 1}}, {"value": "", "file": {"begin": 0, "size": 1}}):
+        with pytest.raises(ValidationError):
+            Wire.model_validate(forged)
+    assert Wire.model_json_schema()["properties"]["value"]["type"] == "string"

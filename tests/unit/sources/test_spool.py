@@ -15,6 +15,7 @@ import pytest
 from indexmill.domain.failure import FailureCode
 from indexmill.errors import ItemError, ServiceError, TransientError
 from indexmill.settings import Settings
+from indexmill.sources import spool as spool_module
 from indexmill.sources.spool import FolderSpool, Pruned, open_spool
 
 HELLO = "spool:" + hashlib.sha256(b"hello").hexdigest()
@@ -180,3 +181,19 @@ def test_the_spool_is_in_the_data_folder_unless_set_otherwise(tmp_path: Path) ->
     spool.check()
     assert (tmp_path / "spool").is_dir()
     assert spool.prune(lambda references: set(), 0).files == 0
+
+
+def test_pruning_asks_for_many_at_once(spool: FolderSpool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool_module, "ASKED_AT_ONCE", 3)
+    written = {spool.write([b"%d" % number]).reference for number in range(7)}
+    for reference in written:
+        _age(spool, reference, 100)
+    asked: list[Sequence[str]] = []
+
+    def in_use(references: Sequence[str]) -> set[str]:
+        asked.append(references)
+        return set(references)
+
+    assert spool.prune(in_use, 50).files == 0
+    assert [len(each) for each in asked] == [3, 3, 1]
+    assert {each for page in asked for each in page} == written

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, InstanceOf, StringConstraints, WithJsonSchema, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from indexmill.http.fields import StorableText
 from indexmill.http.form_data import FormFile
@@ -58,14 +58,14 @@ class TextInput(BaseModel):
     """Plain text or Markdown."""
 
     type: Literal["text"]
-    value: Annotated[str | InstanceOf[LongString], WithJsonSchema({"type": "string"})]
+    value: str | LongString
 
 
 class FileInput(BaseModel):
     """A file, base64."""
 
     type: Literal["file"]
-    value: Annotated[str | InstanceOf[LongString] | InstanceOf[FormFile], WithJsonSchema({"type": "string"})]
+    value: str | LongString | FormFile
 
 
 class UriInput(BaseModel):

@@ -11,10 +11,10 @@ from indexmill.sources.uri import Sources
 from indexmill.worker.sweeps import Sweep
 
 _log = logging.getLogger(__name__)
-_SECONDS = 60.0
+_SECONDS = 600.0
 #: An upload's job is stored well before.
 _OLDER_THAN_SECONDS = 3600.0
-_MAX_FILES = 1000
+_MAX_FILES = 5000
 
 
 def sweep(ledger: Ledger, spool: Spool, *, is_shared: bool) -> Sweep:
