@@ -1,0 +1,138 @@
+"""Front door 2 on every broker: the whole round trip with callbacks, and workers killed in the middle of a document."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests import sample_files
+from tests.acceptance.fixtures import StartService
+from tests.acceptance.ledger_view import LedgerView
+from tests.acceptance.processes import kill_all
+from tests.artifact_client import ArtifactClient
+from tests.rabbitmq_server import RabbitmqServer
+from tests.redis_server import RedisServer
+from tests.running_service import RunningService, wait_until
+
+pytestmark = [pytest.mark.rabbitmq, pytest.mark.timeout(200)]
+
+_LEASE, _SWEEP = 3.0, 1.0
+_CALLBACK = {"amqp": {"exchange": "main", "routing_key_done": "it.is.done"}, "properties": {"ticket": 7}}
+
+
+@pytest.fixture(params=["local", "redis", "rabbitmq"])
+def service(
+    request: pytest.FixtureRequest, start_service: StartService, rabbitmq_server: RabbitmqServer
+) -> Iterator[RunningService]:
+    """A service on this broker, whose documents are embedded slowly, and whose callbacks are heard."""
+    rabbitmq_server.declare("main", "heard")
+    environment = {
+        "INDEXMILL_WORKER__LEASE_SECONDS": str(_LEASE),
+        "INDEXMILL_WORKER__RENEW_SECONDS": "1",
+        "INDEXMILL_WORKER__SWEEP_SECONDS": str(_SWEEP),
+        "INDEXMILL_ARTIFACTS__MODEL": "slow",
+        "INDEXMILL_CELERY__BROKER_MODE": request.param,
+        "INDEXMILL_CALLBACKS__AMQP_URL": rabbitmq_server.url,
+        "INDEXMILL_CALLBACKS__ALLOWED_EXCHANGES": json.dumps(["main"]),
+    }
+    if request.param == "redis":
+        with RedisServer() as redis:
+            yield _started(start_service, {**environment, "INDEXMILL_CELERY__BROKER_URL": redis.url})
+    elif request.param == "rabbitmq":
+        yield _started(start_service, {**environment, "INDEXMILL_CELERY__BROKER_URL": rabbitmq_server.url})
+    else:
+        yield _started(start_service, environment)
+
+
+def _started(start_service: StartService, environment: dict[str, str]) -> RunningService:
+    service = start_service(**environment)
+    service.deploy("slow", delay_ms_per_text=20)
+    return service
+
+
+def heard(server: RabbitmqServer, ends: int) -> list[dict[str, Any]]:
+    """The callbacks, when so many ends have come, and nothing more for a moment."""
+    messages: list[dict[str, Any]] = []
+
+    def enough() -> bool:
+        messages.extend(
+            {**json.loads(each.body), "key": each.delivery_info["routing_key"]} for each in server.take_all("heard")
+        )
+        return sum(not each["type"].endswith("progress") for each in messages) >= ends
+
+    wait_until(enough, 20, "the callbacks", pause=0.2)
+    time.sleep(1.5)
+    enough()
+    return messages
+
+
+def test_the_whole_round_trip(service: RunningService, rabbitmq_server: RabbitmqServer, tmp_path: Path) -> None:
+    client = ArtifactClient(service)
+    path = sample_files.pdf(tmp_path / "report.pdf", ["neural nets basics", "gardening with roses"])
+    task = client.ingest(client.file("report", path), callback=_CALLBACK)
+    status = client.wait(task, timeout=60)
+    assert status["task_status"] == "SUCCESS"
+    assert [hit["document"]["artifact"] for hit in client.search("roses", limit=1)] == ["report"]
+    broken = client.ingest(client.uri("broken", "missing.pdf"), callback=_CALLBACK)
+    assert client.wait(broken)["task_status"] == "FAILURE"
+    client.wait(client.delete("report", callback=_CALLBACK), kind="delete")
+    assert client.ids() == []
+    messages = heard(rabbitmq_server, ends=3)
+    assert [list(each)[:4] for each in messages] == [["data", "type", "error", "callback_properties"]] * len(messages)
+    assert all(each["callback_properties"] == {"ticket": 7} for each in messages)
+    by_type: dict[str, list[dict[str, Any]]] = {}
+    for each in messages:
+        by_type.setdefault(each["type"], []).append(each)
+    (done,) = by_type["pgpt.vector_index_task.done"]
+    assert (done["data"], done["error"], done["key"]) == (status["task_result"], None, "it.is.done")
+    (error,) = by_type["pgpt.vector_index_task.error"]
+    assert error["error"] == {"errors": ["zpgt.ingest.parsing_failure.error"], "warnings": None}
+    (deleted,) = by_type["pgpt.delete_ingested_task.done"]
+    assert (deleted["data"], deleted["key"]) == (None, "it.is.done")
+    steps = [each["data"]["current_step"] for each in by_type["pgpt.vector_index_task.progress"]]
+    assert {"Validation", "Parse", "Storage"} <= set(steps)
+
+
+def everything_below(service: RunningService) -> list[psutil.Process]:
+    """The workers and what they have started."""
+    return [each for worker in service.workers() for each in (worker, *worker.children(recursive=True))]
+
+
+def killed_in_the_middle(
+    service: RunningService, server: RabbitmqServer, body: dict[str, Any], view: LedgerView, after: float
+) -> None:
+    """The worker that has the document is killed with all that it has started."""
+    client = ArtifactClient(service)
+    task = client.ingest(body, callback=_CALLBACK)
+    wait_until(view.leases, 20, "a window", pause=0.002)
+    time.sleep(after)
+    kill_all(everything_below(service))
+    status = client.wait(task, timeout=90)
+    assert status["task_status"] == "SUCCESS", status
+    assert client.ids() == ["a"]
+    ends = [each["type"] for each in heard(server, ends=1) if not each["type"].endswith("progress")]
+    assert ends == ["pgpt.vector_index_task.done"]
+    view.check()
+
+
+def test_a_worker_killed_while_it_embeds(
+    service: RunningService, rabbitmq_server: RabbitmqServer, view: LedgerView
+) -> None:
+    body = ArtifactClient(service).text("a", "neural nets and words. " * 12_000)
+    killed_in_the_middle(service, rabbitmq_server, body, view, after=0.3)
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("after", [0.0, 0.05, 0.4])
+def test_a_worker_killed_while_it_extracts(
+    service: RunningService, rabbitmq_server: RabbitmqServer, view: LedgerView, tmp_path: Path, after: float
+) -> None:
+    pages = [f"page {number} about neural nets. " * 60 for number in range(60)]
+    body = ArtifactClient(service).file("a", sample_files.pdf(tmp_path / "long.pdf", pages))
+    killed_in_the_middle(service, rabbitmq_server, body, view, after)
