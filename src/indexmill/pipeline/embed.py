@@ -153,11 +153,10 @@ def _one_by_one(
     done: set[int] = set()
     for item in items:
         mine = [index for index in dict.fromkeys(texts[text] for text in chunk_texts(item)) if index not in done]
-        if mine:
+        for number, group in enumerate(_groups(mine, ordered, _ALONE_SUB_BATCH)):
             check()
-            before(item.position)
-        for group in _groups(mine, ordered, _ALONE_SUB_BATCH):
-            check()
+            if number == 0:
+                before(item.position)
             _embed_group(model, ordered, group, result)
         done.update(mine)
     return result

@@ -40,13 +40,14 @@ def load_texts(items: list[WorkItem], keys: tuple[str, ...], max_bytes: int) -> 
 
 
 def check_storable(item: WorkItem) -> None:
-    """The store holds no NUL.
+    """The store holds no NUL. What came with an upload is not stored as it came: its text is read, its name cleaned.
 
     Raises:
         ItemError
     """
     _check_storable(item.content.payload_json, "payload")
-    _check_storable(item.content.item_info_json, "item_info")
+    if not item.is_upload:
+        _check_storable(item.content.item_info_json, "item_info")
 
 
 def _load(item: WorkItem, keys: tuple[str, ...], max_bytes: int) -> None:

@@ -38,6 +38,10 @@ class DocumentReader:
     extractor: Extractor
     max_text_bytes: int
 
+    def close(self) -> None:
+        """End the extraction process; the next document starts another."""
+        self.extractor.close()
+
     def read(self, item: WorkItem, recipe: str, comparison: BatchComparison, check: Callable[[], None]) -> None:
         """Give the item its text and what is known of its file, or find that nothing has to be done for it.
 

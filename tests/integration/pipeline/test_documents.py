@@ -1,0 +1,655 @@
+"""Documents through windows: every row of the case table, real files, sources that change, fail and come back."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from indexmill.domain.bodies import decode_body
+from indexmill.domain.failure import Failure, FailureCode, Stage
+from indexmill.domain.job import Item, Job
+from indexmill.domain.job_state import JobState, Reason
+from indexmill.domain.outcome import Counters
+from indexmill.domain.splitting import Splitting
+from indexmill.engine import Engine
+from indexmill.errors import InvalidRequest
+from indexmill.models import deterministic
+from indexmill.pipeline.run_window import WindowOutcome
+from indexmill.settings import Settings
+from tests import sample_files
+from tests.documents import COLLECTION, Library, chunks_of, text_item, uri_item
+from tests.draining import (
+    Deploy,
+    assert_conserved,
+    claim_next,
+    claimed,
+    drain,
+    embedded_texts,
+    failures,
+    job_of,
+    lose,
+    rows,
+    run_last_submitted_first,
+    wake,
+)
+from tests.web_server import WebServer, answer
+
+LONG = "\n\n".join(f"Paragraph {n} speaks of cranes and of fog in the morning." for n in range(12))
+
+
+@pytest.fixture
+def library(engine: Engine, deploy: Deploy, settings: Settings) -> Iterator[Library]:
+    made = Library(engine, settings, deploy())
+    yield made
+    made.close()
+
+
+def finished(library: Library, job: Job) -> Job:
+    """The job after all that is ready has run."""
+    drain(library.engine, library.runner())
+    assert_conserved(library.engine)
+    assert library.leftovers() == []
+    return job_of(library.engine, job)
+
+
+def done(library: Library, *items: Item, **options: Any) -> Counters:
+    return finished(library, library.ingest(*items, **options)).counters
+
+
+def failed(library: Library, *items: Item) -> Failure:
+    job = finished(library, library.ingest(*items))
+    assert (job.state, job.reason) == (JobState.FAILED, Reason.BY_ITEMS)
+    (failure,) = failures(library.engine, job).values()
+    return failure
+
+
+def stored(library: Library, collection: str = COLLECTION) -> dict[str, dict[str, Any]]:
+    found = rows(
+        library.engine,
+        "SELECT d.* FROM document d JOIN collection c ON c.id = d.collection "
+        "WHERE c.name = %s AND d.deleted_at IS NULL ORDER BY d.id",
+        collection,
+    )
+    return {row["id"]: row for row in found}
+
+
+# The case table
+
+
+@pytest.mark.parametrize("way", ["text", "upload", "uri", "data"])
+def test_the_same_bytes_and_metadata_again_are_unchanged_and_nothing_is_embedded(
+    library: Library, tmp_path: Path, way: str
+) -> None:
+    item = _item(library, tmp_path, way, LONG, {"by": "Ada"})
+    assert done(library, item).indexed == 1
+    before, embedded = stored(library)["a"], len(embedded_texts(tmp_path))
+    assert before["chunks"] > 5
+    assert done(library, item).unchanged == 1
+    after = stored(library)["a"]
+    assert (after["key"], after["text"], after["payload"]) == (before["key"], before["text"], {"by": "Ada"})
+    assert after["seq"] > before["seq"]
+    assert len(embedded_texts(tmp_path)) == embedded
+
+
+@pytest.mark.parametrize("way", ["text", "upload", "uri", "data"])
+def test_the_same_bytes_with_new_metadata_are_not_embedded_again(library: Library, tmp_path: Path, way: str) -> None:
+    done(library, _item(library, tmp_path, way, LONG, {"by": "Ada"}))
+    chunks, embedded = chunks_of(library.engine, COLLECTION, "a"), len(embedded_texts(tmp_path))
+    assert done(library, _item(library, tmp_path, way, LONG, {"by": "Eve", "year": 1.0})).payload_updated == 1
+    assert stored(library)["a"]["payload"] == {"by": "Eve", "year": 1.0}
+    assert stored(library)["a"]["text"] == LONG
+    assert chunks_of(library.engine, COLLECTION, "a") == chunks
+    assert len(embedded_texts(tmp_path)) == embedded
+
+
+@pytest.mark.parametrize("way", ["text", "upload", "uri", "data"])
+def test_new_bytes_replace_the_document_and_leave_no_chunk_of_the_old(
+    library: Library, tmp_path: Path, way: str
+) -> None:
+    done(library, _item(library, tmp_path, way, LONG, {"by": "Ada"}))
+    assert len(chunks_of(library.engine, COLLECTION, "a")) > 5
+    short = "Only this is left."
+    assert done(library, _item(library, tmp_path, way, short, {"by": "Ada"})).indexed == 1
+    assert stored(library)["a"]["text"] == short
+    assert chunks_of(library.engine, COLLECTION, "a") == [(0, len(short))]
+    assert done(library, _item(library, tmp_path, way, LONG, {"by": "Ada"})).indexed == 1
+    assert len(chunks_of(library.engine, COLLECTION, "a")) > 5
+
+
+def test_the_same_id_in_another_collection_is_another_document(library: Library) -> None:
+    library.open("other")
+    done(library, text_item("a", "One."))
+    done(library, text_item("a", "Two."), collection="other")
+    assert (stored(library)["a"]["text"], stored(library, "other")["a"]["text"]) == ("One.", "Two.")
+    finished(library, library.delete("a", collection="other"))
+    assert set(stored(library)) == {"a"}
+    assert stored(library, "other") == {}
+
+
+def test_a_delete_wins_over_the_ingest_that_was_queued_before_it(library: Library, tmp_path: Path) -> None:
+    ingest = library.ingest(text_item("a", "One."))
+    deletion = library.delete("a")
+    run_last_submitted_first(library.engine)
+    ended = job_of(library.engine, ingest)
+    assert (ended.state, ended.reason) == (JobState.CANCELLED, Reason.SUPERSEDED)
+    assert job_of(library.engine, deletion).state is JobState.SUCCEEDED
+    assert stored(library) == {}
+    assert embedded_texts(tmp_path) == []
+
+
+def test_a_delete_wins_over_the_ingest_that_runs(library: Library, tmp_path: Path) -> None:
+    path = sample_files.plain_text(tmp_path / "a.txt", "One.")
+    ingest = library.ingest(library.upload("a", path))
+    claim = claimed(library.engine)
+    deleted: list[Job] = []
+
+    def delete_meanwhile() -> bool:
+        if not deleted:
+            deleted.append(library.delete("a"))
+            drain(library.engine, library.runner())
+        return True
+
+    library.runner().run(claim, delete_meanwhile)
+    ended = job_of(library.engine, ingest)
+    assert (ended.state, ended.reason) == (JobState.CANCELLED, Reason.SUPERSEDED)
+    assert job_of(library.engine, deleted[0]).state is JobState.SUCCEEDED
+    assert stored(library) == {}
+    assert_conserved(library.engine)
+
+
+def test_an_ingest_after_a_delete_wins_whichever_runs_first(library: Library) -> None:
+    done(library, text_item("a", "One."))
+    library.delete("a")
+    library.ingest(text_item("a", "Two."))
+    run_last_submitted_first(library.engine)
+    assert stored(library)["a"]["text"] == "Two."
+    # Bytes of a document that was deleted are nothing to be compared with.
+    library.delete("a")
+    library.ingest(text_item("a", "Two."))
+    drain(library.engine, library.runner())
+    assert stored(library)["a"]["text"] == "Two."
+
+
+def test_the_delete_of_what_is_not_there_succeeds(library: Library) -> None:
+    job = finished(library, library.delete("nobody"))
+    assert (job.state, job.counters.absent) == (JobState.SUCCEEDED, 1)
+
+
+def test_a_replacement_that_fails_leaves_the_old_document_whole(library: Library, tmp_path: Path) -> None:
+    done(library, text_item("a", LONG))
+    before = stored(library)["a"], chunks_of(library.engine, COLLECTION, "a")
+    broken = sample_files.truncated(sample_files.sample(tmp_path, "pdf"))
+    failed(library, library.upload("a", broken))
+    assert (stored(library)["a"], chunks_of(library.engine, COLLECTION, "a")) == before
+
+
+# Files
+
+SAMPLES = ["pdf", "docx", "html", "md", "txt", "csv", "json"]
+
+
+@pytest.mark.parametrize("extension", SAMPLES)
+def test_a_file_becomes_its_text_with_what_is_known_of_it(library: Library, tmp_path: Path, extension: str) -> None:
+    path = sample_files.sample(tmp_path, extension)
+    assert done(library, library.upload("a", path, {"by": "Ada"})).indexed == 1
+    row = stored(library)["a"]
+    assert "crane" in row["text"].lower()
+    assert row["payload"] == {"by": "Ada"}
+    assert {"file_name", "hash", "media_type", "size"} == set(row["item_info"])
+    assert (row["item_info"]["file_name"], row["item_info"]["size"]) == (path.name, path.stat().st_size)
+    spans = chunks_of(library.engine, COLLECTION, "a")
+    assert all(row["text"][start:end].strip() for start, end in spans)
+
+
+def test_pages_and_headings_are_kept(library: Library, tmp_path: Path) -> None:
+    pdf = sample_files.pdf(tmp_path / "a.pdf", ["The first page.", "The second page."])
+    done(library, library.upload("pdf", pdf), text_item("md", "# One\n\ntext\n\n## Two\n\nmore", file_name="x.md"))
+    found = stored(library)
+    assert [number for _, number in found["pdf"]["structure"]["pages"]] == [1, 2]
+    text = found["md"]["text"]
+    headings = found["md"]["structure"]["headings"]
+    assert [(text[start : start + len(title)], level) for start, level, title in headings] == [("One", 1), ("Two", 2)]
+
+
+BAD: dict[str, tuple[Callable[[Path], Path], FailureCode]] = {
+    "empty": (lambda folder: sample_files.plain_text(folder / "a.txt", ""), FailureCode.NO_CONTENT),
+    "blank": (lambda folder: sample_files.plain_text(folder / "a.txt", " \n\t "), FailureCode.NO_CONTENT),
+    "no words in it": (lambda folder: sample_files.pdf(folder / "a.pdf", [""]), FailureCode.NO_CONTENT),
+    "broken": (
+        lambda folder: sample_files.truncated(sample_files.sample(folder, "docx")), FailureCode.MALFORMED_FILE,
+    ),
+    "encrypted pdf": (
+        lambda folder: sample_files.encrypted_pdf(folder / "a.pdf", ["secret"]), FailureCode.ENCRYPTED_FILE,
+    ),
+    "encrypted docx": (lambda folder: sample_files.encrypted_docx(folder / "a.docx"), FailureCode.ENCRYPTED_FILE),
+    "misnamed": (lambda folder: sample_files.plain_text(folder / "a.pdf", "no pdf"), FailureCode.MISMATCHED_TYPE),
+    "unknown": (lambda folder: _bytes(folder / "a.bin", bytes(range(256)) * 20), FailureCode.UNSUPPORTED_TYPE),
+    "too large": (lambda folder: _bytes(folder / "a.txt", b"x" * 2_000_000), FailureCode.TOO_LARGE),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_file_that_cannot_be_read_fails_alone_with_its_code(library: Library, tmp_path: Path, kind: str) -> None:
+    make, code = BAD[kind]
+    library.settings = library.settings.model_copy(
+        update={"worker": library.settings.worker.model_copy(update={"max_text_bytes": 1_000_000})}
+    )
+    good = text_item("good", "One.")
+    job = finished(library, library.ingest(good, library.upload("bad", make(tmp_path)), text_item("too", "Two.")))
+    assert (job.state, job.reason) == (JobState.SUCCEEDED, Reason.WITH_FAILURES)
+    (failure,) = failures(library.engine, job).values()
+    assert (failure.object_id, failure.code, failure.retryable) == ("bad", code, False)
+    assert str(tmp_path) not in failure.sentence
+    # Neither the reference into the spool nor anything else that opens it.
+    assert failure.item_info is not None
+    assert "value" not in failure.item_info
+    assert set(stored(library)) == {"good", "too"}
+
+
+def test_a_text_that_is_too_large_fails_without_being_repeated_in_the_report(library: Library) -> None:
+    failure = failed(library, text_item("a", " " * 250_000, {"by": "Ada"}))
+    assert (failure.stage, failure.code) == (Stage.EXTRACT, FailureCode.NO_CONTENT)
+    assert (failure.payload, failure.item_info) == ({"by": "Ada"}, {"source": "text"})
+
+
+def test_a_nul_in_a_text_is_a_space_and_in_metadata_a_failure(library: Library, tmp_path: Path) -> None:
+    path = _bytes(tmp_path / "a.txt", b"crane\0and fog, " * 5)
+    assert done(library, text_item("a", "crane\0fog", file_name="a\0.md"), library.upload("b", path)).indexed == 2
+    assert stored(library)["a"]["text"] == "crane fog"
+    assert "crane and fog" in stored(library)["b"]["text"]
+    assert failed(library, text_item("c", "crane", {"by": "\0"})).code is FailureCode.INVALID_TEXT
+
+
+def test_a_lone_surrogate_is_refused_when_it_is_submitted(library: Library) -> None:
+    with pytest.raises(InvalidRequest, match="expected values that JSON can hold"):
+        library.ingest(text_item("a", "crane \ud800"))
+
+
+def test_an_upload_that_is_gone_fails_and_says_what_to_do(library: Library, tmp_path: Path) -> None:
+    item = library.upload("a", sample_files.sample(tmp_path, "txt"))
+    library.spool.delete((item.item_info or {})["value"])
+    failure = failed(library, item)
+    assert (failure.code, failure.retryable) == (FailureCode.SOURCE_UNAVAILABLE, False)
+    assert "upload them again" in failure.sentence
+
+
+def test_a_chunk_without_words_is_left_out_and_a_document_of_them_fails(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a model makes of a line of dashes: nothing."""
+    vector = deterministic._vector
+    monkeypatch.setattr(deterministic, "_vector", lambda text, size: vector("" if "-" in text else text, size))
+    dashes = " ".join(["-"] * 12)
+    sentences = [f"{word} over the bog in the early light of the morning." for word in ("Cranes", "Fog")]
+    done(library, text_item("a", f"{sentences[0]}\n\n{dashes}\n\n{dashes}\n\n{sentences[1]}"))
+    text = stored(library)["a"]["text"]
+    kept = [text[start:end] for start, end in chunks_of(library.engine, COLLECTION, "a")]
+    assert (kept[0][:6], kept[-1][:3]) == ("Cranes", "Fog")
+    assert not any("-" in chunk for chunk in kept)
+    assert failed(library, text_item("b", f"{dashes}\n\n{dashes}")).code is FailureCode.INVALID_VECTOR
+
+
+# Sources of the other front door
+
+
+def test_item_info_names_a_uri_a_local_file_or_the_text_itself(library: Library) -> None:
+    names = ["plain.txt", "100% #1; 2:3.txt", "d\u00fcnn.txt"]
+    for name in names:
+        (library.inbox / name).write_text(f"In {name}")
+    with WebServer({"/x.txt": answer(body=b"From the web.", content_type="text/plain")}) as web:
+        items = [uri_item("uri", web.url + "/x.txt", {"k": 1}, note="kept"), Item("text", {"text": "Itself."})]
+        for number, name in enumerate(names):
+            items.append(Item(f"file{number}", None, {"source": "file", "path": name}))
+            items.append(Item(f"path{number}", None, {"source": "file", "path": str(library.inbox / name)}))
+        job = finished(library, library.upsert(*items))
+    assert failures(library.engine, job) == {}
+    found = stored(library)
+    assert (found["uri"]["text"], found["uri"]["payload"]) == ("From the web.", {"k": 1})
+    assert found["uri"]["item_info"] == {"source": "uri", "uri": web.url + "/x.txt", "note": "kept"}
+    assert found["text"]["text"] == "Itself."
+    for number, name in enumerate(names):
+        assert found[f"file{number}"]["text"] == found[f"path{number}"]["text"] == f"In {name}"
+
+
+@pytest.mark.parametrize(
+    ("item_info", "code", "words"),
+    [
+        ({"source": "uri"}, FailureCode.SOURCE_UNAVAILABLE, "`item_info.uri`: expected a string"),
+        ({"source": "uri", "uri": 7}, FailureCode.SOURCE_UNAVAILABLE, "got 7"),
+        ({"source": "s3", "bucket": "b"}, FailureCode.SOURCE_UNAVAILABLE, "`item_info.file`"),
+        ({"source": "ftp", "uri": "x"}, FailureCode.SOURCE_UNAVAILABLE, "expected `uri`, `s3` or `file`, got 'ftp'"),
+        ({"source": ["uri"]}, FailureCode.SOURCE_UNAVAILABLE, "expected `uri`, `s3` or `file`"),
+        ({"source": None}, FailureCode.SOURCE_UNAVAILABLE, "expected `uri`, `s3` or `file`"),
+        ({"source": "file", "path": "/etc/passwd"}, FailureCode.SOURCE_FORBIDDEN, "sources.allowed_folders"),
+        ({"source": "file", "path": "../../x"}, FailureCode.SOURCE_FORBIDDEN, "`..`"),
+        ({"source": "file", "path": "file:///etc/passwd"}, FailureCode.SOURCE_UNAVAILABLE, "does not exist"),
+        ({"source": "file", "path": "nothing.txt"}, FailureCode.SOURCE_UNAVAILABLE, "does not exist"),
+        ({"source": "uri", "uri": "file:///etc/passwd"}, FailureCode.SOURCE_FORBIDDEN, "sources.allowed_folders"),
+        ({"source": "uri", "uri": "gopher://x/"}, FailureCode.SOURCE_UNAVAILABLE, "got the scheme `gopher`"),
+        ({"source": "uri", "uri": ""}, FailureCode.SOURCE_UNAVAILABLE, "expected a string"),
+    ],
+)
+def test_a_source_that_names_nothing_readable_fails_its_item_alone(
+    library: Library, item_info: dict[str, Any], code: FailureCode, words: str
+) -> None:
+    bad = Item("bad", {"text": "the payload is metadata"}, item_info)
+    job = finished(library, library.upsert(Item("good", {"text": "One."}), bad))
+    (failure,) = failures(library.engine, job).values()
+    assert (failure.object_id, failure.stage, failure.code) == ("bad", Stage.LOAD, code)
+    assert words in failure.sentence
+    assert failure.item_info == item_info
+    assert set(stored(library)) == {"good"}
+
+
+def test_nobody_reads_an_upload_by_its_hash_through_the_other_front_door(library: Library, tmp_path: Path) -> None:
+    item = library.upload("a", sample_files.plain_text(tmp_path / "a.txt", "somebody's secret"))
+    for guess in (item, text_item("a", "somebody's secret")):
+        done(library, guess)
+        # Even as a document of the same id, which says that it is unchanged to whoever guesses right.
+        job = finished(library, library.upsert(guess, Item("b", None, guess.item_info)))
+        found = failures(library.engine, job)
+        assert {failure.code for failure in found.values()} == {FailureCode.SOURCE_UNAVAILABLE}
+        assert len(found) == 2
+    assert set(stored(library)) == {"a"}
+
+
+def test_an_item_info_without_a_source_redirects_nothing(library: Library) -> None:
+    item = Item("a", {"text": "Itself."}, {"about": {"source": "uri"}, "note": '"source":'})
+    assert finished(library, library.upsert(item)).counters.indexed == 1
+    assert stored(library)["a"]["item_info"] == item.item_info
+
+
+# Sources that change, fail and come back
+
+
+def test_what_a_uri_gives_is_compared_every_time(library: Library, tmp_path: Path) -> None:
+    with WebServer() as web:
+        item = uri_item("a", web.url + "/a.txt")
+        seen = []
+        for body in (b"One.", b"One.", b"Two.", b"One."):
+            web.answers["/a.txt"] = answer(body=body)
+            counters = done(library, item)
+            seen.append((counters.indexed, counters.unchanged, stored(library)["a"]["text"]))
+        job = finished(library, library.ingest(item))
+        web.answers["/a.txt"] = answer(body=b"Three.")
+        library.engine.rerun(job)
+        finished(library, job)
+    assert seen == [(1, 0, "One."), (0, 1, "One."), (1, 0, "Two."), (1, 0, "One.")]
+    assert stored(library)["a"]["text"] == "Three."
+    assert len(embedded_texts(tmp_path)) == 4
+
+
+def test_forced_everything_is_read_and_embedded_again(library: Library, tmp_path: Path) -> None:
+    with WebServer({"/a.txt": answer(body=b"One.")}) as web:
+        path = sample_files.plain_text(tmp_path / "a.txt", "Two.")
+        items = [uri_item("uri", web.url + "/a.txt"), library.upload("upload", path), text_item("text", "Three.")]
+        job = finished(library, library.ingest(*items))
+        library.engine.rerun(job, force=True)
+        assert finished(library, job).counters.indexed == 3
+    assert len(embedded_texts(tmp_path)) == 6
+
+
+def test_a_source_that_is_away_waits_and_its_neighbours_do_not(library: Library) -> None:
+    with WebServer({"/a.txt": answer("503 Service Unavailable")}) as web:
+        job = library.upsert(
+            Item("before", {"text": "One."}), uri_item("away", web.url + "/a.txt"), Item("after", {"text": "Two."})
+        )
+        other = library.upsert(Item("other", {"text": "Three."}))
+        outcomes = drain(library.engine, library.runner())
+        assert outcomes.count(WindowOutcome.DEFERRED) == 1
+        assert_conserved(library.engine)
+        assert set(stored(library)) == {"before", "after", "other"}
+        assert job_of(library.engine, other).state is JobState.SUCCEEDED
+        waiting = job_of(library.engine, job)
+        assert waiting.state is JobState.RETRYING
+        assert "503" in str(waiting.detail)
+        web.answers["/a.txt"] = answer(body=b"It is back.")
+        wake(library.engine)
+        assert finished(library, job).counters.indexed == 3
+    assert stored(library)["away"]["text"] == "It is back."
+
+
+def test_a_source_that_stays_away_fails_its_item_after_the_last_try_and_a_retry_begins_anew(library: Library) -> None:
+    with WebServer({"/a.txt": answer("503 Service Unavailable")}) as web:
+        job = library.ingest(uri_item("away", web.url + "/a.txt"), text_item("good", "One."))
+        tries = []
+        while not job_of(library.engine, job).is_terminal:
+            drain(library.engine, library.runner(max_tries=3))
+            tries.append(len(web.heads))
+            wake(library.engine)
+        failure = failures(library.engine, job_of(library.engine, job))["away"]
+        assert (failure.stage, failure.code, failure.retryable) == (Stage.LOAD, FailureCode.TRIES_EXHAUSTED, True)
+        assert "Given up after 3 tries" in failure.sentence
+        assert tries == [1, 2, 3]
+        web.answers["/a.txt"] = answer(body=b"It is back.")
+        library.engine.retry(job_of(library.engine, job))
+        assert finished(library, job).counters.indexed == 2
+    assert len(web.heads) == 4
+
+
+def test_in_a_batch_that_waits_for_an_upload_s_disk_every_item_waits_and_none_is_lost(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Uploads share batches and windows: one batch waits, the window's others are committed."""
+    first = library.upload("first", sample_files.plain_text(tmp_path / "1.txt", "One."))
+    second = library.upload("second", sample_files.plain_text(tmp_path / "2.txt", "Two."))
+    waiting = library.ingest(text_item("with", "Three."), first)
+    other = library.ingest(second)
+    runner = library.runner(max_tries=2)
+    fetch = runner.documents.spool.fetch
+    flaky = _Flaky(fetch, (first.item_info or {})["value"])
+    monkeypatch.setattr(type(runner.documents.spool), "fetch", lambda _, reference: flaky(reference))
+    claim = claimed(library.engine)
+    assert len(claim.batches) == 2
+    assert runner.run(claim, lambda: True) is WindowOutcome.DEFERRED
+    assert_conserved(library.engine)
+    assert set(stored(library)) == {"second"}
+    assert job_of(library.engine, other).state is JobState.SUCCEEDED
+    assert job_of(library.engine, waiting).state is JobState.RETRYING
+    wake(library.engine)
+    assert drain(library.engine, runner) == [WindowOutcome.DONE]
+    assert set(stored(library)) == {"second", "with"}
+    failure = failures(library.engine, job_of(library.engine, waiting))["first"]
+    assert failure.code is FailureCode.TRIES_EXHAUSTED
+    assert "EMFILE" in failure.sentence
+    assert_conserved(library.engine)
+
+
+def test_a_model_that_is_away_in_a_window_with_a_batch_that_waits_already(
+    engine: Engine, deploy: Deploy, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flag = tmp_path / "down"
+    library = Library(engine, settings, deploy(transient_on=["Two"], only_while=str(flag)))
+    flag.touch()
+    first = library.upload("first", sample_files.plain_text(tmp_path / "1.txt", "One."))
+    jobs = [library.ingest(first), library.ingest(text_item("second", "Two."))]
+    runner = library.runner(max_tries=3)
+    flaky = _Flaky(runner.documents.spool.fetch, (first.item_info or {})["value"])
+    with monkeypatch.context() as patch:
+        patch.setattr(type(runner.documents.spool), "fetch", lambda _, reference: flaky(reference))
+        assert drain(engine, runner) == [WindowOutcome.DEFERRED]
+        assert rows(engine, "SELECT state, tries FROM batch") == [{"state": "waiting", "tries": 1}] * 2
+        assert_conserved(engine)
+    flag.unlink()
+    wake(engine)
+    drain(engine, runner)
+    assert [job_of(engine, job).state for job in jobs] == [JobState.SUCCEEDED] * 2
+    assert_conserved(engine)
+
+
+class _Flaky:
+    """Fetches, but of one reference says that there are no more file descriptors."""
+
+    def __init__(self, fetch: Callable[[str], Any], away: str) -> None:
+        self._fetch, self._away = fetch, away
+
+    def __call__(self, reference: str) -> Any:
+        if reference == self._away:
+            raise OSError(24, "Too many open files")
+        return self._fetch(reference)
+
+
+# The order of windows, the same document in one, retries
+
+
+def test_what_is_fetched_and_what_is_large_is_claimed_alone(library: Library) -> None:
+    """A small document never waits for the fetch, or the embedding, of another one."""
+    small = [text_item(f"s{n}", "One.") for n in range(3)]
+    large = Item("large", None, {"source": "spool", "value": "spool:" + "0" * 64}, weight=50_000_000)
+    for item in (small[0], large, small[1], uri_item("u", "https://example.org/a"), small[2]):
+        library.ingest(item)
+    library.ingest(*(uri_item(f"v{n}", "https://example.org/a") for n in range(3)))
+    claims = []
+    while (claim := claim_next(library.engine, 4 * 1024 * 1024)) is not None:
+        claims.append([item.object_id for batch in claim.batches for item in decode_body(batch.body)])
+    assert all([name] in claims for name in ("large", "u", "v0", "v1", "v2"))
+    assert sorted(name for names in claims for name in names if name.startswith("s")) == ["s0", "s1", "s2"]
+
+
+@pytest.mark.parametrize("first_is_stored", [True, False])
+def test_the_same_document_several_times_in_one_window_ends_as_the_last_one_says(
+    library: Library, first_is_stored: bool
+) -> None:
+    done(library, text_item("a", "Stored."))
+    texts = ["Stored.", "Other."] if first_is_stored else ["Other.", "Stored."]
+    for text in texts:
+        library.ingest(text_item("a", text), text_item("a", text, {"again": True}))
+    assert drain(library.engine, library.runner()) == [WindowOutcome.DONE]
+    assert stored(library)["a"]["text"] == texts[-1]
+    assert stored(library)["a"]["payload"] == {"again": True}
+    assert_conserved(library.engine)
+
+
+def test_a_retry_runs_only_what_has_failed(library: Library, tmp_path: Path) -> None:
+    job = library.ingest(text_item("good", "One."), Item("bad", None, {"source": "file", "path": "late.txt"}))
+    assert finished(library, job).counters.failed == 1
+    (library.inbox / "late.txt").write_text("Two.")
+    library.engine.retry(job_of(library.engine, job))
+    ended = finished(library, job)
+    assert (ended.counters.indexed, ended.counters.failed) == (2, 0)
+    assert len(embedded_texts(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("meanwhile", ["deleted", "replaced"])
+@pytest.mark.parametrize("way", ["text", "upload", "uri"])
+def test_a_skip_whose_ground_has_gone_is_read_and_embedded_after_all(
+    library: Library, tmp_path: Path, way: str, meanwhile: str
+) -> None:
+    """The document is as the item says when the window looks, and not any more when it commits."""
+    done(library, _item(library, tmp_path, way, LONG, {"by": "Ada"}))
+    other = library.delete("a") if meanwhile == "deleted" else library.ingest(text_item("a", "Another one."))
+    rank = "UPDATE batch SET state = 'waiting', available_at = 'infinity' WHERE job = %s"
+    _execute(library, rank, other.id)
+    job = library.ingest(_item(library, tmp_path, way, LONG, {"by": "Eve"}))
+    claim = claimed(library.engine)
+    seen: list[bool] = []
+
+    def interfere() -> bool:
+        if len(seen) == 0:
+            _execute(library, "UPDATE batch SET state = 'ready', available_at = now() WHERE job = %s", other.id)
+            drain(library.engine, library.runner())
+        seen.append(True)
+        return True
+
+    library.runner().run(claim, interfere)
+    assert_conserved(library.engine)
+    assert job_of(library.engine, job).counters.finished == 1
+    assert stored(library)["a"]["text"] == LONG
+    assert stored(library)["a"]["payload"] == {"by": "Eve"}
+    assert len(chunks_of(library.engine, COLLECTION, "a")) > 5
+
+
+# Losses and deadlines
+
+
+def test_the_document_that_takes_its_worker_with_it_is_set_aside_after_three_losses(library: Library) -> None:
+    texts = ["One.", "Two.", "Three."]
+    job = library.ingest(*(text_item(f"d{n}", text) for n, text in enumerate(texts)))
+    for _ in range(3):
+        claim = claimed(library.engine)
+        runner = library.runner()
+        runner.documents = replace(runner.documents)
+        read = runner.documents.read
+        reached: list[str] = []
+
+        def die(item: Any, *arguments: Any, read: Any = read, reached: list[str] = reached) -> None:
+            reached.append(item.object_id)
+            if item.object_id == "d1":
+                raise _Died
+            read(item, *arguments)
+
+        object.__setattr__(runner.documents, "read", die)
+        with pytest.raises(_Died):
+            runner.run(claim, lambda: True)
+        assert reached == ["d0", "d1"]
+        # What the process that dies has written down is all that is known.
+        noted = rows(library.engine, "SELECT position FROM lease")[0]["position"]
+        assert noted == (1 if claim.runs_item_by_item else None)
+        lose(library.engine, claim, **({"position": noted} if noted is not None else {}))
+    ended = finished(library, job)
+    assert (ended.counters.indexed, ended.counters.failed) == (2, 1)
+    failure = failures(library.engine, ended)["d1"]
+    assert (failure.code, failure.item_info) == (FailureCode.WORKER_LOST, {"source": "text"})
+
+
+class _Died(BaseException):
+    pass
+
+
+def test_a_long_document_of_a_slow_model_is_not_lost_and_moves_the_deadline_everywhere(
+    engine: Engine, deploy: Deploy, settings: Settings
+) -> None:
+    library = Library(engine, settings, deploy(delay_ms_per_text=4))
+    library.open("fine", Splitting(4, 0))
+    job = library.ingest(text_item("a", " ".join(f"word{n}" for n in range(2000))), collection="fine")
+    moved: list[Any] = []
+
+    def note() -> None:
+        moved.extend(rows(engine, "SELECT deadline_at - now() AS left FROM lease"))
+
+    runner = library.runner(deadline_seconds=1.0, restart_deadline=note)
+    assert drain(engine, runner) == [WindowOutcome.DONE]
+    # Two seconds in all; often enough, but not for every call.
+    assert 2 <= len(moved) <= 9
+    assert job_of(engine, job).counters.chunks > 400
+
+
+def test_a_window_of_uploads_asks_the_database_no_question_for_each(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(20):
+        library.ingest(text_item(f"d{n}", f"Document {n}."))
+    claim = claimed(library.engine)
+    runner = library.runner()
+    asked: list[Any] = []
+    monkeypatch.setattr(type(runner.ledger.leases), "note_position", lambda *arguments: asked.append(arguments))
+    assert runner.run(claim, lambda: True) is WindowOutcome.DONE
+    assert asked == []
+    assert len(stored(library)) == 20
+
+
+def _item(library: Library, folder: Path, way: str, text: str, metadata: dict[str, Any]) -> Item:
+    """The document `a` of that text, in one of the ways in which content may come."""
+    if way == "text":
+        return text_item("a", text, metadata)
+    if way == "upload":
+        return library.upload("a", sample_files.plain_text(folder / "a.txt", text), metadata)
+    if way == "data":
+        return uri_item("a", f"data:text/plain;base64,{b64encode(text.encode()).decode()}", metadata)
+    (library.inbox / "a.txt").write_text(text)
+    return uri_item("a", str(library.inbox / "a.txt"), metadata)
+
+
+def _bytes(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+def _execute(library: Library, statement: str, *values: object) -> None:
+    with library.engine.ledger.database.connection() as connection:
+        connection.execute(statement, values)
