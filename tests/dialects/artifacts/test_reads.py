@@ -102,7 +102,7 @@ def test_search_filters_by_artifacts_and_metadata(client: ArtifactClient) -> Non
 @pytest.mark.parametrize("kind", ["keywords_search", "hybrid_search"])
 def test_searches_that_are_not_there_yet_say_so(client: ArtifactClient, kind: str) -> None:
     body = {"type": kind, "text": "x", "keywords": ["x"], "context_filter": {"collection": client.collection}}
-    assert client.http.post("/v1/primitives/search", json=body).status_code == 501
+    assert client.http.post("/v1/primitives/search", json=body).status_code == 400
 
 
 def test_content_is_the_whole_text_or_its_tree(client: ArtifactClient) -> None:

@@ -21,7 +21,6 @@ _MEANINGS: Final = {
     408: "The body did not arrive in time.",
     409: "The request contradicts what is stored, or a later request for the same document has won.",
     413: "The body or the document is larger than allowed.",
-    501: "This kind of search comes later.",
     503: "A part of the service does not answer; try again after `Retry-After` seconds.",
     504: "The document is still being indexed; the answer names the task to ask for.",
 }

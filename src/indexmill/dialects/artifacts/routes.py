@@ -383,7 +383,7 @@ def _add_primitives(router: APIRouter, bodies: BodyReader, tasks: _Tasks) -> Non
         operation_id="search_chunks",
         summary="The chunks nearest to a text",
         response_model=ChunkList,
-        responses=artifact_problems(400, 403, 408, 413, 501, 503),
+        responses=artifact_problems(400, 403, 408, 413, 503),
         openapi_extra=json_body(SearchBody, SEARCH_EXAMPLE),
     )
     async def search(request: Request) -> Response:
@@ -391,7 +391,7 @@ def _add_primitives(router: APIRouter, bodies: BodyReader, tasks: _Tasks) -> Non
             wanted = received.value
         if wanted.type != "semantic_search":
             message = f"Search type '{wanted.type}' is not there yet; use 'semantic_search'"
-            raise ProblemError(Problem(501, "not_implemented", message))
+            raise ProblemError(Problem(400, "not_implemented", message))
         if not (wanted.text or "").strip():
             raise ProblemError(Problem(400, "invalid_request", "text: expected what to search for, got nothing"))
         chosen = wanted.context_filter
