@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -20,6 +22,8 @@ from indexmill.engine import Engine
 from indexmill.http.app import create_app
 from indexmill.http.service import Service
 from indexmill.settings import Settings
+from indexmill.sources.spool import open_spool
+from indexmill.sources.uri import open_sources
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
@@ -39,8 +43,12 @@ class LateEngine:
 class LateService:
     """What the app needs; jobs stay queued, because no worker runs."""
 
-    settings = Settings()
+    # Removed when the tests end.
+    folder = tempfile.TemporaryDirectory(prefix="indexmill-conformance-")
+    settings = Settings(data_folder=Path(folder.name))
     engine = LateEngine()
+    spool = open_spool(settings)
+    sources = open_sources(settings)
 
     def readiness(self) -> dict[str, str | None]:
         return {"database": None}
