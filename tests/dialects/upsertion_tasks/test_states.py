@@ -14,6 +14,8 @@ from indexmill.engine import Engine
 from indexmill.http.app import create_app
 from indexmill.http.service import Service
 from indexmill.settings import Settings
+from indexmill.sources.spool import Spool, open_spool
+from indexmill.sources.uri import Sources, open_sources
 
 PATH = "/internal/upsertion-tasks"
 ITEMS = [{"object_id": "doc-1", "payload": {"text": "neural nets basics", "nothing": None}}]
@@ -25,6 +27,8 @@ class EngineOnly:
 
     settings: Settings
     engine: Engine
+    spool: Spool
+    sources: Sources
 
     def readiness(self) -> dict[str, str | None]:
         return {}
@@ -35,7 +39,8 @@ class EngineOnly:
 
 @pytest.fixture
 def client(settings: Settings, engine: Engine) -> Iterator[TestClient]:
-    with TestClient(create_app(cast("Service", EngineOnly(settings, engine)))) as made:
+    service = EngineOnly(settings, engine, open_spool(settings), open_sources(settings))
+    with TestClient(create_app(cast("Service", service))) as made:
         yield made
 
 
