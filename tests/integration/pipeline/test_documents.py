@@ -37,6 +37,7 @@ from tests.draining import (
     run_last_submitted_first,
     wake,
 )
+from tests.s3_server import S3Server
 from tests.web_server import WebServer, answer
 
 LONG = "\n\n".join(f"Paragraph {n} speaks of cranes and of fog in the morning." for n in range(12))
@@ -362,6 +363,23 @@ def test_an_item_info_without_a_source_redirects_nothing(library: Library) -> No
     item = Item("a", {"text": "Itself."}, {"about": {"source": "uri"}, "note": '"source":'})
     assert finished(library, library.upsert(item)).counters.indexed == 1
     assert stored(library)["a"]["item_info"] == item.item_info
+
+
+def test_item_info_names_an_object_of_a_bucket(engine: Engine, deploy: Deploy, settings: Settings) -> None:
+    with S3Server() as server:
+        client = server.client()
+        client.create_bucket(Bucket="papers")
+        client.put_object(Bucket="papers", Key="a/b #1.txt", Body=b"From the bucket.")
+        library = Library(engine, settings, deploy(), s3=server.settings())
+        items = [
+            Item("there", {"k": 1}, {"source": "s3", "bucket": "papers", "file": "a/b #1.txt"}),
+            Item("missing", None, {"source": "s3", "bucket": "papers", "file": "c.txt"}),
+        ]
+        job = finished(library, library.upsert(*items))
+        (failure,) = failures(engine, job).values()
+        assert (failure.object_id, failure.code) == ("missing", FailureCode.SOURCE_UNAVAILABLE)
+        assert stored(library)["there"]["text"] == "From the bucket."
+        library.close()
 
 
 # Sources that change, fail and come back

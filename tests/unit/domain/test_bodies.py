@@ -115,3 +115,17 @@ def test_keys_in_another_order_are_the_same_request() -> None:
 def test_what_json_cannot_hold_is_refused_with_the_item_s_name(value: Any) -> None:
     with pytest.raises(InvalidRequest, match="item 'bad'"):
         packed([Item("fine"), Item("bad", {"x": value})])
+
+
+def test_what_is_fetched_is_a_batch_of_its_own_and_a_weight_counts_as_bytes() -> None:
+    fetched = {"source": "uri", "uri": "https://example.org/a"}
+    given_items = [
+        Item("a"), Item("b", None, fetched), Item("c", None, fetched), Item("d", None, {"about": fetched}), Item("e"),
+        Item("f", None, {"source": "text", "value": "x"}), Item("g", weight=1 << 40), Item("h"),
+    ]  # fmt: skip
+    made, _ = packed(given_items)
+    assert [[item.object_id for item in read(body)] for body in made] == [
+        ["a"], ["b"], ["c"], ["d", "e", "f"], ["g"], ["h"],
+    ]  # fmt: skip
+    assert all(body.size < 2**31 for body in made)
+    assert made[1].size > MAX_BATCH_BYTES

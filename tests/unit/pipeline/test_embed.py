@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +17,9 @@ from indexmill.errors import ItemError, ModelError, TransientError
 from indexmill.models.embedding_model import Embeddings
 from indexmill.models.unit_vectors import normalised
 from indexmill.pipeline import embed
-from indexmill.pipeline.embed import SUB_BATCH, embed_last_tries, embed_texts
+from indexmill.pipeline.embed import SUB_BATCH, embed_items, embed_last_tries, embed_texts
 from indexmill.pipeline.window import WorkItem
+from tests.unit.pipeline.items import batch, work_item
 
 
 @dataclass
@@ -150,9 +150,7 @@ def test_valid_vectors_have_unit_length_and_the_others_are_told(rows: list[list[
 
 def work_items(*given: str) -> list[WorkItem]:
     return [
-        WorkItem(
-            number=n, batch=cast("Any", None), position=100 + n, content=StoredItem(f"d{n}", None, None), text=text
-        )
+        WorkItem(number=n, batch=batch(), position=100 + n, content=StoredItem(f"d{n}", None, None), text=text)
         for n, text in enumerate(given)
     ]
 
@@ -209,3 +207,71 @@ def test_a_text_that_is_refused_at_its_last_try_is_refused() -> None:
 def test_a_model_that_cannot_work_is_no_item_s_fault_at_the_last_try_either() -> None:
     with pytest.raises(ModelError, match="key"):
         last_tries(Model(lambda: ModelError("key")), work_items("a!"))
+
+
+# Several chunks
+
+
+def chunked(text: str, position: int = 0) -> WorkItem:
+    """An item of which each word is a chunk."""
+    item = work_item(text, position)
+    start = 0
+    spans = []
+    for word in text.split(" "):
+        spans.append((start, start + len(word)))
+        start += len(word) + 1
+    item.spans = tuple(spans)
+    return item
+
+
+def unit(text: str) -> object:
+    return pytest.approx(np.array([len(text), ord(text[0])]) / np.hypot(len(text), ord(text[0])), abs=1e-6)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_every_chunk_gets_its_vector_and_equal_chunks_are_embedded_once(alone: bool) -> None:
+    model = Model()
+    items = [chunked("a bb a"), chunked("bb ccc", 1)]
+    seen: list[int] = []
+    embed_items(model, items, check=nothing, before=seen.append if alone else None)
+    assert [item.embedded for item in items] == [2, 1]
+    assert [item.tokens for item in items] == [4, 5]
+    assert sorted(text for call in model.calls for text in call) == ["a", "bb", "ccc"]
+    for item in items:
+        assert item.vectors is not None
+        words = (item.text or "").split(" ")
+        assert len(item.vectors) == len(words)
+        assert all(vector == unit(word) for vector, word in zip(item.vectors, words, strict=True))
+    assert seen == ([0, 1] if alone else [])
+
+
+def test_an_item_that_runs_alone_gives_a_slow_model_few_chunks_at_a_time() -> None:
+    model, checks = Model(), []
+    item = chunked(" ".join(f"{'a' * (n + 1)}" for n in range(30)))
+    embed_items(model, [item], check=lambda: checks.append(len(model.calls)), before=lambda _: None)
+    assert [len(call) for call in model.calls] == [8, 8, 8, 6]
+    assert checks == [0, 1, 2, 3]
+
+
+def test_a_chunk_that_the_model_refuses_fails_its_document_alone() -> None:
+    items = [chunked("a b! c"), chunked("a d", 1)]
+    embed_items(Model(error=lambda: ValueError("no")), items, check=nothing, before=None)
+    assert items[0].failure is not None
+    assert (items[0].failure.code, items[0].vectors) == (FailureCode.MODEL_REJECTED, None)
+    assert (items[1].failure, len(items[1].spans)) == (None, 2)
+
+
+def test_chunks_without_a_usable_vector_are_left_out() -> None:
+    class Blind(Model):
+        def embed(self, texts: list[str]) -> Embeddings:
+            answer = super().embed(texts)
+            answer.vectors[[text.startswith("-") for text in texts]] = 0
+            return answer
+
+    items = [chunked("- a -- b"), chunked("- --", 1)]
+    embed_items(Blind(), items, check=nothing, before=None)
+    assert items[0].spans == ((2, 3), (7, 8))
+    assert items[0].vectors is not None
+    assert len(items[0].vectors) == 2
+    assert items[1].failure is not None
+    assert items[1].failure.code is FailureCode.INVALID_VECTOR

@@ -18,6 +18,7 @@ from indexmill.dialects.artifacts.results import indexed_documents
 from indexmill.dialects.artifacts.translate import (
     document_view,
     ingest_response,
+    is_success,
     task_reference,
     task_view,
 )
@@ -165,14 +166,14 @@ class _Tasks:
             ProblemError
         """
         ended = await self.finished(job)
+        if is_success(ended):
+            return ended
         if ended.state is JobState.CANCELLED:
             raise ProblemError(Problem(409, "revoked", ended.detail or "The task was cancelled"))
-        if ended.state is not JobState.SUCCEEDED:
-            failure = await self.door.call(self._failure, ended)
-            if failure is not None:
-                raise ProblemError(document_problem(failure.code, failure.sentence))
-            raise ProblemError(Problem(503, "task_failed", ended.detail or "The task failed"))
-        return ended
+        failure = await self.door.call(self._failure, ended)
+        if failure is not None:
+            raise ProblemError(document_problem(failure.code, failure.sentence))
+        raise ProblemError(Problem(503, "task_failed", ended.detail or "The task failed"))
 
 
 def _add_ingest(router: APIRouter, uploads: UploadReader, tasks: _Tasks) -> None:

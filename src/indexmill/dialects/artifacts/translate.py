@@ -7,7 +7,7 @@ from typing import Any, Final
 from indexmill.domain.job import Job, JobKind
 from indexmill.domain.job_state import JobState, Reason
 
-__all__ = ["STATUSES", "document_view", "ingest_response", "task_reference", "task_view"]
+__all__ = ["STATUSES", "document_view", "ingest_response", "is_success", "task_reference", "task_view"]
 
 _MODEL: Final = "private-gpt"
 #: `receiving` is missing: nobody sees such a job.
@@ -22,6 +22,12 @@ STATUSES: Final[dict[JobState, str]] = {
 }
 #: What a job that ended without a sentence of its own says.
 _NO_SENTENCE: Final = "The task failed; `GET /jobs/{id}` says more"
+
+
+def is_success(job: Job) -> bool:
+    """Also a delete that a later ingest of the document overtook: what it was to remove is gone."""
+    overtaken = job.kind is JobKind.DELETION and job.reason is Reason.SUPERSEDED
+    return job.state is JobState.SUCCEEDED or overtaken
 
 
 def task_reference(job: Job) -> str:
@@ -51,7 +57,7 @@ def ingest_response(documents: list[dict[str, Any]]) -> dict[str, Any]:
 
 def task_view(job: Job, documents: list[dict[str, Any]], sentence: str | None) -> dict[str, Any]:
     """`documents`: what a succeeded ingest has indexed; `sentence`: why a failed one failed."""
-    status = STATUSES[job.state]
+    status = "SUCCESS" if is_success(job) else STATUSES[job.state]
     result: Any = None
     if status == "FAILURE":
         result = sentence or job.detail or _NO_SENTENCE

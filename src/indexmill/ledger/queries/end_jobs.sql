@@ -21,10 +21,12 @@ WITH ends AS (
     FROM ends e JOIN sums s USING (id)
     WHERE j.id = e.id AND j.state IN ('queued', 'running', 'retrying')
       AND (e.state <> 'refused' OR j.state = 'queued')
-    RETURNING j.id, j.events, j.state, j.reason, j.detail, j.attempt, j.callback
+    RETURNING j.id, j.events, j.state, j.reason, j.detail, j.kind, j.attempt, j.callback
 ), told AS (
     SELECT id, attempt, state, reason, detail, callback -> 'amqp' AS amqp,
-           CASE WHEN state = 'succeeded' THEN 'done' ELSE 'error' END AS event
+           -- What a delete was asked for has been done too where a later write of the document came first.
+           CASE WHEN state = 'succeeded' OR (kind = 'deletion' AND reason = 'superseded') THEN 'done' ELSE 'error' END
+               AS event
     FROM changed WHERE callback IS NOT NULL
 ), new_callbacks AS (
     INSERT INTO callback_outbox (job, attempt, event, exchange, routing_key, data)
