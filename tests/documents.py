@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
+from indexmill.domain.failure import Failure
 from indexmill.domain.job import Item, Job, JobKind, Submission
+from indexmill.domain.job_state import JobState, Reason
+from indexmill.domain.outcome import Counters
 from indexmill.domain.splitting import Splitting
 from indexmill.engine import Engine
 from indexmill.pipeline.read_documents import DocumentReader, open_document_reader
 from indexmill.pipeline.run_window import WindowRunner
 from indexmill.settings import Settings, SourceSettings
 from indexmill.sources.spool import open_spool
-from tests.draining import rows, runner_of
+from tests import sample_files
+from tests.draining import assert_conserved, drain, failures, job_of, rows, runner_of
 
-__all__ = ["COLLECTION", "Library", "chunks_of", "text_item", "uri_item"]
+__all__ = [
+    "COLLECTION", "LONG", "Library", "chunks_of", "done", "failed", "finished", "item_of", "stored", "text_item",
+    "uri_item",
+]  # fmt: skip
 
 COLLECTION = "library"
+#: Of several chunks.
+LONG = "\n\n".join(f"Paragraph {n} speaks of cranes and of fog in the morning." for n in range(12))
 #: Words, as the deterministic model counts tokens.
 SMALL = Splitting(12, 3)
 
@@ -100,3 +110,44 @@ def chunks_of(engine: Engine, collection: str, name: str) -> list[tuple[int, int
         found["key"],
     )
     return [(row["start_offset"], row["end_offset"]) for row in stored]
+
+
+def finished(library: Library, job: Job) -> Job:
+    """The job after all that is ready has run."""
+    drain(library.engine, library.runner())
+    assert_conserved(library.engine)
+    assert library.leftovers() == []
+    return job_of(library.engine, job)
+
+
+def done(library: Library, *items: Item, **options: Any) -> Counters:
+    return finished(library, library.ingest(*items, **options)).counters
+
+
+def failed(library: Library, *items: Item) -> Failure:
+    job = finished(library, library.ingest(*items))
+    assert (job.state, job.reason) == (JobState.FAILED, Reason.BY_ITEMS)
+    (failure,) = failures(library.engine, job).values()
+    return failure
+
+
+def stored(library: Library, collection: str = COLLECTION) -> dict[str, dict[str, Any]]:
+    found = rows(
+        library.engine,
+        "SELECT d.* FROM document d JOIN collection c ON c.id = d.collection "
+        "WHERE c.name = %s AND d.deleted_at IS NULL ORDER BY d.id",
+        collection,
+    )
+    return {row["id"]: row for row in found}
+
+
+def item_of(library: Library, folder: Path, way: str, text: str, metadata: dict[str, Any]) -> Item:
+    """The document `a` of that text, in one of the ways in which content may come."""
+    if way == "text":
+        return text_item("a", text, metadata)
+    if way == "upload":
+        return library.upload("a", sample_files.plain_text(folder / "a.txt", text), metadata)
+    if way == "data":
+        return uri_item("a", f"data:text/plain;base64,{b64encode(text.encode()).decode()}", metadata)
+    (library.inbox / "a.txt").write_text(text)
+    return uri_item("a", str(library.inbox / "a.txt"), metadata)

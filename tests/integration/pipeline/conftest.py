@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from indexmill.engine import Engine
+from indexmill.settings import Settings
+from tests.documents import Library
 from tests.draining import Deploy, log_path
 
 
@@ -22,3 +25,10 @@ def deploy(engine: Engine, tmp_path: Path) -> Deploy:
         return model
 
     return deploy_with
+
+
+@pytest.fixture
+def library(engine: Engine, deploy: Deploy, settings: Settings) -> Iterator[Library]:
+    made = Library(engine, settings, deploy())
+    yield made
+    made.close()

@@ -69,7 +69,7 @@ def test_a_document_of_too_many_chunks_fails_alone(monkeypatch: pytest.MonkeyPat
     large, small = work_item(LONG), work_item("one two", 1)
     split_items([large, small], "tokens-8-0", Words(), nothing)
     assert large.failure is not None
-    assert (large.failure.stage, large.failure.code) == (Stage.SPLIT, FailureCode.TOO_LARGE)
+    assert (large.failure.stage, large.failure.code) == (Stage.SPLIT, FailureCode.TOO_MANY_CHUNKS)
     assert "more than the allowed 3" in large.failure.sentence
     assert (small.failure, small.spans) == (None, ((0, 7),))
 

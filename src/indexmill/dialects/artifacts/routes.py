@@ -325,7 +325,13 @@ def _add_reads(router: APIRouter, bodies: BodyReader, tasks: _Tasks) -> None:
 
         return StreamingResponse(_contents(tasks, wanted, first), media_type="application/json")
 
-    @router.get("/health", operation_id="health", summary="Whether the service answers", response_model=dict[str, str])
+    @router.get(
+        "/health",
+        operation_id="health",
+        summary="Whether the service answers",
+        response_model=dict[str, str],
+        responses=artifact_problems(403),
+    )
     async def health() -> Response:
         return json_answer({"status": "ok"})
 
