@@ -188,6 +188,22 @@ class Engine:
         with self.ledger.database.transaction() as connection:
             return self._open(connection, name, deployment, splitting)
 
+    def make_collection(self, name: str, model_id: str, splitting: str) -> tuple[Collection, bool]:
+        """As `open_collection`, but one that is there must have this splitting too; True where it was made now.
+
+        Raises:
+            ModelNotFound
+            Conflict: it is there with another model or splitting.
+        """
+        before = self.ledger.collections.find(name)
+        collection = self.open_collection(name, model_id, splitting)
+        if collection.splitting != splitting:
+            raise Conflict(
+                f"Collection `{name}` is made with the splitting `{collection.splitting}`, expected `{splitting}`; "
+                "choose another name"
+            )
+        return collection, before is None
+
     def _open(self, connection: Connection, name: str, deployment: Deployment, splitting: str) -> Collection:
         collection, opened = self.ledger.collections.open(connection, name, deployment, splitting=splitting)
         if opened:

@@ -35,7 +35,7 @@ from indexmill.http.jobs_api import jobs_router
 from indexmill.http.models_api import ModelRequest, models_router
 from indexmill.http.openapi import document_of
 from indexmill.http.problems import Problem, native_shape
-from indexmill.http.search_api import SearchRequest, search_router
+from indexmill.http.search_api import CollectionRequest, SearchRequest, search_router
 from indexmill.http.service import Door, Service
 from indexmill.http.uploads import UploadReader
 
@@ -53,6 +53,7 @@ _BODIES: Final[list[type[BaseModel]]] = [
     DeletionRequest,
     ModelRequest,
     SearchRequest,
+    CollectionRequest,
     IngestAsyncBody,
     IngestBody,
     DeleteAsyncBody,

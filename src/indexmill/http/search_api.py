@@ -1,4 +1,4 @@
-"""The native API of collections: what there is, and search by text or vector with an equality filter."""
+"""The native API of collections: making and listing them, and search by text or vector with an equality filter."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
+from indexmill.domain.splitting import WHOLE, Splitting
 from indexmill.http.answers import json_answer
 from indexmill.http.body import BodyReader
 from indexmill.http.fields import Identifier, StorableText
@@ -15,9 +16,15 @@ from indexmill.http.openapi import NATIVE_ERRORS, json_body, problems
 from indexmill.http.problems import NativeRoute
 from indexmill.http.service import Door
 
-__all__ = ["SearchRequest", "search_router"]
+__all__ = ["CollectionRequest", "SearchRequest", "search_router"]
 
 _EXAMPLE: Final[dict[str, Any]] = {"collection": "embed-123", "text": "neural networks", "limit": 3}
+_COLLECTION: Final[dict[str, Any]] = {
+    "name": "reports",
+    "model": "embed-123",
+    "chunk_tokens": 256,
+    "chunk_overlap": 32,
+}
 _MAX_TEXT: Final = 65_536
 _MAX_DIMENSION: Final = 16_000
 
@@ -73,12 +80,47 @@ class SearchAnswer(BaseModel):
     hits: list[HitView]
 
 
+class CollectionRequest(BaseModel):
+    """Fixed once it is made: other chunks would need every document again."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": _COLLECTION})
+
+    name: Identifier
+    model: Identifier = Field(description="A deployed model, see `GET /models`.")
+    chunk_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        le=100_000,
+        description="The longest chunk, in the model's tokens; none: documents stay whole.",
+    )
+    chunk_overlap: int = Field(default=0, ge=0, description="How many tokens neighbouring chunks share.")
+
+    @property
+    def splitting(self) -> str:
+        """
+        Raises:
+            InvalidRequest: the overlap is not smaller than the chunk.
+        """
+        return WHOLE if self.chunk_tokens is None else Splitting(self.chunk_tokens, self.chunk_overlap).name
+
+
 class CollectionView(BaseModel):
     name: str
     model: str
     documents: int
     chunks: int
     generation: int
+    splitting: str = Field(description="`whole`, or `tokens-SIZE-OVERLAP`.")
+
+
+class MadeCollection(BaseModel):
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"name": "reports", "model": "embed-123", "splitting": "tokens-256-32"}}
+    )
+
+    name: str
+    model: str
+    splitting: str
 
 
 class CollectionList(BaseModel):
@@ -86,7 +128,14 @@ class CollectionList(BaseModel):
         json_schema_extra={
             "example": {
                 "collections": [
-                    {"name": "embed-123", "model": "embed-123", "documents": 1, "chunks": 1, "generation": 1}
+                    {
+                        "name": "embed-123",
+                        "model": "embed-123",
+                        "documents": 1,
+                        "chunks": 1,
+                        "generation": 1,
+                        "splitting": "whole",
+                    }
                 ]
             }
         }
@@ -108,6 +157,27 @@ def search_router(door: Door, bodies: BodyReader) -> APIRouter:
     async def collections() -> Response:
         found = await door.call(door.engine.collections)
         return json_answer({"collections": [_collection_view(each) for each in found]})
+
+    @router.post(
+        "/collections",
+        operation_id="make_collection",
+        summary="Make a collection",
+        description="With a model and a splitting of its own. Front doors make what they need by themselves, with "
+        "their own settings; one that is made here before is used as it is. The same again answers 200.",
+        status_code=201,
+        response_model=MadeCollection,
+        responses={
+            200: {"model": MadeCollection, "description": "It is there already, with the same model and splitting."},
+            **problems(NATIVE_ERRORS, 400, 403, 404, 408, 409, 413, 422, 503),
+        },
+        openapi_extra=json_body(CollectionRequest, _COLLECTION),
+    )
+    async def make_collection(request: Request) -> Response:
+        async with bodies.read(request, CollectionRequest) as body:
+            wanted = body.value
+        made, created = await door.call(door.engine.make_collection, wanted.name, wanted.model, wanted.splitting)
+        view = {"name": made.name, "model": made.deployment.id, "splitting": made.splitting}
+        return json_answer(view, 201 if created else 200)
 
     @router.post(
         "/search",

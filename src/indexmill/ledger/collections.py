@@ -43,6 +43,8 @@ class CollectionSummary:
     documents: int
     chunks: int
     generation: int
+    #: As `domain.splitting` names it.
+    splitting: str
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,9 @@ class Collections:
     def summaries(self, tenant: int = DEFAULT_TENANT) -> list[CollectionSummary]:
         rows = self.database.query("collection_summaries", tenant=tenant)
         return [
-            CollectionSummary(row["name"], row["model"], row["documents"], row["chunks"], row["generation"])
+            CollectionSummary(
+                row["name"], row["model"], row["documents"], row["chunks"], row["generation"], row["splitting"]
+            )
             for row in rows
         ]
 

@@ -50,6 +50,7 @@ class FakeCollection:
     documents: int
     chunks: int
     generation: int
+    splitting: str
 
 
 @dataclass
@@ -245,7 +246,7 @@ class FakeEngine:
 
     def collections(self) -> list[FakeCollection]:
         self._enter("collections")
-        return [FakeCollection(name, name, 0, 0, 1) for name in self.models]
+        return [FakeCollection(name, name, 0, 0, 1, "whole") for name in self.models]
 
     def search(self, collection_name: str, **query: Any) -> list[FakeHit]:
         self._enter("search")

@@ -59,7 +59,14 @@ def test_a_model_of_any_name_is_listed_and_withdrawn(client: TestClient, model_i
 
 
 def test_collections_are_listed(client: TestClient) -> None:
-    expected = {"name": "embed-123", "model": "embed-123", "documents": 0, "chunks": 0, "generation": 1}
+    expected = {
+        "name": "embed-123",
+        "model": "embed-123",
+        "documents": 0,
+        "chunks": 0,
+        "generation": 1,
+        "splitting": "whole",
+    }
     assert client.get("/collections").json() == {"collections": [expected]}
 
 

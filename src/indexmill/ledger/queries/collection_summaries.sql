@@ -1,4 +1,4 @@
-SELECT c.name, c.model, c.generation, coalesce(d.documents, 0) AS documents, coalesce(d.chunks, 0)::bigint AS chunks
+SELECT c.name, c.model, c.splitting, c.generation, coalesce(d.documents, 0) AS documents, coalesce(d.chunks, 0)::bigint AS chunks
 FROM collection c
 LEFT JOIN (
     SELECT collection, count(*) AS documents, sum(chunks) AS chunks FROM document
