@@ -40,6 +40,21 @@ class Fleet:
         return [each for worker in self.starter.workers() for each in (worker, *worker.children(recursive=True))]
 
 
+@pytest.fixture(scope="module")
+def shared_rabbitmq() -> Iterator[RabbitmqServer]:
+    """One for all of these tests: it starts slowly, and nobody stops it here."""
+    with RabbitmqServer() as server:
+        yield server
+
+
+@pytest.fixture
+def rabbitmq_server(shared_rabbitmq: RabbitmqServer) -> RabbitmqServer:
+    """Nothing has been heard yet."""
+    shared_rabbitmq.declare("main", "heard")
+    shared_rabbitmq.take_all("heard")
+    return shared_rabbitmq
+
+
 @pytest.fixture(params=["local", "redis", "rabbitmq"])
 def fleet(
     request: pytest.FixtureRequest,
@@ -48,7 +63,6 @@ def fleet(
     rabbitmq_server: RabbitmqServer,
 ) -> Iterator[Fleet]:
     """On this broker; documents are embedded slowly, and callbacks are heard."""
-    rabbitmq_server.declare("main", "heard")
     environment = {
         "INDEXMILL_WORKER__LEASE_SECONDS": str(_LEASE),
         "INDEXMILL_WORKER__RENEW_SECONDS": "1",
