@@ -102,7 +102,9 @@ def heard(server: RabbitmqServer, ends: int) -> list[dict[str, Any]]:
     return messages
 
 
-def test_the_whole_round_trip(fleet: Fleet, rabbitmq_server: RabbitmqServer, tmp_path: Path) -> None:
+def test_the_whole_round_trip_and_a_worker_killed_while_it_embeds(
+    fleet: Fleet, rabbitmq_server: RabbitmqServer, view: LedgerView, tmp_path: Path
+) -> None:
     client = ArtifactClient(fleet.service)
     path = sample_files.pdf(tmp_path / "report.pdf", ["neural nets basics", "gardening with roses"])
     task = client.ingest(client.file("report", path), callback=_CALLBACK)
@@ -129,6 +131,7 @@ def test_the_whole_round_trip(fleet: Fleet, rabbitmq_server: RabbitmqServer, tmp
     assert (deleted["data"], deleted["key"]) == (None, "it.is.done")
     steps = [each["data"]["current_step"] for each in by_type["pgpt.vector_index_task.progress"]]
     assert {"Validation", "Parse", "Storage"} <= set(steps)
+    killed_in_the_middle(fleet, rabbitmq_server, client.text("a", "neural nets and words. " * 12_000), view, after=0.3)
 
 
 def killed_in_the_middle(
@@ -146,11 +149,6 @@ def killed_in_the_middle(
     ends = [each["type"] for each in heard(server, ends=1) if not each["type"].endswith("progress")]
     assert ends == ["pgpt.vector_index_task.done"]
     view.check()
-
-
-def test_a_worker_killed_while_it_embeds(fleet: Fleet, rabbitmq_server: RabbitmqServer, view: LedgerView) -> None:
-    body = ArtifactClient(fleet.service).text("a", "neural nets and words. " * 12_000)
-    killed_in_the_middle(fleet, rabbitmq_server, body, view, after=0.3)
 
 
 @pytest.mark.chaos

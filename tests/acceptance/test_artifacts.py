@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 import threading
@@ -15,10 +16,17 @@ from tests import sample_files
 from tests.acceptance.fixtures import StartService
 from tests.acceptance.ledger_view import LedgerView
 from tests.artifact_client import ArtifactClient
-from tests.running_service import wait_until
+from tests.running_service import RunningService, wait_until
 
+_numbers = itertools.count(1)
 _TEXTS = ("txt", "md", "csv", "json", "html")
 _ALL = (*_TEXTS, "eml", "rtf", "odt", "epub", "docx", "xlsx", "pptx", "pdf")
+
+
+@pytest.fixture
+def client(shared_service: RunningService) -> ArtifactClient:
+    """Of a collection of its own."""
+    return ArtifactClient(shared_service, f"documents {next(_numbers)}")
 
 
 def ingest_mixed(client: ArtifactClient, folder: Path, count: int, kinds: tuple[str, ...]) -> float:
@@ -44,12 +52,10 @@ def ingest_mixed(client: ArtifactClient, folder: Path, count: int, kinds: tuple[
     return seconds
 
 
-def test_documents_of_mixed_types_from_eight_clients_are_all_there(
-    start_service: StartService, view: LedgerView, tmp_path: Path
-) -> None:
+def test_documents_of_mixed_types_from_eight_clients_are_all_there(client: ArtifactClient, tmp_path: Path) -> None:
     """The original loses most of twenty documents."""
-    ingest_mixed(ArtifactClient(start_service()), tmp_path, 60, _ALL)
-    view.check()
+    ingest_mixed(client, tmp_path, 60, _ALL)
+    LedgerView(client.service.database_url).check()
 
 
 @pytest.mark.chaos
@@ -62,8 +68,7 @@ def test_five_hundred_documents_from_eight_clients(
         print(f"\n500 documents in {seconds:.1f} s: {500 / seconds:.0f} documents/s")
 
 
-def test_five_one_line_documents_take_under_a_second(start_service: StartService) -> None:
-    client = ArtifactClient(start_service())
+def test_five_one_line_documents_take_under_a_second(client: ArtifactClient) -> None:
     client.done(client.text("first", "the model is loaded by the first one"))
     time.sleep(1)
     started = time.monotonic()
@@ -73,9 +78,8 @@ def test_five_one_line_documents_take_under_a_second(start_service: StartService
     assert time.monotonic() - started < 1
 
 
-def test_no_search_misses_a_document_that_is_being_replaced_or_sees_it_twice(start_service: StartService) -> None:
+def test_no_search_misses_a_document_that_is_being_replaced_or_sees_it_twice(client: ArtifactClient) -> None:
     """Every version has another number of chunks, and says in each which version it is."""
-    client = ArtifactClient(start_service())
     client.done(client.text("a", version(0)))
     client.done(client.text("b", "gardening with roses and tulips"))
     ending = threading.Event()
@@ -132,21 +136,20 @@ def race(client: ArtifactClient, rounds: int, seed: int) -> None:
     assert client.ids() == sorted(name for name, text in last.items() if text is not None)
 
 
-def test_the_last_submitted_wins_in_fifty_races(start_service: StartService, view: LedgerView) -> None:
-    race(ArtifactClient(start_service()), 50, seed=1)
-    view.check()
+def test_the_last_submitted_wins_in_fifty_races(client: ArtifactClient) -> None:
+    race(client, 50, seed=1)
+    LedgerView(client.service.database_url).check()
 
 
 @pytest.mark.chaos
 def test_the_last_submitted_wins_in_a_thousand_races(start_service: StartService, view: LedgerView) -> None:
-    client = ArtifactClient(start_service())
+    service = start_service()
     for seed in range(10):
-        race(client, 100, seed)
+        race(ArtifactClient(service, f"races {seed}"), 100, seed)
     view.check()
 
 
-def test_one_long_document_does_not_block_the_next(start_service: StartService) -> None:
-    client = ArtifactClient(start_service(INDEXMILL_WORKER__PROCESSES="2"))
+def test_one_long_document_does_not_block_the_next(client: ArtifactClient) -> None:
     client.done(client.text("warm", "the models are loaded"))
     long = client.ingest(client.text("long", "a very long document. " * 400_000))
     wait_until(lambda: client.status(long)["task_status"] == "STARTED", 30, "the long document to be started")

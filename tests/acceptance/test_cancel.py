@@ -86,6 +86,7 @@ def test_a_worker_that_was_stopped_in_a_window_writes_nothing_of_a_cancelled_tas
     cancel_while_the_worker_is_stopped(start_service(**ONE_WORKER), view)
 
 
+@pytest.mark.chaos
 def test_a_build_without_the_fence_writes_cancelled_tasks(
     start_service: StartService, view: LedgerView, tmp_path: Path
 ) -> None:

@@ -71,6 +71,7 @@ def test_flower_shows_the_workers_of_the_local_broker(start_service: StartServic
         assert client.get("/api/workers").status_code in (401, 403)
 
 
+@pytest.mark.chaos
 @pytest.mark.rabbitmq
 def test_flower_shows_the_workers_of_rabbitmq(
     start_service: StartService, start_worker: StartService, rabbitmq_server: RabbitmqServer

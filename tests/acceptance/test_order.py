@@ -59,6 +59,7 @@ def test_an_older_task_that_ends_after_a_newer_one_is_superseded(
     older_task_ends_after_a_newer_one(start_service(), view, embedding_log, delete=delete)
 
 
+@pytest.mark.chaos
 def test_a_build_without_versions_overwrites_what_is_newer(
     start_service: StartService, view: LedgerView, embedding_log: EmbeddingLog, tmp_path: Path
 ) -> None:

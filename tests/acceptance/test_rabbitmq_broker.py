@@ -40,6 +40,7 @@ def answers(service: RunningService) -> bool:
         return False
 
 
+@pytest.mark.chaos
 def test_without_a_worker_tasks_wait_and_a_wiped_broker_loses_nothing(
     start_service: StartService, start_worker: StartService, rabbitmq_server: RabbitmqServer, view: LedgerView
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import posixpath
 import re
 from collections.abc import Awaitable, Callable
@@ -38,6 +39,7 @@ PAGES: Final[dict[str, dict[str, str]]] = {
         "CHANGELOG.md": "what changed in each version",
     },
 }
+_log = logging.getLogger(__name__)
 _MARKDOWN: Final = "text/markdown; charset=utf-8"
 _PLAIN: Final = "text/plain; charset=utf-8"
 _LINK_TO_PAGE: Final = re.compile(r"(?<=\]\()(?![a-z]+:)([^()\s#]+\.md)")
@@ -45,9 +47,14 @@ _LINK_TO_PAGE: Final = re.compile(r"(?<=\]\()(?![a-z]+:)([^()\s#]+\.md)")
 
 def documentation_router() -> APIRouter:
     """One route a page: a path that is not a page's own reaches no file."""
-    folder = pages_folder()
-    texts = {path: (folder / path).read_text("utf-8") for pages in PAGES.values() for path in pages}
     router = APIRouter(include_in_schema=False)
+    folder = pages_folder()
+    try:
+        texts = {path: (folder / path).read_text("utf-8") for pages in PAGES.values() for path in pages}
+    except FileNotFoundError as error:
+        # Whoever packed it left the pages out; the service needs none of them.
+        _log.warning("the documentation is not served: %s is missing", error.filename)
+        return router
     router.add_api_route("/llms.txt", _serving(index_text(texts), _PLAIN))
     router.add_api_route("/llms-full.txt", _serving(full_text(texts), _PLAIN))
     for path, text in texts.items():
