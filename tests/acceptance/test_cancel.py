@@ -145,6 +145,7 @@ def test_a_worker_stopped_in_its_commit_delays_a_cancel_by_less_than_its_lease(
     view.check()
 
 
+@pytest.mark.chaos
 def test_a_worker_stopped_in_its_commit_is_replaced_and_changes_nothing_later(
     start_service: StartService, view: LedgerView
 ) -> None:

@@ -109,6 +109,7 @@ def test_submissions_are_taken_while_the_broker_is_down_or_silent(
     view.check()
 
 
+@pytest.mark.chaos
 @pytest.mark.timeout(200)
 def test_a_killed_child_and_a_killed_parent_of_the_pool_are_replaced(
     start_service: StartService, start_worker: StartService, rabbitmq_server: RabbitmqServer, view: LedgerView

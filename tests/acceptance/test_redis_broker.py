@@ -100,6 +100,7 @@ def answers(service: RunningService) -> bool:
         return False
 
 
+@pytest.mark.chaos
 @pytest.mark.usefixtures("worker")
 def test_submissions_are_taken_while_the_broker_is_down_or_silent(
     service: RunningService, redis_server: RedisServer, view: LedgerView

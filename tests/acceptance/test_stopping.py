@@ -80,6 +80,7 @@ def test_a_stop_gives_a_window_back_that_takes_too_long(
     assert view.value("SELECT count(*) FROM batch WHERE state = 'ready'") == 1
 
 
+@pytest.mark.chaos
 def test_a_supervisor_killed_with_sigkill_takes_its_processes_along_and_a_new_one_goes_on(
     start_service: StartService, view: LedgerView, embedding_log: EmbeddingLog
 ) -> None:

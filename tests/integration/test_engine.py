@@ -259,7 +259,8 @@ def test_items_in_are_the_sum_of_outcomes_at_every_moment(engine: Engine, steps:
 
 def play(engine: Engine, steps: list[tuple[str, int]]) -> None:
     execute(
-        engine, "TRUNCATE job, callback_outbox, batch, batch_body, failed_item, job_event, document, lease, chunk_1_1"
+        engine,
+        "TRUNCATE job, document, lease, chunk_1_1 CASCADE",
     )
     jobs = [
         upsert(engine, {"a": "one", "b": " ", "c": "three"}),

@@ -112,6 +112,7 @@ def test_content_is_the_whole_text_or_its_tree(client: ArtifactClient) -> None:
     tree = client.content("a", format="object")
     assert [child["content"] for child in tree["children"]] == ["One", "Three"]
     assert [child["content"] for child in tree["children"][0]["children"] if child["type"] == "SectionNode"] == ["Two"]
+    assert [child["content"] for child in tree["children"][1]["children"]] == ["third text"]
     short = client.content("a", max_tokens=4)
     assert text.startswith(short)
     assert 0 < len(short) < len(text)

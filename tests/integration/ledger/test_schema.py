@@ -150,13 +150,16 @@ def query_files() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("package", "name"), query_files())
 def test_every_query_is_valid_against_the_schema(engine: Engine, package: str, name: str) -> None:
     text = resources.files(package).joinpath("queries", name).read_text("utf-8")
-    text = text.format(table="chunk_1_1", dimension=8, storage="PLAIN") if package == "indexmill.vectors" else text
+    if package == "indexmill.vectors":
+        nearest = resources.files(package).joinpath("queries", "nearest_chunks.sql").read_text("utf-8")
+        parts = {"table": "chunk_1_1", "dimension": 8, "storage": "PLAIN"}
+        text = text.format(**parts, nearest=nearest.format(**parts))
     statement = re.sub(r"^\s*--.*$", "", text, flags=re.MULTILINE).strip()
     with engine.ledger.database.connection() as connection:
         if package == "indexmill.vectors" and name != "create_staging.sql":
             staging = resources.files(package).joinpath("queries", "create_staging.sql").read_text("utf-8")
             connection.execute(staging.replace("ON COMMIT DROP", ""))
-        if statement.upper().startswith("CREATE"):
+        if statement.upper().startswith(("CREATE", "SET")):
             # Not preparable; run elsewhere in these tests, by the fixtures and by every window.
             return
         numbered = _numbered(statement)

@@ -167,7 +167,10 @@ def library(engine: Engine, settings: Settings) -> Iterator[Library]:
 
 
 def _empty(library: Library) -> None:
-    execute(library.engine, "TRUNCATE job, batch, batch_body, failed_item, job_event, document, lease, chunk_2_1")
+    execute(
+        library.engine,
+        "TRUNCATE job, document, lease, chunk_2_1 CASCADE",
+    )
     for path in library.inbox.iterdir():
         path.unlink()
 

@@ -151,7 +151,8 @@ def _assert_jobs_end_by_their_counters(engine: Engine, world: World) -> None:
 def empty(engine: Engine) -> None:
     """Back to an empty ledger with its models: an example costs no new database."""
     execute(
-        engine, "TRUNCATE job, callback_outbox, batch, batch_body, failed_item, job_event, document, lease, chunk_1_1"
+        engine,
+        "TRUNCATE job, document, lease, chunk_1_1 CASCADE",
     )
 
 

@@ -177,7 +177,8 @@ def test_pages_and_headings_are_kept(library: Library, tmp_path: Path) -> None:
     assert [number for _, number in found["pdf"]["structure"]["pages"]] == [1, 2]
     text = found["md"]["text"]
     headings = found["md"]["structure"]["headings"]
-    assert [(text[start : start + len(title)], level) for start, level, title in headings] == [("One", 1), ("Two", 2)]
+    lines = [(text[start:].partition("\n")[0], level, title) for start, level, title in headings]
+    assert lines == [("# One", 1, "One"), ("## Two", 2, "Two")]
 
 
 BAD: dict[str, tuple[Callable[[Path], Path], FailureCode]] = {

@@ -34,7 +34,8 @@ def tree_of(artifact: str, text: str, headings: list[list[Any]]) -> dict[str, An
         section = {"id": f"{artifact}#{number}", "type": "SectionNode", "content": title, "children": []}
         open_sections[-1][1]["children"].append(section)
         open_sections.append((level, section))
-        _add_text(section, text[starts[number] : starts[number + 1]])
+        # Without the line of the heading itself.
+        _add_text(section, text[starts[number] : starts[number + 1]].partition("\n")[2])
     return root
 
 
