@@ -76,8 +76,8 @@ def embed_and_copy(embed: Embed, url: str, count: int, seed: int) -> float:
 def _make_table(connection: psycopg.Connection[tuple[object, ...]]) -> int:
     connection.execute(
         "CREATE TABLE benchmark_limit (item int, id text PRIMARY KEY, seq bigint, position bigint, outcome smallint,"
-        " fingerprint bytea, payload_hash bytea, text text, payload jsonb, item_info jsonb, starts bigint[],"
-        " ends bigint[], embeddings vector[])"
+        " fingerprint bytea, payload_hash bytea, text text, payload jsonb, item_info jsonb, structure jsonb,"
+        " starts bigint[], ends bigint[], embeddings vector[])"
     )
     connection.commit()
     row = connection.execute("SELECT 'vector'::regtype::oid::integer").fetchone()
