@@ -37,7 +37,6 @@ from indexmill.http.openapi import document_of
 from indexmill.http.problems import Problem, native_shape
 from indexmill.http.search_api import CollectionRequest, SearchRequest, search_router
 from indexmill.http.service import Door, Service
-from indexmill.http.uploads import UploadReader
 
 __all__ = ["create_app"]
 
@@ -90,9 +89,7 @@ def create_app(service: Service) -> FastAPI:
     )
     for router in task_routes.task_routers(door, bodies):
         app.include_router(router)
-    settings = service.settings
-    uploads = UploadReader(settings.server.upload_limit_bytes, service.spool, settings.data_folder / "fetched")
-    app.include_router(artifact_router(door, uploads, small_bodies))
+    app.include_router(artifact_router(door, small_bodies))
     app.include_router(jobs_router(door))
     app.include_router(models_router(door, small_bodies))
     app.include_router(search_router(door, small_bodies))

@@ -76,10 +76,10 @@ After = Annotated[str | None, Query(max_length=255, pattern=r"^[^\x00]*$", descr
 Limit = Annotated[int | None, Query(ge=1, le=10_000, description="At most so many documents; all of them by default.")]
 
 
-def artifact_router(door: Door, uploads: UploadReader, bodies: BodyReader) -> APIRouter:
+def artifact_router(door: Door, bodies: BodyReader) -> APIRouter:
     router = APIRouter(route_class=ArtifactRoute, tags=["artifacts"])
     tasks = _Tasks(door)
-    _add_ingest(router, uploads, tasks)
+    _add_ingest(router, door.uploads, tasks)
     _add_delete(router, bodies, tasks)
     _add_reads(router, bodies, tasks)
     _add_primitives(router, bodies, tasks)
@@ -94,7 +94,7 @@ class _Tasks:
         self.engine = door.engine
         settings = door.service.settings
         self.settings = settings.artifacts
-        self.intake = Intake(door.engine, door.service.spool, door.service.sources, settings.artifacts)
+        self.intake = Intake(door.engine, door.service.spool, door.sources, settings.artifacts)
 
     async def ingest(self, upload: Upload, body: IngestBody, callback: dict[str, Any] | None) -> Job:
         return await self._submit(await self.intake.submission(upload, body, callback, self.door.call))
