@@ -10,6 +10,7 @@ from typing import Any
 from indexmill.dialects.artifacts.callbacks import callback_message
 from indexmill.dialects.artifacts.results import indexed_documents
 from indexmill.dialects.artifacts.translate import ingest_response
+from indexmill.dialects.indexing_jobs.ports import KnowledgeBaseVerbs, UploadStore, UrlSigner
 from indexmill.domain.callback import CallbackEvent, Compose
 from indexmill.domain.job import Job
 from indexmill.engine import Engine
@@ -44,6 +45,9 @@ class Service:
     sweeps: SweepLoop
     #: Apart from the others: it waits for a broker that others run.
     callbacks: SweepLoop
+    knowledge_bases: KnowledgeBaseVerbs | None = None
+    url_signer: UrlSigner | None = None
+    upload_store: UploadStore | None = None
 
     def __enter__(self) -> Service:
         self.start()
