@@ -15,6 +15,7 @@ IndexmillError
 ├── InvalidRequest           a value that no front door accepts
 ├── Forbidden                a setting does not allow it
 ├── SourceRefused            an address, a folder or a scheme that may not be read
+├── SourceError              a data source cannot be read at all: code, sentence
 ├── ModelError               the model itself is wrong (key, dimension, missing): stops its lane
 ├── SearchTimeout            a search took longer than it may
 ├── TransientError           may work when tried again
@@ -46,6 +47,7 @@ __all__ = [
     "SearchTimeout",
     "ServiceError",
     "SettingsError",
+    "SourceError",
     "SourceRefused",
     "TransientError",
 ]
@@ -135,6 +137,15 @@ class SourceRefused(IndexmillError):
         super().__init__(message)
         #: What an operator may set to allow it; None where nothing does.
         self.setting = setting
+
+
+class SourceError(IndexmillError):
+    """A data source as a whole cannot be read. `code` names the part that failed, for programs."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+        self.sentence = sentence
 
 
 class ModelError(IndexmillError):
