@@ -14,6 +14,7 @@ IndexmillError
 │   └── ModelInUse           unfinished jobs need the model
 ├── InvalidRequest           a value that no front door accepts
 ├── Forbidden                a setting does not allow it
+│   └── LinkRefused          a signed URL that is not ours, was changed or has expired
 ├── SourceRefused            an address, a folder or a scheme that may not be read
 ├── SourceError              a data source cannot be read at all: code, sentence
 ├── ModelError               the model itself is wrong (key, dimension, missing): stops its lane
@@ -39,6 +40,7 @@ __all__ = [
     "ItemError",
     "JobExists",
     "JobNotFound",
+    "LinkRefused",
     "ModelError",
     "ModelExists",
     "ModelInUse",
@@ -128,6 +130,10 @@ class InvalidRequest(IndexmillError):
 
 class Forbidden(IndexmillError):
     """The settings do not allow it; the message names the setting."""
+
+
+class LinkRefused(Forbidden):
+    """A signed URL that this service has not made so, or that has expired."""
 
 
 class SourceRefused(IndexmillError):
