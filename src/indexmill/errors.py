@@ -14,7 +14,9 @@ IndexmillError
 │   └── ModelInUse           unfinished jobs need the model
 ├── InvalidRequest           a value that no front door accepts
 ├── Forbidden                a setting does not allow it
+│   └── LinkRefused          a signed URL that is not ours, was changed or has expired
 ├── SourceRefused            an address, a folder or a scheme that may not be read
+├── SourceError              a data source cannot be read at all: code, sentence
 ├── ModelError               the model itself is wrong (key, dimension, missing): stops its lane
 ├── SearchTimeout            a search took longer than it may
 ├── TransientError           may work when tried again
@@ -38,6 +40,7 @@ __all__ = [
     "ItemError",
     "JobExists",
     "JobNotFound",
+    "LinkRefused",
     "ModelError",
     "ModelExists",
     "ModelInUse",
@@ -46,6 +49,7 @@ __all__ = [
     "SearchTimeout",
     "ServiceError",
     "SettingsError",
+    "SourceError",
     "SourceRefused",
     "TransientError",
 ]
@@ -128,6 +132,10 @@ class Forbidden(IndexmillError):
     """The settings do not allow it; the message names the setting."""
 
 
+class LinkRefused(Forbidden):
+    """A signed URL that this service has not made so, or that has expired."""
+
+
 class SourceRefused(IndexmillError):
     """A source may not be read."""
 
@@ -135,6 +143,15 @@ class SourceRefused(IndexmillError):
         super().__init__(message)
         #: What an operator may set to allow it; None where nothing does.
         self.setting = setting
+
+
+class SourceError(IndexmillError):
+    """A data source as a whole cannot be read. `code` names the part that failed, for programs."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+        self.sentence = sentence
 
 
 class ModelError(IndexmillError):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +16,7 @@ from pydantic import (
     FieldSerializationInfo,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_serializer,
     field_validator,
     model_validator,
@@ -28,6 +31,8 @@ from pydantic_settings import (
 from indexmill.errors import SettingsError
 
 __all__ = [
+    "REGION",
+    "SECRET_KEY_BYTES",
     "ArtifactSettings",
     "CallbackSettings",
     "CelerySettings",
@@ -45,6 +50,9 @@ __all__ = [
 ]
 
 MIB = 1024 * 1024
+SECRET_KEY_BYTES = 32
+#: A region of an S3 store.
+REGION = r"[a-z0-9][a-z0-9-]{0,39}"
 
 
 def is_loopback(host: str) -> bool:
@@ -68,6 +76,19 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _is_key(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text, validate=True)) == SECRET_KEY_BYTES
+    except ValueError:
+        return False
+
+
+def _revealed(value: SecretStr | None, info: FieldSerializationInfo) -> str | None:
+    if value is None:
+        return None
+    return value.get_secret_value() if (info.context or {}).get("reveal") else str(value)
+
+
 class ServerSettings(_Section):
     """Where the API listens and how much it accepts."""
 
@@ -78,6 +99,31 @@ class ServerSettings(_Section):
     upload_limit_bytes: int = Field(default=512 * MIB, ge=1024)
     max_items: int = Field(default=200_000, ge=1)
     search_timeout_seconds: float = Field(default=10, ge=0.001, le=3600)
+    #: Base64 of 32 random bytes; seals stored credentials and signs URLs. By default made in the data folder.
+    secret_key: SecretStr | None = None
+    #: Earlier ones, whose work can still be read.
+    old_secret_keys: tuple[SecretStr, ...] = ()
+
+    @field_validator("secret_key", "old_secret_keys")
+    @classmethod
+    def _keys(
+        cls, value: SecretStr | tuple[SecretStr, ...] | None, info: ValidationInfo
+    ) -> SecretStr | tuple[SecretStr, ...] | None:
+        for each in (value or ()) if not isinstance(value, SecretStr) else (value,):
+            if not _is_key(each.get_secret_value()):
+                raise ValueError(
+                    f"server.{info.field_name}: expected base64 of {SECRET_KEY_BYTES} random bytes "
+                    "(`openssl rand -base64 32`), got something else"
+                )
+        return value
+
+    @field_serializer("secret_key", when_used="json")
+    def _reveal(self, value: SecretStr | None, info: FieldSerializationInfo) -> str | None:
+        return _revealed(value, info)
+
+    @field_serializer("old_secret_keys", when_used="json")
+    def _reveal_all(self, value: tuple[SecretStr, ...], info: FieldSerializationInfo) -> list[str | None]:
+        return [_revealed(each, info) for each in value]
 
     @model_validator(mode="after")
     def _loopback_only(self) -> ServerSettings:
@@ -204,6 +250,16 @@ class ModelSettings(_Section):
     allow_faults: bool = False
 
 
+def _check_endpoint(name: str, endpoint: str, *, allow_http: bool) -> None:
+    if not endpoint.startswith(("https://", "http://")):
+        raise ValueError(f"{name}: expected http(s)://host[:port], got {endpoint!r}")
+    if endpoint.startswith("http://") and not allow_http:
+        raise ValueError(
+            f"{name}: expected https://, got {endpoint!r}; "
+            "set sources.s3.allow_http to send data and credentials unencrypted"
+        )
+
+
 class S3Settings(_Section):
     """The object store behind `s3://`; what is not set comes from the environment, as with other S3 clients."""
 
@@ -222,20 +278,13 @@ class S3Settings(_Section):
     def _complete(self) -> S3Settings:
         if (self.access_key_id is None) != (self.secret_access_key is None):
             raise ValueError("sources.s3: expected both access_key_id and secret_access_key, or none of them, got one")
-        if self.endpoint is not None and not self.endpoint.startswith(("https://", "http://")):
-            raise ValueError(f"sources.s3.endpoint: expected http(s)://host[:port], got {self.endpoint!r}")
-        if self.endpoint is not None and self.endpoint.startswith("http://") and not self.allow_http:
-            raise ValueError(
-                f"sources.s3.endpoint: expected https://, got {self.endpoint!r}; "
-                "set sources.s3.allow_http to send data and credentials unencrypted"
-            )
+        if self.endpoint is not None:
+            _check_endpoint("sources.s3.endpoint", self.endpoint, allow_http=self.allow_http)
         return self
 
     @field_serializer("secret_access_key", when_used="json")
     def _reveal(self, value: SecretStr | None, info: FieldSerializationInfo) -> str | None:
-        if value is None:
-            return None
-        return value.get_secret_value() if (info.context or {}).get("reveal") else str(value)
+        return _revealed(value, info)
 
 
 class SourceSettings(_Section):
@@ -252,6 +301,19 @@ class SourceSettings(_Section):
     spool_url: str | None = Field(default=None, pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$")
     spool_max_bytes: int = Field(default=10 * 1024 * MIB, ge=1)
     s3: S3Settings = S3Settings()
+    #: Region of a data source -> endpoint; `*`: of every other region, in whose place `{region}` stands.
+    regions: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _endpoints(self) -> SourceSettings:
+        for region, endpoint in self.regions.items():
+            name = f"sources.regions.{region}"
+            _check_endpoint(name, endpoint, allow_http=self.s3.allow_http)
+            if region != "*" and not re.fullmatch(REGION, region):
+                raise ValueError(f"{name}: expected a region of a-z, 0-9 and `-`, or `*`, got {region!r}")
+            if "{" in endpoint.replace("{region}", "") or ("{" in endpoint and region != "*"):
+                raise ValueError(f"{name}: expected no braces but {{region}} below `*`, got {endpoint!r}")
+        return self
 
     @field_validator("allowed_folders")
     @classmethod
