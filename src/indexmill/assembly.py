@@ -10,7 +10,7 @@ from typing import Any
 from indexmill.dialects.artifacts.callbacks import callback_message
 from indexmill.dialects.artifacts.results import indexed_documents
 from indexmill.dialects.artifacts.translate import ingest_response
-from indexmill.dialects.indexing_jobs.ports import KnowledgeBaseVerbs, UploadStore, UrlSigner
+from indexmill.dialects.indexing_jobs.ports import KnowledgeBaseVerbs, UploadStore
 from indexmill.domain.callback import CallbackEvent, Compose
 from indexmill.domain.job import Job
 from indexmill.engine import Engine
@@ -18,6 +18,7 @@ from indexmill.ledger.ledger import Ledger, open_ledger
 from indexmill.ledger.location import database_url
 from indexmill.ledger.metrics import metrics_text
 from indexmill.models.model_cache import ModelCache
+from indexmill.security.signed_urls import UrlSigner
 from indexmill.settings import Settings
 from indexmill.sources.spool import Spool, open_spool
 from indexmill.sources.uri import Sources, open_sources

@@ -22,9 +22,12 @@ from schemathesis.specs.openapi.checks import (
 from indexmill.engine import Engine
 from indexmill.http.app import create_app
 from indexmill.http.service import Service
+from indexmill.security.keyring import Keyring
+from indexmill.security.signed_urls import UrlSigner
 from indexmill.settings import ArtifactSettings, Settings
 from indexmill.sources.spool import open_spool
 from indexmill.sources.uri import open_sources
+from tests.dialects.indexing_jobs.fake_knowledge_bases import FakeKnowledgeBases, FakeUploadStore
 
 
 def no_server_error(context: Any, response: Any, case: Any) -> bool | None:
@@ -58,6 +61,9 @@ class LateService:
     engine = LateEngine()
     spool = open_spool(settings)
     sources = open_sources(settings)
+    knowledge_bases = FakeKnowledgeBases()
+    url_signer = UrlSigner(Keyring((b"k" * 32,)))
+    upload_store = FakeUploadStore()
 
     def readiness(self) -> dict[str, str | None]:
         return {"database": None}

@@ -12,7 +12,7 @@ from starlette.responses import StreamingResponse
 
 from indexmill.dialects.indexing_jobs.errors import PREFIX, indexing_problems, not_found
 from indexmill.dialects.indexing_jobs.paging import PageNumber, PerPage, page_of
-from indexmill.dialects.indexing_jobs.ports import KnowledgeBaseVerbs, UrlSigner
+from indexmill.dialects.indexing_jobs.ports import KnowledgeBaseVerbs
 from indexmill.dialects.indexing_jobs.report import COLUMNS, csv_pieces, next_rows
 from indexmill.dialects.indexing_jobs.requests import START_EXAMPLE, NamedJobBody, StartJobBody
 from indexmill.dialects.indexing_jobs.responses import (
@@ -29,6 +29,7 @@ from indexmill.http.body import BodyReader
 from indexmill.http.openapi import json_body
 from indexmill.http.problems import Problem, ProblemError
 from indexmill.http.service import Door
+from indexmill.security.signed_urls import LinkPurpose, UrlSigner
 
 __all__ = ["REPORT_LIFE", "add_jobs"]
 
@@ -85,7 +86,7 @@ def _add_start(router: APIRouter, door: Door, bodies: BodyReader, verbs: Knowled
 def _add_lists(router: APIRouter, door: Door, verbs: KnowledgeBaseVerbs) -> None:
     async def page_of_jobs(request: Request, page: int | None, per_page: int | None, base: UUID | None) -> Response:
         wanted = page_of(page, per_page)
-        found, total = await door.call(verbs.jobs, limit=wanted.size, offset=wanted.offset, knowledge_base=base)
+        found, total = await door.call(verbs.jobs, wanted.size, wanted.offset, base)
         return json_answer({"jobs": [job_view(each) for each in found], **wanted.answer(request, total)})
 
     @router.get(
@@ -186,7 +187,7 @@ def _add_report(router: APIRouter, door: Door, verbs: KnowledgeBaseVerbs, signer
             message = f"The report of job `{job}` is not there: `is_report_available` says when there is one"
             raise ProblemError(Problem(404, "not_found", message))
         path = f"{PREFIX}/indexing_jobs/{job}/report.csv"
-        query = await door.call(signer.sign, "GET", path, {}, datetime.now(UTC) + REPORT_LIFE)
+        query = signer.sign(LinkPurpose.REPORT, path, datetime.now(UTC) + REPORT_LIFE)
         return json_answer({"signed_url": str(request.url.replace(path=path, query=query))})
 
     @router.get(
@@ -199,7 +200,7 @@ def _add_report(router: APIRouter, door: Door, verbs: KnowledgeBaseVerbs, signer
         responses={200: _CSV, **indexing_problems(403, 404, 503)},
     )
     async def report(request: Request, uuid: JobId) -> Response:
-        await door.call(signer.check, "GET", request.url.path, request.url.query)
+        signer.verify(LinkPurpose.REPORT, request.url.path, request.url.query)
         job = _job_id(uuid)
         rows = await door.call(verbs.report_rows, job)
         first = await door.call(next_rows, rows)

@@ -1,9 +1,8 @@
-"""What this door needs of others: the verbs of knowledge bases, signed addresses, and where uploaded files lie."""
+"""What this door needs of others: the verbs of knowledge bases, and where uploaded files lie."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -15,10 +14,9 @@ from indexmill.domain.knowledge_base import (
     NewDataSource,
     ReportRow,
 )
-from indexmill.domain.metadata_filter import MetadataFilter
 from indexmill.vectors.chunk_search import ChunkHit
 
-__all__ = ["KnowledgeBaseVerbs", "UploadStore", "UrlSigner"]
+__all__ = ["KnowledgeBaseVerbs", "UploadStore"]
 
 
 class KnowledgeBaseVerbs(Protocol):
@@ -30,63 +28,49 @@ class KnowledgeBaseVerbs(Protocol):
         InvalidRequest: a value that cannot be accepted.
     """
 
-    def create(self, name: str, model: str, sources: Sequence[NewDataSource], details: dict[str, Any]) -> KnowledgeBase:
+    def create(
+        self, name: str, model: str, sources: Sequence[NewDataSource], details: dict[str, Any], /
+    ) -> KnowledgeBase:
         """With sources: an indexing job is started, the `last_job`."""
 
-    def get(self, knowledge_base: UUID) -> KnowledgeBase: ...
+    def get(self, kb_id: UUID, /) -> KnowledgeBase: ...
 
-    def list(self, limit: int, offset: int) -> tuple[Sequence[KnowledgeBase], int]:
-        """A page, newest first, and how many there are in all."""
+    def page(self, limit: int, offset: int, /) -> tuple[Sequence[KnowledgeBase], int]:
+        """Newest first, and how many there are in all."""
 
     def update(
-        self, knowledge_base: UUID, name: str | None = None, details: dict[str, Any] | None = None
+        self, kb_id: UUID, /, *, name: str | None = None, details: dict[str, Any] | None = None
     ) -> KnowledgeBase:
-        """None leaves it as it is; `details` are all of them."""
+        """`details`: those that change; the others stay."""
 
-    def delete(self, knowledge_base: UUID) -> None: ...
+    def delete(self, kb_id: UUID, /) -> None: ...
 
-    def add_source(self, knowledge_base: UUID, source: NewDataSource) -> DataSource: ...
+    def add_source(self, kb_id: UUID, wanted: NewDataSource, /) -> DataSource: ...
 
-    def source(self, knowledge_base: UUID, source: UUID) -> DataSource: ...
+    def source(self, kb_id: UUID, source_id: UUID, /) -> DataSource: ...
 
-    def sources(self, knowledge_base: UUID, limit: int, offset: int) -> tuple[Sequence[DataSource], int]: ...
+    def sources(self, kb_id: UUID, limit: int, offset: int, /) -> tuple[Sequence[DataSource], int]: ...
 
-    def update_source(self, knowledge_base: UUID, source: UUID, chunking: Chunking) -> DataSource: ...
+    def update_source(self, kb_id: UUID, source_id: UUID, chunking: Chunking, /) -> DataSource: ...
 
-    def remove_source(self, knowledge_base: UUID, source: UUID) -> None: ...
+    def remove_source(self, kb_id: UUID, source_id: UUID, /) -> None: ...
 
-    def start(self, knowledge_base: UUID, sources: Sequence[UUID] | None) -> IndexingJob:
+    def start(self, kb_id: UUID, sources: Sequence[UUID] | None, /) -> IndexingJob:
         """`sources` None: all of them."""
 
-    def job(self, job: UUID) -> IndexingJob: ...
+    def job(self, job_id: UUID, /) -> IndexingJob: ...
 
-    def jobs(self, limit: int, offset: int, knowledge_base: UUID | None = None) -> tuple[Sequence[IndexingJob], int]:
-        """A page, newest first, and how many there are in all."""
+    def jobs(self, limit: int, offset: int, kb_id: UUID | None, /) -> tuple[Sequence[IndexingJob], int]:
+        """Newest first, and how many there are in all."""
 
-    def cancel(self, job: UUID) -> IndexingJob:
+    def cancel(self, job_id: UUID, /) -> IndexingJob:
         """A job that has ended stays as it is."""
 
-    def report_rows(self, job: UUID) -> Iterator[ReportRow]:
+    def report_rows(self, job_id: UUID, /) -> Iterator[ReportRow]:
         """Read page by page: a slow reader holds no connection."""
 
-    def retrieve(
-        self, knowledge_base: UUID, query: str, limit: int, filters: MetadataFilter | None
-    ) -> Sequence[ChunkHit]:
-        """The nearest chunks, best first, of documents whose `metadata_filter.document_metadata` matches."""
-
-
-class UrlSigner(Protocol):
-    """Makes addresses that work for a while without a key, for one method, path and query."""
-
-    def sign(self, method: str, path: str, parameters: Mapping[str, str], expires_at: datetime) -> str:
-        """The query string: the parameters, when it expires, and the signature."""
-
-    def check(self, method: str, path: str, query: str) -> dict[str, str]:
-        """The parameters that were signed.
-
-        Raises:
-            Forbidden: no such signature, or it has expired.
-        """
+    def retrieve(self, kb_id: UUID, query: str, limit: int, filters: Sequence[dict[str, Any]], /) -> Sequence[ChunkHit]:
+        """The nearest chunks, best first, of documents whose payload holds the values of every one of `filters`."""
 
 
 class UploadStore(Protocol):

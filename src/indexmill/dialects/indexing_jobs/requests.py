@@ -82,12 +82,8 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"
 Text = Annotated[StorableText, StringConstraints(max_length=4096)]
 #: Absent where it is 0, as Go clients send it.
 Size = Annotated[
-    int | None,
+    Annotated[int, Field(ge=MIN_CHUNK_SIZE, le=MAX_CHUNK_SIZE)] | None,
     BeforeValidator(lambda value: None if value == 0 and not isinstance(value, bool) else value),
-    Field(ge=MIN_CHUNK_SIZE, le=MAX_CHUNK_SIZE),
-    WithJsonSchema(
-        {"anyOf": [{"type": "integer", "minimum": MIN_CHUNK_SIZE, "maximum": MAX_CHUNK_SIZE}, {"type": "null"}]}
-    ),
 ]
 #: 64-bit numbers come as strings.
 Count = Annotated[

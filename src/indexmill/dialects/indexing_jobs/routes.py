@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from indexmill.dialects.indexing_jobs.errors import PREFIX, IndexingRoute, indexing_problems, not_found
 from indexmill.dialects.indexing_jobs.job_routes import add_jobs
 from indexmill.dialects.indexing_jobs.paging import PageNumber, PerPage, page_of
-from indexmill.dialects.indexing_jobs.ports import KnowledgeBaseVerbs, UploadStore, UrlSigner
+from indexmill.dialects.indexing_jobs.ports import KnowledgeBaseVerbs, UploadStore
 from indexmill.dialects.indexing_jobs.requests import (
     CREATE_BASE_EXAMPLE,
     CREATE_SOURCE_EXAMPLE,
@@ -34,6 +34,7 @@ from indexmill.dialects.indexing_jobs.responses import (
     KnowledgeBaseRead,
     RetrievedChunks,
 )
+from indexmill.dialects.indexing_jobs.retrieval import nearest_chunks
 from indexmill.dialects.indexing_jobs.translate import (
     KNOWLEDGE_BASE_USE,
     chosen_model,
@@ -54,6 +55,7 @@ from indexmill.http.body import BodyReader
 from indexmill.http.openapi import json_body
 from indexmill.http.problems import ProblemError
 from indexmill.http.service import Door
+from indexmill.security.signed_urls import UrlSigner
 
 __all__ = ["indexing_router"]
 
@@ -95,14 +97,14 @@ class _Bases:
         return self.verbs.create(body.name, model, sources, details_of(body))
 
     def update(self, base: UUID, body: UpdateKnowledgeBaseBody) -> KnowledgeBase:
-        current = self.verbs.get(base)
-        wanted = body.embedding_model_uuid
-        if wanted is not None and chosen_model(wanted, self.door.engine.deployments()) != current.model:
-            raise InvalidRequest(
-                f"embedding_model_uuid: expected `{current.model}`, the model of this knowledge base, which never "
-                "changes; make another knowledge base with the other model"
-            )
-        return self.verbs.update(base, name=body.name, details={**current.details, **details_of(body)})
+        if body.embedding_model_uuid is not None:
+            model = self.verbs.get(base).model
+            if chosen_model(body.embedding_model_uuid, self.door.engine.deployments()) != model:
+                raise InvalidRequest(
+                    f"embedding_model_uuid: expected `{model}`, the model of this knowledge base, which never changes; "
+                    "make another knowledge base with the other model"
+                )
+        return self.verbs.update(base, name=body.name, details=details_of(body))
 
     def update_source(self, base: UUID, source: UUID, body: UpdateDataSourceBody) -> DataSource:
         current = self.verbs.source(base, source)
@@ -153,7 +155,7 @@ def _add_bases(router: APIRouter, bodies: BodyReader, bases: _Bases) -> None:
     )
     async def list_bases(request: Request, page: PageNumber = None, per_page: PerPage = None) -> Response:
         wanted = page_of(page, per_page)
-        found, total = await bases.door.call(bases.verbs.list, limit=wanted.size, offset=wanted.offset)
+        found, total = await bases.door.call(bases.verbs.page, wanted.size, wanted.offset)
         views = [knowledge_base_view(each) for each in found]
         return json_answer({"knowledge_bases": views, **wanted.answer(request, total)})
 
@@ -225,9 +227,7 @@ def _add_sources(router: APIRouter, bodies: BodyReader, bases: _Bases) -> None:
         request: Request, uuid: BaseId, page: PageNumber = None, per_page: PerPage = None
     ) -> Response:
         wanted = page_of(page, per_page)
-        found, total = await bases.door.call(
-            bases.verbs.sources, _base_id(uuid), limit=wanted.size, offset=wanted.offset
-        )
+        found, total = await bases.door.call(bases.verbs.sources, _base_id(uuid), wanted.size, wanted.offset)
         views = [data_source_view(each) for each in found]
         return json_answer({"knowledge_base_data_sources": views, **wanted.answer(request, total)})
 
@@ -286,7 +286,7 @@ def _add_retrieve(router: APIRouter, bodies: BodyReader, bases: _Bases) -> None:
         async with bodies.read(request, RetrieveBody) as body:
             wanted = body.value
         hits = await bases.door.in_turn(
-            bases.verbs.retrieve, base, wanted.query, wanted.num_results, metadata_filter(wanted.filters)
+            nearest_chunks, bases.verbs, base, wanted.query, wanted.num_results, metadata_filter(wanted.filters)
         )
         views: list[dict[str, Any]] = [chunk_view(each) for each in hits]
         return json_answer({"results": views, "total_results": len(views)})

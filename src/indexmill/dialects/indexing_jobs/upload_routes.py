@@ -10,7 +10,7 @@ from uuid import uuid4
 from fastapi import APIRouter, Path, Request, Response
 
 from indexmill.dialects.indexing_jobs.errors import PREFIX, REQUEST_ID, indexing_problems, not_found
-from indexmill.dialects.indexing_jobs.ports import UploadStore, UrlSigner
+from indexmill.dialects.indexing_jobs.ports import UploadStore
 from indexmill.dialects.indexing_jobs.requests import PRESIGN_EXAMPLE, FileToUpload, PresignBody
 from indexmill.dialects.indexing_jobs.responses import PresignedUploads, UploadedFile
 from indexmill.errors import InvalidRequest
@@ -19,6 +19,7 @@ from indexmill.http.body import BodyReader
 from indexmill.http.openapi import json_body
 from indexmill.http.problems import Problem, ProblemError
 from indexmill.http.service import Door
+from indexmill.security.signed_urls import LinkPurpose, UrlSigner
 
 __all__ = ["UPLOAD_LIFE", "add_uploads"]
 
@@ -61,7 +62,8 @@ class _Presigner:
             raise ProblemError(not_found("Uploaded file", file.object_key))
         key = file.object_key or self._store.new_key(file.file_name)
         path, expires_at = f"{_UPLOADS}/{key}", datetime.now(UTC).replace(microsecond=0) + UPLOAD_LIFE
-        query = self._signer.sign("PUT", path, {"name": file.file_name, "size": str(file.file_size)}, expires_at)
+        claims = {"name": file.file_name, "size": str(file.file_size)}
+        query = self._signer.sign(LinkPurpose.UPLOAD, path, expires_at, claims)
         return {
             "object_key": key,
             "original_file_name": file.file_name,
@@ -105,7 +107,7 @@ def _add_receive(router: APIRouter, door: Door, signer: UrlSigner, store: Upload
         openapi_extra=_BYTES,
     )
     async def upload(request: Request, object_key: ObjectKey) -> Response:
-        signed = await door.call(signer.check, "PUT", request.url.path, request.url.query)
+        signed = signer.verify(LinkPurpose.UPLOAD, request.url.path, request.url.query)
         size = int(signed["size"])
         async with door.uploads.read_bytes(request, size, "file_size") as received:
             if received.size != size:
