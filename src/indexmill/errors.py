@@ -6,15 +6,19 @@ IndexmillError
 ├── NotFound
 │   ├── JobNotFound
 │   ├── ModelNotFound
-│   └── CollectionNotFound
+│   ├── CollectionNotFound
+│   ├── KnowledgeBaseNotFound
+│   └── DataSourceNotFound
 ├── Conflict
 │   ├── JobExists            same external id, another request
 │   ├── BodiesExpired        the items of a finished job are no longer kept
 │   ├── ModelExists          same model id, another definition
-│   └── ModelInUse           unfinished jobs need the model
+│   ├── ModelInUse           unfinished jobs need the model
+│   └── IndexingJobRunning   one job at a time works on a knowledge base
 ├── InvalidRequest           a value that no front door accepts
 ├── Forbidden                a setting does not allow it
 ├── SourceRefused            an address, a folder or a scheme that may not be read
+├── SourceError              a data source cannot be read at all: code, sentence
 ├── ModelError               the model itself is wrong (key, dimension, missing): stops its lane
 ├── SearchTimeout            a search took longer than it may
 ├── TransientError           may work when tried again
@@ -32,12 +36,15 @@ __all__ = [
     "BodiesExpired",
     "CollectionNotFound",
     "Conflict",
+    "DataSourceNotFound",
     "Forbidden",
+    "IndexingJobRunning",
     "IndexmillError",
     "InvalidRequest",
     "ItemError",
     "JobExists",
     "JobNotFound",
+    "KnowledgeBaseNotFound",
     "ModelError",
     "ModelExists",
     "ModelInUse",
@@ -46,6 +53,7 @@ __all__ = [
     "SearchTimeout",
     "ServiceError",
     "SettingsError",
+    "SourceError",
     "SourceRefused",
     "TransientError",
 ]
@@ -94,6 +102,22 @@ class CollectionNotFound(NotFound):
         self.name = name
 
 
+class KnowledgeBaseNotFound(NotFound):
+    """No knowledge base has this id."""
+
+    def __init__(self, reference: str) -> None:
+        super().__init__(f"Knowledge base `{reference}` not found")
+        self.reference = reference
+
+
+class DataSourceNotFound(NotFound):
+    """The knowledge base has no data source with this id."""
+
+    def __init__(self, reference: str) -> None:
+        super().__init__(f"Data source `{reference}` not found in this knowledge base")
+        self.reference = reference
+
+
 class Conflict(IndexmillError):
     """The request contradicts what is stored."""
 
@@ -120,6 +144,17 @@ class ModelInUse(Conflict):
     """Unfinished jobs need the model."""
 
 
+class IndexingJobRunning(Conflict):
+    """One job at a time works on a knowledge base."""
+
+    def __init__(self, knowledge_base: str, job: str) -> None:
+        super().__init__(
+            f"Knowledge base `{knowledge_base}` already has an indexing job running: `{job}`; "
+            "wait for its end or cancel it"
+        )
+        self.job = job
+
+
 class InvalidRequest(IndexmillError):
     """A value that cannot be accepted."""
 
@@ -135,6 +170,15 @@ class SourceRefused(IndexmillError):
         super().__init__(message)
         #: What an operator may set to allow it; None where nothing does.
         self.setting = setting
+
+
+class SourceError(IndexmillError):
+    """A data source as a whole cannot be read. `code` names the part that failed, for programs."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+        self.sentence = sentence
 
 
 class ModelError(IndexmillError):

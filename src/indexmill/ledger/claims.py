@@ -9,7 +9,7 @@ from uuid import UUID
 import psycopg
 
 from indexmill.domain.identifier import new_token
-from indexmill.domain.job import JobKind
+from indexmill.domain.job import BatchWork, JobKind
 from indexmill.errors import ServiceError
 from indexmill.ledger.database import Database, Row, run_query
 
@@ -49,6 +49,9 @@ class ClaimedBatch:
     body: bytes
     #: Whether somebody is told of the job's steps.
     has_callback: bool = False
+    work: BatchWork = BatchWork.WRITE
+    #: The data source that its items come from.
+    source: UUID | None = None
 
     @property
     def key(self) -> tuple[UUID, int]:
@@ -150,4 +153,6 @@ def _claimed(row: Row) -> ClaimedBatch:
         outcomes=bytes(row["outcomes"]) if row["outcomes"] is not None else None,
         body=bytes(row["body"]),
         has_callback=row["has_callback"],
+        work=BatchWork(row["work"]),
+        source=row["source"],
     )
