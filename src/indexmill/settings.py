@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +29,7 @@ from pydantic_settings import (
 from indexmill.errors import SettingsError
 
 __all__ = [
+    "REGION",
     "ArtifactSettings",
     "CallbackSettings",
     "CelerySettings",
@@ -45,6 +47,8 @@ __all__ = [
 ]
 
 MIB = 1024 * 1024
+#: A region of an S3 store.
+REGION = r"[a-z0-9][a-z0-9-]{0,39}"
 
 
 def is_loopback(host: str) -> bool:
@@ -204,6 +208,16 @@ class ModelSettings(_Section):
     allow_faults: bool = False
 
 
+def _check_endpoint(name: str, endpoint: str, *, allow_http: bool) -> None:
+    if not endpoint.startswith(("https://", "http://")):
+        raise ValueError(f"{name}: expected http(s)://host[:port], got {endpoint!r}")
+    if endpoint.startswith("http://") and not allow_http:
+        raise ValueError(
+            f"{name}: expected https://, got {endpoint!r}; "
+            "set sources.s3.allow_http to send data and credentials unencrypted"
+        )
+
+
 class S3Settings(_Section):
     """The object store behind `s3://`; what is not set comes from the environment, as with other S3 clients."""
 
@@ -222,13 +236,8 @@ class S3Settings(_Section):
     def _complete(self) -> S3Settings:
         if (self.access_key_id is None) != (self.secret_access_key is None):
             raise ValueError("sources.s3: expected both access_key_id and secret_access_key, or none of them, got one")
-        if self.endpoint is not None and not self.endpoint.startswith(("https://", "http://")):
-            raise ValueError(f"sources.s3.endpoint: expected http(s)://host[:port], got {self.endpoint!r}")
-        if self.endpoint is not None and self.endpoint.startswith("http://") and not self.allow_http:
-            raise ValueError(
-                f"sources.s3.endpoint: expected https://, got {self.endpoint!r}; "
-                "set sources.s3.allow_http to send data and credentials unencrypted"
-            )
+        if self.endpoint is not None:
+            _check_endpoint("sources.s3.endpoint", self.endpoint, allow_http=self.allow_http)
         return self
 
     @field_serializer("secret_access_key", when_used="json")
@@ -252,6 +261,19 @@ class SourceSettings(_Section):
     spool_url: str | None = Field(default=None, pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$")
     spool_max_bytes: int = Field(default=10 * 1024 * MIB, ge=1)
     s3: S3Settings = S3Settings()
+    #: Region of a data source -> endpoint; `*`: of every other region, in whose place `{region}` stands.
+    regions: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _endpoints(self) -> SourceSettings:
+        for region, endpoint in self.regions.items():
+            name = f"sources.regions.{region}"
+            _check_endpoint(name, endpoint, allow_http=self.s3.allow_http)
+            if region != "*" and not re.fullmatch(REGION, region):
+                raise ValueError(f"{name}: expected a region of a-z, 0-9 and `-`, or `*`, got {region!r}")
+            if "{" in endpoint.replace("{region}", "") or ("{" in endpoint and region != "*"):
+                raise ValueError(f"{name}: expected no braces but {{region}} below `*`, got {endpoint!r}")
+        return self
 
     @field_validator("allowed_folders")
     @classmethod

@@ -25,6 +25,11 @@ SECRET = {"access_key_id": "id", "secret_access_key": "very secret"}
         ({"s3": {"endpoint": "store:9000"}}, "http"),
         ({"s3": {"endpoint": "http://store:9000"}}, "allow_http"),
         ({"max_bytes": 0}, "max_bytes"),
+        ({"regions": {"nyc3": "nyc3.example"}}, r"regions\.nyc3"),
+        ({"regions": {"nyc3": "http://nyc3.example"}}, "allow_http"),
+        ({"regions": {"NYC 3": "https://nyc3.example"}}, "region of a-z"),
+        ({"regions": {"nyc3": "https://{region}.example"}}, "braces"),
+        ({"regions": {"*": "https://{host}.example"}}, "braces"),
     ],
 )
 def test_what_is_wrong_is_said_at_the_start(sources: dict[str, Any], message: str) -> None:
