@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -36,12 +36,13 @@ _NAME_TRIES = 3
 class KnowledgeBases:
     """One instance a process; every method may be called from several threads.
 
-    `seal`: encrypts a data source's secrets. `check_source`: raises `InvalidRequest` where a data source cannot be
-    read as it is described, as far as that is known without contacting anybody.
+    `seal`: encrypts a data source's secrets, for this id. `check_source`: raises `InvalidRequest` where a data source
+    cannot be read as it is described, as far as that is known without contacting anybody. `default_splitting`: of a
+    collection whose model is this one.
     """
 
     engine: Engine
-    seal: Callable[[dict[str, str]], bytes]
+    seal: Callable[[Mapping[str, str], str], bytes]
     check_source: Callable[[NewDataSource, str], None]
     default_splitting: Callable[[str], str]
 
@@ -64,7 +65,7 @@ class KnowledgeBases:
             wanted = f"{name[:240]}-{kb_id.hex[: 8 * attempt or 8]}" if is_taken else name
             collection = self.engine.open_collection(wanted, model, self.default_splitting(model))
             try:
-                self._insert(kb_id, collection.id, name, details, sources, tenant)
+                self._insert(kb_id, collection.id, name, details, sources)
                 break
             except psycopg.errors.UniqueViolation:
                 # Another one took this collection a moment ago.
@@ -81,11 +82,10 @@ class KnowledgeBases:
         name: str,
         details: dict[str, Any],
         sources: Sequence[NewDataSource],
-        tenant: int,
     ) -> None:
         ledger = self.engine.ledger
         with ledger.database.transaction() as connection:
-            ledger.knowledge_bases.insert(connection, kb_id, collection, name, details, tenant)
+            ledger.knowledge_bases.insert(connection, kb_id, collection, name, details)
             ids = [self._add(connection, kb_id, each).id for each in sources]
             if ids:
                 ledger.indexing_jobs.start(connection, kb_id, ids, JobKind.INDEXING)
@@ -93,7 +93,7 @@ class KnowledgeBases:
     def _add(self, connection: Connection, kb_id: UUID, wanted: NewDataSource) -> DataSource:
         now = datetime.now(UTC)
         source = DataSource(uuid4(), kb_id, wanted.kind, wanted.settings, wanted.chunking, now, now)
-        sealed = self.seal(wanted.secrets) if wanted.secrets else None
+        sealed = self.seal(wanted.secrets, str(source.id)) if wanted.secrets else None
         self.engine.ledger.knowledge_bases.insert_source(connection, source, sealed)
         return source
 
@@ -101,7 +101,7 @@ class KnowledgeBases:
         """Raises: KnowledgeBaseNotFound."""
         return self._with_jobs([self.engine.ledger.knowledge_bases.find(kb_id, tenant)], tenant)[0]
 
-    def list(self, limit: int, offset: int, tenant: int = 1) -> tuple[list[KnowledgeBase], int]:
+    def page(self, limit: int, offset: int, tenant: int = 1) -> tuple[list[KnowledgeBase], int]:
         """Newest first, and how many there are."""
         found, total = self.engine.ledger.knowledge_bases.page(limit, offset, tenant)
         return self._with_jobs(found, tenant), total

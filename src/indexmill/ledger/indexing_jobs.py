@@ -115,7 +115,9 @@ class IndexingJobs:
         """The newest job of each of these data sources that has one."""
         if not sources:
             return {}
-        wanted = {row["source"]: row["id"] for row in self.database.query("last_jobs_of_sources", sources=list(sources))}
+        wanted = {
+            row["source"]: row["id"] for row in self.database.query("last_jobs_of_sources", sources=list(sources))
+        }
         jobs = {each.job.id: each for each in self.read(sorted(set(wanted.values())), tenant)}
         return {source: jobs[job_id] for source, job_id in wanted.items() if job_id in jobs}
 

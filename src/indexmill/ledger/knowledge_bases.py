@@ -38,14 +38,12 @@ class OpenDataSource:
 class KnowledgeBases:
     database: Database
 
-    def insert(
-        self, connection: Connection, kb_id: UUID, collection: int, name: str, details: dict[str, Any], tenant: int
-    ) -> None:
+    def insert(self, connection: Connection, kb_id: UUID, collection: int, name: str, details: dict[str, Any]) -> None:
+        """Its tenant is the collection's."""
         run_query(
             connection,
             "insert_knowledge_base",
             id=kb_id,
-            tenant=tenant,
             collection=collection,
             name=name,
             details=Jsonb(details),
@@ -71,9 +69,7 @@ class KnowledgeBases:
 
     def update(self, kb_id: UUID, name: str | None, details: dict[str, Any], tenant: int = DEFAULT_TENANT) -> None:
         """Raises: KnowledgeBaseNotFound."""
-        if not self.database.query(
-            "update_knowledge_base", id=kb_id, tenant=tenant, name=name, details=Jsonb(details)
-        ):
+        if not self.database.query("update_knowledge_base", id=kb_id, tenant=tenant, name=name, details=Jsonb(details)):
             raise KnowledgeBaseNotFound(str(kb_id))
 
     def delete(self, connection: Connection, kb_id: UUID) -> None:

@@ -17,7 +17,7 @@ from indexmill.ledger.scans import KnownFile, NewBatch, outcomes_of
 from indexmill.sources.listing import FoundFile
 from indexmill.sources.source import file_name_of_path
 
-__all__ = ["document_id", "failed_page", "file_item", "given_item", "new_batches", "read_as"]
+__all__ = ["document_id", "failed_page", "file_item", "new_batches", "read_as", "spooled_item", "text_item"]
 
 #: What fetching and reading any file takes, as bytes of work: so that a window holds few enough of them.
 _FILE_WEIGHT: Final = 16 * 1024
@@ -38,17 +38,18 @@ def file_item(source: OpenDataSource, splitting: str, file: FoundFile) -> Item:
     return _item(source, splitting, file, info, file.size + _FILE_WEIGHT)
 
 
-def given_item(
-    source: OpenDataSource, splitting: str, file: FoundFile, kind: SourceKind, value: str, file_name: str
-) -> Item:
-    """A file whose content the scan has: its text, or a reference into the spool."""
-    weight = file.size + _FILE_WEIGHT if kind is SourceKind.SPOOL else 0
-    return _item(source, splitting, file, {"source": str(kind), "value": value, "file_name": file_name}, weight)
+def text_item(source: OpenDataSource, splitting: str, file: FoundFile, text: str) -> Item:
+    """A page whose text, in Markdown, the scan has."""
+    return _item(source, splitting, file, {"source": str(SourceKind.TEXT), "value": text, "file_name": "page.md"}, 0)
 
 
-def _item(
-    source: OpenDataSource, splitting: str, file: FoundFile, info: dict[str, Any], weight: int
-) -> Item:
+def spooled_item(source: OpenDataSource, splitting: str, file: FoundFile, reference: str, file_name: str) -> Item:
+    """A file that the scan has put into the spool."""
+    info = {"source": str(SourceKind.SPOOL), "value": reference, "file_name": file_name}
+    return _item(source, splitting, file, info, file.size + _FILE_WEIGHT)
+
+
+def _item(source: OpenDataSource, splitting: str, file: FoundFile, info: dict[str, Any], weight: int) -> Item:
     payload = {"data_source_uuid": str(source.id), "item_name": file.key}
     if file.title:
         payload["title"] = file.title
@@ -81,7 +82,9 @@ def new_batches(
     position = 0
     for start in range(0, len(unchanged), MAX_BATCH_ITEMS):
         group = unchanged[start : start + MAX_BATCH_ITEMS]
-        body = _body((Item(document_id(source.id, file.key), item_info={"size": file.size}) for file in group), position)
+        body = _body(
+            (Item(document_id(source.id, file.key), item_info={"size": file.size}) for file in group), position
+        )
         outcomes = outcomes_of(ItemStatus.UNCHANGED, [known[file.key].chunks for file in group])
         batches.append(NewBatch(body, source_bytes=sum(file.size for file in group), outcomes=outcomes))
         position += len(group)

@@ -26,7 +26,8 @@ from indexmill.pipeline.compare import compare_batches, compare_payload, compare
 from indexmill.pipeline.embed import embed_items, embed_last_tries
 from indexmill.pipeline.load import check_storable, load_bodies, load_items, load_texts
 from indexmill.pipeline.read_documents import DocumentReader
-from indexmill.pipeline.scan import ScanLost, SourceScan
+from indexmill.pipeline.scan import SourceScan
+from indexmill.pipeline.scan_slice import ScanLost
 from indexmill.pipeline.split import split_items, split_last_tries
 from indexmill.pipeline.window import BatchComparison, Window, WorkItem
 from indexmill.pipeline.write import StaleItems, WindowWriter

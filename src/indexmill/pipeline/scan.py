@@ -1,4 +1,4 @@
-"""Scanning a data source: a slice of what it holds becomes batches of the job, committed with how far the scan is."""
+"""Scanning a data source: what it holds becomes batches of the job, a page at a time; what is gone is deleted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from uuid import UUID
 from indexmill.domain.bodies import MAX_BATCH_ITEMS, RequestDigest, pack
 from indexmill.domain.failure import Failure, FailureCode, Stage
 from indexmill.domain.job import Item
-from indexmill.domain.knowledge_base import DataSourceKind
 from indexmill.domain.outcome import ItemStatus, count
 from indexmill.ledger.batches import BatchEnd
 from indexmill.ledger.claims import ClaimedBatch
@@ -19,28 +18,28 @@ from indexmill.ledger.database import Connection
 from indexmill.ledger.knowledge_bases import OpenDataSource
 from indexmill.ledger.ledger import Ledger
 from indexmill.ledger.scans import NewBatch, ScanPhase, ScanProgress, outcomes_of
-from indexmill.pipeline.crawl import CrawlScan
 from indexmill.pipeline.data_sources import DataSources
-from indexmill.pipeline.found_files import new_batches
+from indexmill.pipeline.found_files import file_item, new_batches
+from indexmill.pipeline.scan_slice import ScanLost, ScanSlice, commit_scan
 from indexmill.sources.listing import Listing
 
-__all__ = ["ScanLost", "SourceScan"]
+__all__ = ["SourceScan"]
 
 #: Files that are compared, and committed, together.
 _PAGE: Final = 1000
 _REMOVALS: Final = 4 * MAX_BATCH_ITEMS
 
 
-class ScanLost(Exception):
-    """The scan's batch is not ours any more, or its job has ended."""
-
-
 @dataclass
 class SourceScan:
-    """One a worker process. A scan gives its turn back after `slice_seconds`, so that no file waits long for it."""
+    """One a worker process. A scan gives its turn back after `slice_seconds`, so that no file waits long for it.
+
+    `splitting`: how a source's files become chunks.
+    """
 
     ledger: Ledger
     sources: DataSources
+    splitting: Callable[[OpenDataSource], str]
     slice_seconds: float = 2.0
 
     def run(self, token: UUID, batch: ClaimedBatch, check: Callable[[], None]) -> None:
@@ -55,35 +54,30 @@ class SourceScan:
             raise ScanLost
         until = time.monotonic() + self.slice_seconds
         source = self.sources.open(batch.source)
-        progress = self.ledger.scans.progress(batch.job, batch.source)
+        slice_ = ScanSlice(self.ledger, token, batch, source, self.splitting(source), until, check)
+        progress = self.ledger.scans.progress(batch.job, source.id)
         if progress.phase is ScanPhase.LISTING:
-            if source.kind is DataSourceKind.WEB_CRAWLER:
-                crawl = CrawlScan(self.ledger, self.sources, token, batch, source)
-                progress, seconds = crawl.run(until, check)
-            else:
-                progress, seconds = self._list(token, batch, source, progress, until, check), 0.0
+            progress = self._list(slice_, progress)
             if progress.phase is ScanPhase.LISTING:
-                self._commit(token, batch, lambda connection: self.ledger.scans.let_go(connection, token, batch, seconds))
+                slice_.let_go()
                 return
-        self._remove(token, batch, progress, until, check)
+        while progress.phase is ScanPhase.REMOVING and not slice_.is_over:
+            check()
+            progress = _remove(slice_, progress)
+        if progress.phase is ScanPhase.ENDED:
+            slice_.commit(lambda connection: self.ledger.scans.end(connection, batch))
+        else:
+            slice_.let_go()
 
     def fail(self, token: UUID, batch: ClaimedBatch, code: str, sentence: str) -> None:
-        """End the scan as a failed item of its job, which a retry takes up where it stopped."""
-        outcomes = outcomes_of(ItemStatus.FAILED, [0])
-        failures: list[Failure] = []
-        if not batch.set_aside:
-            failures.append(
-                Failure(
-                    position=batch.first_position,
-                    stage=Stage.LOAD,
-                    code=FailureCode.SOURCE_UNAVAILABLE,
-                    sentence=sentence,
-                    retryable=True,
-                    object_id=str(batch.source),
-                    item_info={"data_source": str(batch.source), "code": code},
-                )
-            )
+        """End the scan as a failed item of its job, which a retry takes up where it stopped.
 
+        Raises:
+            ScanLost
+        """
+        outcomes = outcomes_of(ItemStatus.FAILED, [0])
+        # What was set aside has its failure already.
+        failures = [] if batch.set_aside else [_failure(batch, code, sentence)]
         scans = self.ledger.scans
         progress = scans.progress(batch.job, batch.source) if batch.source is not None else None
 
@@ -92,84 +86,60 @@ class SourceScan:
                 scans.advance(connection, batch, progress, error_code=code, error_sentence=sentence)
             self.ledger.batches.end(connection, [BatchEnd(batch.key, outcomes, count(outcomes), failures, None)])
 
-        self._commit(token, batch, work)
+        commit_scan(self.ledger, token, batch, work)
 
-    def _commit(self, token: UUID, batch: ClaimedBatch, work: Callable[[Connection], None]) -> None:
-        """Raises: ScanLost."""
-
-        def guarded(connection: Connection) -> bool:
-            if not self.ledger.scans.hold(connection, token, batch):
-                return False
-            work(connection)
-            return True
-
-        if not self.ledger.database.repeat(guarded):
-            raise ScanLost
-
-    def _list(
-        self,
-        token: UUID,
-        batch: ClaimedBatch,
-        source: OpenDataSource,
-        progress: ScanProgress,
-        until: float,
-        check: Callable[[], None],
-    ) -> ScanProgress:
+    def _list(self, slice_: ScanSlice, progress: ScanProgress) -> ScanProgress:
         """Page after page; the phase is `REMOVING` where the listing came to its end."""
-        with self.sources.listing(source) as listing:
-            while progress.phase is ScanPhase.LISTING and time.monotonic() < until:
-                check()
-                progress = self._page(token, batch, source, listing, progress)
+        with self.sources.listing(slice_.source) as listing:
+            while progress.phase is ScanPhase.LISTING and not slice_.is_over:
+                slice_.check()
+                progress = _page(slice_, listing, progress)
         return progress
 
-    def _page(
-        self, token: UUID, batch: ClaimedBatch, source: OpenDataSource, listing: Listing, progress: ScanProgress
-    ) -> ScanProgress:
-        page = listing.page(progress.cursor, _PAGE)
-        keys = [file.key for file in page.files]
-        known = self.ledger.scans.known(batch.collection, source.id, keys)
-        new = new_batches(source, page.files, known)
-        after = ScanProgress(ScanPhase.LISTING if page.cursor is not None else ScanPhase.REMOVING, page.cursor)
 
-        def work(connection: Connection) -> None:
-            self.ledger.scans.append(connection, batch, new)
-            self.ledger.scans.see(connection, batch, keys)
-            self.ledger.scans.advance(connection, batch, after)
+def _page(slice_: ScanSlice, listing: Listing, progress: ScanProgress) -> ScanProgress:
+    page = listing.page(progress.cursor, _PAGE)
+    source, scans = slice_.source, slice_.ledger.scans
+    keys = [file.key for file in page.files]
+    found = [(file, file_item(source, slice_.splitting, file)) for file in page.files]
+    new = new_batches(source, slice_.splitting, found, scans.known(slice_.batch.collection, source.id, keys))
+    after = (
+        ScanProgress(ScanPhase.REMOVING, None) if page.cursor is None else ScanProgress(ScanPhase.LISTING, page.cursor)
+    )
 
-        self._commit(token, batch, work)
-        return after
+    def work(connection: Connection) -> None:
+        scans.append(connection, slice_.batch, new)
+        scans.see(connection, slice_.batch, keys)
+        scans.advance(connection, slice_.batch, after)
 
-    def _remove(
-        self, token: UUID, batch: ClaimedBatch, progress: ScanProgress, until: float, check: Callable[[], None]
-    ) -> None:
-        """What the listing has not met is deleted; of a deleted data source that is everything."""
-        source, scans = batch.source, self.ledger.scans
-        if source is None:
-            raise ScanLost
-        while True:
-            check()
-            if progress.phase is ScanPhase.ENDED or time.monotonic() > until:
-                break
-            gone = scans.gone(source, batch.seq, progress.cursor, _REMOVALS)
-            progress = self._remove_page(token, batch, gone)
-        if progress.phase is ScanPhase.ENDED:
-            self._commit(token, batch, lambda connection: scans.end(connection, batch))
-        else:
-            self._commit(token, batch, lambda connection: scans.let_go(connection, token, batch, 0.0))
+    slice_.commit(work)
+    return after
 
-    def _remove_page(self, token: UUID, batch: ClaimedBatch, gone: Sequence[tuple[str, str]]) -> ScanProgress:
-        new = [
-            NewBatch(body, deletes=True)
-            for body in pack((Item(document) for _, document in gone), RequestDigest())
-        ]
-        is_last = len(gone) < _REMOVALS
-        cursor = gone[-1][0] if gone else None
-        after = ScanProgress(ScanPhase.ENDED if is_last else ScanPhase.REMOVING, cursor)
 
-        def work(connection: Connection) -> None:
-            # Positions count through all the bodies of one packing.
-            self.ledger.scans.append(connection, batch, new)
-            self.ledger.scans.advance(connection, batch, after)
+def _remove(slice_: ScanSlice, progress: ScanProgress) -> ScanProgress:
+    """A page of what the listing has not met is deleted; of a deleted data source that is everything."""
+    scans = slice_.ledger.scans
+    gone: Sequence[tuple[str, str]] = scans.gone(slice_.source.id, slice_.batch.seq, progress.cursor, _REMOVALS)
+    new = [NewBatch(body, deletes=True) for body in pack((Item(document) for _, document in gone), RequestDigest())]
+    after = (
+        ScanProgress(ScanPhase.ENDED, None) if len(gone) < _REMOVALS else ScanProgress(ScanPhase.REMOVING, gone[-1][0])
+    )
 
-        self._commit(token, batch, work)
-        return after
+    def work(connection: Connection) -> None:
+        scans.append(connection, slice_.batch, new)
+        scans.advance(connection, slice_.batch, after)
+
+    slice_.commit(work)
+    return after
+
+
+def _failure(batch: ClaimedBatch, code: str, sentence: str) -> Failure:
+    return Failure(
+        position=batch.first_position,
+        stage=Stage.LOAD,
+        code=FailureCode.SOURCE_UNAVAILABLE,
+        sentence=sentence,
+        retryable=True,
+        object_id=str(batch.source),
+        item_info={"data_source": str(batch.source), "code": code},
+    )

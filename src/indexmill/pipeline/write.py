@@ -293,9 +293,7 @@ def _written_file(item: WorkItem, result: Written) -> WrittenFile | None:
     if source is None or info is None or "revision" not in info:
         return None
     size = item.reading.size if item.reading is not None else info["size"]
-    return WrittenFile(
-        source, info["key"], item.object_id, info["revision"], size, result.chunks, item.batch.seq
-    )
+    return WrittenFile(source, info["key"], item.object_id, info["revision"], size, result.chunks, item.batch.seq)
 
 
 def _removed_file(item: WorkItem) -> tuple[UUID, str, int] | None:

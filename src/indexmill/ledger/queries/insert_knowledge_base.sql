@@ -1,2 +1,2 @@
 INSERT INTO knowledge_base (id, tenant, collection, name, details)
-VALUES (%(id)s, %(tenant)s, %(collection)s, %(name)s, %(details)s);
+SELECT %(id)s, tenant, id, %(name)s, %(details)s FROM collection WHERE id = %(collection)s;
