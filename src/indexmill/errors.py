@@ -17,6 +17,7 @@ IndexmillError
 │   └── IndexingJobRunning   one job at a time works on a knowledge base
 ├── InvalidRequest           a value that no front door accepts
 ├── Forbidden                a setting does not allow it
+│   └── LinkRefused          a signed URL that is not ours, was changed or has expired
 ├── SourceRefused            an address, a folder or a scheme that may not be read
 ├── SourceError              a data source cannot be read at all: code, sentence
 ├── ModelError               the model itself is wrong (key, dimension, missing): stops its lane
@@ -45,6 +46,7 @@ __all__ = [
     "JobExists",
     "JobNotFound",
     "KnowledgeBaseNotFound",
+    "LinkRefused",
     "ModelError",
     "ModelExists",
     "ModelInUse",
@@ -161,6 +163,10 @@ class InvalidRequest(IndexmillError):
 
 class Forbidden(IndexmillError):
     """The settings do not allow it; the message names the setting."""
+
+
+class LinkRefused(Forbidden):
+    """A signed URL that this service has not made so, or that has expired."""
 
 
 class SourceRefused(IndexmillError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import os
 import re
@@ -15,6 +16,7 @@ from pydantic import (
     FieldSerializationInfo,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_serializer,
     field_validator,
     model_validator,
@@ -30,6 +32,7 @@ from indexmill.errors import SettingsError
 
 __all__ = [
     "REGION",
+    "SECRET_KEY_BYTES",
     "ArtifactSettings",
     "CallbackSettings",
     "CelerySettings",
@@ -47,6 +50,7 @@ __all__ = [
 ]
 
 MIB = 1024 * 1024
+SECRET_KEY_BYTES = 32
 #: A region of an S3 store.
 REGION = r"[a-z0-9][a-z0-9-]{0,39}"
 
@@ -72,6 +76,19 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _is_key(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text, validate=True)) == SECRET_KEY_BYTES
+    except ValueError:
+        return False
+
+
+def _revealed(value: SecretStr | None, info: FieldSerializationInfo) -> str | None:
+    if value is None:
+        return None
+    return value.get_secret_value() if (info.context or {}).get("reveal") else str(value)
+
+
 class ServerSettings(_Section):
     """Where the API listens and how much it accepts."""
 
@@ -82,6 +99,31 @@ class ServerSettings(_Section):
     upload_limit_bytes: int = Field(default=512 * MIB, ge=1024)
     max_items: int = Field(default=200_000, ge=1)
     search_timeout_seconds: float = Field(default=10, ge=0.001, le=3600)
+    #: Base64 of 32 random bytes; seals stored credentials and signs URLs. By default made in the data folder.
+    secret_key: SecretStr | None = None
+    #: Earlier ones, whose work can still be read.
+    old_secret_keys: tuple[SecretStr, ...] = ()
+
+    @field_validator("secret_key", "old_secret_keys")
+    @classmethod
+    def _keys(
+        cls, value: SecretStr | tuple[SecretStr, ...] | None, info: ValidationInfo
+    ) -> SecretStr | tuple[SecretStr, ...] | None:
+        for each in (value or ()) if not isinstance(value, SecretStr) else (value,):
+            if not _is_key(each.get_secret_value()):
+                raise ValueError(
+                    f"server.{info.field_name}: expected base64 of {SECRET_KEY_BYTES} random bytes "
+                    "(`openssl rand -base64 32`), got something else"
+                )
+        return value
+
+    @field_serializer("secret_key", when_used="json")
+    def _reveal(self, value: SecretStr | None, info: FieldSerializationInfo) -> str | None:
+        return _revealed(value, info)
+
+    @field_serializer("old_secret_keys", when_used="json")
+    def _reveal_all(self, value: tuple[SecretStr, ...], info: FieldSerializationInfo) -> list[str | None]:
+        return [_revealed(each, info) for each in value]
 
     @model_validator(mode="after")
     def _loopback_only(self) -> ServerSettings:
@@ -242,9 +284,7 @@ class S3Settings(_Section):
 
     @field_serializer("secret_access_key", when_used="json")
     def _reveal(self, value: SecretStr | None, info: FieldSerializationInfo) -> str | None:
-        if value is None:
-            return None
-        return value.get_secret_value() if (info.context or {}).get("reveal") else str(value)
+        return _revealed(value, info)
 
 
 class SourceSettings(_Section):
