@@ -13,9 +13,10 @@ from indexmill.domain.job import BatchWork, JobKind
 from indexmill.errors import ServiceError
 from indexmill.ledger.database import Database, Row, run_query
 
-__all__ = ["DELETE_LANE", "Claim", "ClaimInDoubt", "ClaimedBatch", "Claims", "LaneHead"]
+__all__ = ["DELETE_LANE", "SCAN_LANE", "Claim", "ClaimInDoubt", "ClaimedBatch", "Claims", "LaneHead"]
 
 DELETE_LANE = "delete"
+SCAN_LANE = "scan"
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,8 @@ class Claims:
                     lane=lane,
                     token=token,
                     worker=worker,
-                    max_bytes=max_bytes,
+                    # A scan is a window of its own.
+                    max_bytes=1 if lane == SCAN_LANE else max_bytes,
                     lease_seconds=self.lease_seconds,
                     deadline_seconds=self.deadline_seconds,
                     probe_seconds=self.probe_seconds,

@@ -6,18 +6,20 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from indexmill.domain.knowledge_base import DataSourceKind
 from indexmill.errors import DataSourceNotFound, SourceError
 from indexmill.ledger.knowledge_bases import KnowledgeBases, OpenDataSource
+from indexmill.security.keyring import open_keyring
+from indexmill.security.secret_box import SecretBox
 from indexmill.settings import Settings
 from indexmill.sources.bucket_listing import DataSourceBucket, open_data_source_bucket
 from indexmill.sources.listing import FoundFile, Listing, ListingPage
 from indexmill.sources.source import FetchedSource, unavailable
 
-__all__ = ["DataSources", "StoredUploads"]
+__all__ = ["DataSources", "StoredUploads", "open_data_sources"]
 
 #: A source that was opened is used again for a while: its files follow one another.
 _KEPT_SECONDS: Final = 30.0
@@ -154,3 +156,15 @@ class _UploadListing:
             )
         name = self.source.settings["original_file_name"]
         return ListingPage([FoundFile(name, stored.size, stored.sha256)], None)
+
+
+def open_data_sources(settings: Settings, knowledge_bases: KnowledgeBases, uploads: Any) -> DataSources:
+    """The service's key is read when the first secret needs it."""
+    boxes: list[SecretBox] = []
+
+    def unseal(sealed: bytes, context: str) -> Mapping[str, str]:
+        if not boxes:
+            boxes.append(SecretBox(open_keyring(settings)))
+        return boxes[0].open(sealed, context)
+
+    return DataSources(knowledge_bases, settings, uploads, unseal)

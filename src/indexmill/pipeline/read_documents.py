@@ -125,7 +125,7 @@ def _take(item: WorkItem, reading: Reading, extracted: ExtractedText) -> None:
     reading.headings = extracted.headings
 
 
-def open_document_reader(settings: Settings) -> DocumentReader:
+def open_document_reader(settings: Settings, data_sources: DataSources) -> DocumentReader:
     """
     Raises:
         SettingsError: the sources' settings cannot be used.
@@ -135,4 +135,4 @@ def open_document_reader(settings: Settings) -> DocumentReader:
     # Nobody moves the window's deadline during a fetch.
     seconds = min(settings.sources.timeout_seconds, settings.worker.window_deadline_seconds * _FETCH_SHARE)
     settings = settings.model_copy(update={"sources": settings.sources.model_copy(update={"timeout_seconds": seconds})})
-    return DocumentReader(open_sources(settings), open_spool(settings), extractor, max_text_bytes)
+    return DocumentReader(open_sources(settings), open_spool(settings), data_sources, extractor, max_text_bytes)

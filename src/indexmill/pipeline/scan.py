@@ -15,7 +15,6 @@ from indexmill.domain.outcome import ItemStatus, count
 from indexmill.ledger.batches import BatchEnd
 from indexmill.ledger.claims import ClaimedBatch
 from indexmill.ledger.database import Connection
-from indexmill.ledger.knowledge_bases import OpenDataSource
 from indexmill.ledger.ledger import Ledger
 from indexmill.ledger.scans import NewBatch, ScanPhase, ScanProgress, outcomes_of
 from indexmill.pipeline.data_sources import DataSources
@@ -32,14 +31,10 @@ _REMOVALS: Final = 4 * MAX_BATCH_ITEMS
 
 @dataclass
 class SourceScan:
-    """One a worker process. A scan gives its turn back after `slice_seconds`, so that no file waits long for it.
-
-    `splitting`: how a source's files become chunks.
-    """
+    """One a worker process. A scan gives its turn back after `slice_seconds`, so that no file waits long for it."""
 
     ledger: Ledger
     sources: DataSources
-    splitting: Callable[[OpenDataSource], str]
     slice_seconds: float = 2.0
 
     def run(self, token: UUID, batch: ClaimedBatch, check: Callable[[], None]) -> None:
@@ -54,7 +49,7 @@ class SourceScan:
             raise ScanLost
         until = time.monotonic() + self.slice_seconds
         source = self.sources.open(batch.source)
-        slice_ = ScanSlice(self.ledger, token, batch, source, self.splitting(source), until, check)
+        slice_ = ScanSlice(self.ledger, token, batch, source, "tokens-512-64", until, check)
         progress = self.ledger.scans.progress(batch.job, source.id)
         if progress.phase is ScanPhase.LISTING:
             progress = self._list(slice_, progress)
