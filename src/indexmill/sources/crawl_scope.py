@@ -11,7 +11,7 @@ from urllib.parse import quote, urljoin, urlsplit
 from indexmill.errors import InvalidRequest
 from indexmill.sources.address_policy import literal_address, normal_host
 
-__all__ = ["MAX_URL", "CrawlOption", "CrawlScope", "canonical_link", "canonical_url"]
+__all__ = ["MAX_URL", "CrawlOption", "CrawlScope", "canonical_link", "canonical_url", "normal_escapes"]
 
 MAX_URL: Final = 2048
 #: Before percent-encoding and tracking parameters are gone.
@@ -71,8 +71,8 @@ def canonical_url(text: str) -> str:
         raise InvalidRequest("URL: expected http://host/path or https://host/path")
     if "@" in parts.netloc:
         raise InvalidRequest("URL: expected no user and password; a crawl reads public pages")
-    path = _without_dots(_encoded(parts.path, _PATH_CHARACTERS)) or "/"
-    query = _query(_encoded(parts.query, _QUERY_CHARACTERS))
+    path = _without_dots(normal_escapes(parts.path, _PATH_CHARACTERS)) or "/"
+    query = _query(normal_escapes(parts.query, _QUERY_CHARACTERS))
     url = f"{scheme}://{_host(host)}{_port(scheme, port)}{path}{query}"
     if len(url) > MAX_URL:
         raise _too_long()
@@ -155,7 +155,7 @@ def _port(scheme: str, port: int | None) -> str:
     return "" if port is None or port == _PORTS[scheme] else f":{port}"
 
 
-def _encoded(text: str, allowed: str) -> str:
+def normal_escapes(text: str, allowed: str = _QUERY_CHARACTERS) -> str:
     """Escapes in upper case, none for unreserved characters, and one for everything that is not allowed."""
 
     def normal(escape: re.Match[str]) -> str:
