@@ -10,14 +10,18 @@ from typing import Any, Final, Protocol
 from uuid import UUID
 
 from indexmill.domain.knowledge_base import DataSourceKind
-from indexmill.errors import DataSourceNotFound, SourceError
+from indexmill.errors import DataSourceNotFound, InvalidRequest, SourceError
 from indexmill.ledger.knowledge_bases import KnowledgeBases, OpenDataSource
+from indexmill.readers.reader import Extractor
 from indexmill.security.keyring import open_keyring
 from indexmill.security.secret_box import SecretBox
 from indexmill.settings import Settings
 from indexmill.sources.bucket_listing import DataSourceBucket, open_data_source_bucket
+from indexmill.sources.crawl_definition import CrawlDefinition
+from indexmill.sources.crawler import Crawler
 from indexmill.sources.listing import FoundFile, Listing, ListingPage
 from indexmill.sources.source import FetchedSource, unavailable
+from indexmill.sources.spool import Spool, open_spool
 
 __all__ = ["DataSources", "StoredUploads", "open_data_sources"]
 
@@ -57,8 +61,12 @@ class DataSources:
     knowledge_bases: KnowledgeBases
     settings: Settings
     uploads: StoredUploads
+    #: For what crawls find.
+    spool: Spool
+    extractor: Extractor
     unseal: Callable[[bytes, str], Mapping[str, str]]
     _opened: dict[UUID, _Opened] = field(default_factory=dict)
+    _crawlers: dict[UUID, Crawler] = field(default_factory=dict)
 
     def open(self, source_id: UUID) -> OpenDataSource:
         """What the source is, as it is now.
@@ -88,6 +96,23 @@ class DataSources:
                 "not_configured",
                 f"Data sources of the kind `{source.kind}` need credentials of the service that are not configured",
             )
+
+    def crawler(self, source: OpenDataSource) -> Crawler:
+        """
+        Raises:
+            SourceError: its settings describe no crawl.
+        """
+        try:
+            definition = CrawlDefinition.from_settings(source.settings)
+        except InvalidRequest as error:
+            raise SourceError("invalid_settings", str(error)) from error
+        found = self._crawlers.get(source.id)
+        if found is None or found.definition != definition:
+            while len(self._crawlers) >= _MAX_KEPT:
+                del self._crawlers[next(iter(self._crawlers))]
+            # It remembers what robots.txt said, and when it last asked each host.
+            found = self._crawlers[source.id] = Crawler(definition, self.settings, self.extractor)
+        return found
 
     def fetch(self, source_id: UUID, key: str) -> FetchedSource:
         """A file of the source, by the key that its listing gave.
@@ -158,7 +183,9 @@ class _UploadListing:
         return ListingPage([FoundFile(name, stored.size, stored.sha256)], None)
 
 
-def open_data_sources(settings: Settings, knowledge_bases: KnowledgeBases, uploads: Any) -> DataSources:
+def open_data_sources(
+    settings: Settings, knowledge_bases: KnowledgeBases, uploads: Any, extractor: Extractor
+) -> DataSources:
     """The service's key is read when the first secret needs it."""
     boxes: list[SecretBox] = []
 
@@ -167,4 +194,4 @@ def open_data_sources(settings: Settings, knowledge_bases: KnowledgeBases, uploa
             boxes.append(SecretBox(open_keyring(settings)))
         return boxes[0].open(sealed, context)
 
-    return DataSources(knowledge_bases, settings, uploads, unseal)
+    return DataSources(knowledge_bases, settings, uploads, open_spool(settings), extractor, unseal)
