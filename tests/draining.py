@@ -18,8 +18,10 @@ from indexmill.engine import Engine
 from indexmill.ledger import database as ledger_database
 from indexmill.ledger.claims import Claim
 from indexmill.ledger.ledger import Ledger
+from indexmill.pipeline.data_sources import open_data_sources
 from indexmill.pipeline.read_documents import open_document_reader
 from indexmill.pipeline.run_window import WindowOutcome, WindowRunner
+from indexmill.pipeline.scan import SourceScan
 from indexmill.settings import Settings
 from indexmill.vectors import statements
 
@@ -99,14 +101,18 @@ def job_of(engine: Engine, job: Job) -> Job:
 
 def runner_of(engine: Engine, ledger: Ledger | None = None, **changes: Any) -> WindowRunner:
     """A worker process's runner; each has a name of its own."""
+    ledger = ledger or engine.ledger
+    nowhere = Settings(data_folder=Path("/no/data/folder"))
+    data_sources = open_data_sources(nowhere, ledger.knowledge_bases, None)
     values: dict[str, Any] = {
-        "documents": open_document_reader(Settings(data_folder=Path("/no/data/folder"))),
+        "documents": open_document_reader(nowhere, data_sources),
+        "scan": SourceScan(ledger, data_sources),
         "worker": f"test/{next(_workers)}",
         "max_tries": 8,
         "max_text_bytes": 1_000_000,
         "deadline_seconds": 20.0,
     }
-    return WindowRunner(ledger or engine.ledger, engine.vectors, engine.models, **{**values, **changes})
+    return WindowRunner(ledger, engine.vectors, engine.models, **{**values, **changes})
 
 
 def claim_next(engine: Engine, max_bytes: int = PLENTY, worker: str = "test/claim") -> Claim | None:
