@@ -131,6 +131,29 @@ class UploadReader:
             finally:
                 self._places.release()
 
+    async def receive(self, request: Request, limit: int, store: Callable[[Iterable[bytes]], T]) -> T:
+        """The body as it is, given to `store` when all of it is there; what `store` answers.
+
+        Raises:
+            ProblemError: over `limit` (413), too slow (408), too many at once, or it cannot be stored now (503).
+        """
+        stream = BodyStream(request, limit, "file_size")
+        await stream.check_declared()
+        await self._take_place(stream)
+        holding = HoldingFile(self._folder)
+        try:
+            while not stream.is_complete:
+                await self._run(holding.append, await stream.read(_PIECE))
+            return await self._stored(store, holding.pieces(0, stream.size))
+        except TransientError as error:
+            await stream.drain()
+            raise _unavailable(error) from error
+        finally:
+            try:
+                await self._run(holding.close)
+            finally:
+                self._places.release()
+
     async def _collect(self, stream: BodyStream, piece: bytes, scanner: FormData | JsonStrings) -> Any:
         try:
             await self._run(scanner.feed, piece)
@@ -160,16 +183,20 @@ class UploadReader:
 
     async def _write(self, chunks: Iterable[bytes]) -> SpooledFile:
         try:
-            return await self._run(self._spool.write, chunks)
+            return await self._stored(self._spool.write, chunks)
+        except ValueError as error:
+            message = f"expected base64 (the alphabet with `+` and `/`, padded with `=`): {error}"
+            raise ProblemError(Problem(400, "invalid_base64", message, inputs=[invalid_value(message)])) from error
+
+    async def _stored(self, store: Callable[[Iterable[bytes]], T], chunks: Iterable[bytes]) -> T:
+        try:
+            return await self._run(store, chunks)
         except ItemError as error:
             if error.code is not FailureCode.TOO_LARGE:
                 raise _unavailable(error) from error
             raise ProblemError(Problem(413, "file_too_large", str(error))) from error
         except TransientError as error:
             raise _unavailable(error) from error
-        except ValueError as error:
-            message = f"expected base64 (the alphabet with `+` and `/`, padded with `=`): {error}"
-            raise ProblemError(Problem(400, "invalid_base64", message, inputs=[invalid_value(message)])) from error
 
     async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """In a thread: neither disk nor parsing keeps other requests waiting."""
