@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Final
 from uuid import UUID
 
 from indexmill.domain.knowledge_base import DataSourceKind
@@ -22,29 +22,14 @@ from indexmill.sources.crawler import Crawler
 from indexmill.sources.listing import FoundFile, Listing, ListingPage
 from indexmill.sources.source import FetchedSource, unavailable
 from indexmill.sources.spool import Spool, open_spool
+from indexmill.sources.upload_store import UploadStore, open_upload_store
 
-__all__ = ["DataSources", "StoredUploads", "open_data_sources"]
+__all__ = ["DataSources", "open_data_sources"]
 
 #: A source that was opened is used again for a while: its files follow one another.
 _KEPT_SECONDS: Final = 30.0
 _MAX_KEPT: Final = 32
 _BUCKETS: Final = frozenset({DataSourceKind.SPACES, DataSourceKind.AWS})
-
-
-class StoredUploads(Protocol):
-    """Where uploaded files lie."""
-
-    def stat(self, object_key: str) -> StoredUpload | None: ...
-
-    def fetch(self, object_key: str) -> FetchedSource: ...
-
-
-class StoredUpload(Protocol):
-    @property
-    def size(self) -> int: ...
-
-    @property
-    def sha256(self) -> str: ...
 
 
 @dataclass
@@ -60,7 +45,7 @@ class DataSources:
 
     knowledge_bases: KnowledgeBases
     settings: Settings
-    uploads: StoredUploads
+    uploads: UploadStore
     #: For what crawls find.
     spool: Spool
     extractor: Extractor
@@ -167,7 +152,7 @@ class _UploadListing:
     """The one file of an uploaded data source."""
 
     source: OpenDataSource
-    uploads: StoredUploads
+    uploads: UploadStore
 
     def page(self, cursor: str | None, limit: int) -> ListingPage:
         """
@@ -180,13 +165,15 @@ class _UploadListing:
                 "file_missing", "The file has not been uploaded: send its bytes with PUT to the presigned URL"
             )
         name = self.source.settings["original_file_name"]
-        return ListingPage([FoundFile(name, stored.size, stored.sha256)], None)
+        return ListingPage([FoundFile(name, stored.size, stored.revision)], None)
 
 
-def open_data_sources(
-    settings: Settings, knowledge_bases: KnowledgeBases, uploads: Any, extractor: Extractor
-) -> DataSources:
-    """The service's key is read when the first secret needs it."""
+def open_data_sources(settings: Settings, knowledge_bases: KnowledgeBases, extractor: Extractor) -> DataSources:
+    """The service's key is read when the first secret needs it.
+
+    Raises:
+        SettingsError: the settings of the sources cannot be used.
+    """
     boxes: list[SecretBox] = []
 
     def unseal(sealed: bytes, context: str) -> Mapping[str, str]:
@@ -194,4 +181,5 @@ def open_data_sources(
             boxes.append(SecretBox(open_keyring(settings)))
         return boxes[0].open(sealed, context)
 
-    return DataSources(knowledge_bases, settings, uploads, open_spool(settings), extractor, unseal)
+    uploads, spool = open_upload_store(settings), open_spool(settings)
+    return DataSources(knowledge_bases, settings, uploads, spool, extractor, unseal)

@@ -137,5 +137,5 @@ def open_document_reader(settings: Settings, ledger: Ledger) -> DocumentReader:
     # Nobody moves the window's deadline during a fetch.
     seconds = min(settings.sources.timeout_seconds, settings.worker.window_deadline_seconds * _FETCH_SHARE)
     settings = settings.model_copy(update={"sources": settings.sources.model_copy(update={"timeout_seconds": seconds})})
-    data_sources = open_data_sources(settings, ledger.knowledge_bases, None, extractor)
+    data_sources = open_data_sources(settings, ledger.knowledge_bases, extractor)
     return DocumentReader(open_sources(settings), open_spool(settings), data_sources, extractor, max_text_bytes)
