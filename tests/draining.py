@@ -20,6 +20,7 @@ from indexmill.ledger.claims import Claim
 from indexmill.ledger.ledger import Ledger
 from indexmill.pipeline.read_documents import open_document_reader
 from indexmill.pipeline.run_window import WindowOutcome, WindowRunner
+from indexmill.pipeline.scan import SourceScan
 from indexmill.settings import Settings
 from indexmill.vectors import statements
 
@@ -99,14 +100,18 @@ def job_of(engine: Engine, job: Job) -> Job:
 
 def runner_of(engine: Engine, ledger: Ledger | None = None, **changes: Any) -> WindowRunner:
     """A worker process's runner; each has a name of its own."""
+    ledger = ledger or engine.ledger
+    nowhere = Settings(data_folder=Path("/no/data/folder"))
+    documents = changes.get("documents") or open_document_reader(nowhere, ledger)
     values: dict[str, Any] = {
-        "documents": open_document_reader(Settings(data_folder=Path("/no/data/folder"))),
+        "documents": documents,
+        "scan": SourceScan(ledger, documents.data_sources),
         "worker": f"test/{next(_workers)}",
         "max_tries": 8,
         "max_text_bytes": 1_000_000,
         "deadline_seconds": 20.0,
     }
-    return WindowRunner(ledger or engine.ledger, engine.vectors, engine.models, **{**values, **changes})
+    return WindowRunner(ledger, engine.vectors, engine.models, **{**values, **changes})
 
 
 def claim_next(engine: Engine, max_bytes: int = PLENTY, worker: str = "test/claim") -> Claim | None:

@@ -6,12 +6,15 @@ IndexmillError
 ├── NotFound
 │   ├── JobNotFound
 │   ├── ModelNotFound
-│   └── CollectionNotFound
+│   ├── CollectionNotFound
+│   ├── KnowledgeBaseNotFound
+│   └── DataSourceNotFound
 ├── Conflict
 │   ├── JobExists            same external id, another request
 │   ├── BodiesExpired        the items of a finished job are no longer kept
 │   ├── ModelExists          same model id, another definition
-│   └── ModelInUse           unfinished jobs need the model
+│   ├── ModelInUse           unfinished jobs need the model
+│   └── IndexingJobRunning   one job at a time works on a knowledge base
 ├── InvalidRequest           a value that no front door accepts
 ├── Forbidden                a setting does not allow it
 │   └── LinkRefused          a signed URL that is not ours, was changed or has expired
@@ -34,12 +37,15 @@ __all__ = [
     "BodiesExpired",
     "CollectionNotFound",
     "Conflict",
+    "DataSourceNotFound",
     "Forbidden",
+    "IndexingJobRunning",
     "IndexmillError",
     "InvalidRequest",
     "ItemError",
     "JobExists",
     "JobNotFound",
+    "KnowledgeBaseNotFound",
     "LinkRefused",
     "ModelError",
     "ModelExists",
@@ -98,6 +104,22 @@ class CollectionNotFound(NotFound):
         self.name = name
 
 
+class KnowledgeBaseNotFound(NotFound):
+    """No knowledge base has this id."""
+
+    def __init__(self, reference: str) -> None:
+        super().__init__(f"Knowledge base `{reference}` not found")
+        self.reference = reference
+
+
+class DataSourceNotFound(NotFound):
+    """The knowledge base has no data source with this id."""
+
+    def __init__(self, reference: str) -> None:
+        super().__init__(f"Data source `{reference}` not found in this knowledge base")
+        self.reference = reference
+
+
 class Conflict(IndexmillError):
     """The request contradicts what is stored."""
 
@@ -122,6 +144,17 @@ class ModelExists(Conflict):
 
 class ModelInUse(Conflict):
     """Unfinished jobs need the model."""
+
+
+class IndexingJobRunning(Conflict):
+    """One job at a time works on a knowledge base."""
+
+    def __init__(self, knowledge_base: str, job: str) -> None:
+        super().__init__(
+            f"Knowledge base `{knowledge_base}` already has an indexing job running: `{job}`; "
+            "wait for its end or cancel it"
+        )
+        self.job = job
 
 
 class InvalidRequest(IndexmillError):

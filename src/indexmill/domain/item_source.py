@@ -21,6 +21,8 @@ class SourceKind(StrEnum):
     SPOOL = "spool"
     #: Text that came with the request.
     TEXT = "text"
+    #: A file of a data source.
+    DATA_SOURCE = "data_source"
 
 
 #: What callers may name; the other kinds are made by front doors that take uploads.
@@ -30,12 +32,16 @@ _OF_UPLOADS: Final = (SourceKind.SPOOL, SourceKind.TEXT)
 
 @dataclass(frozen=True)
 class ItemSource:
-    """`value`: the URI or path, the reference into the spool, or the text. `file_name` names a type."""
+    """`value`: the URI or path, the reference into the spool, the text, or the key in the data source.
+
+    `file_name` names a type. `data_source`: its id.
+    """
 
     kind: SourceKind
     value: str
     file_name: str | None = None
     media_type: str | None = None
+    data_source: str = ""
 
 
 def has_source(item_info_json: bytes | None) -> bool:
@@ -73,6 +79,8 @@ def source_of(item_info: dict[str, Any], *, is_upload: bool) -> ItemSource:
     name, media_type = _text(item_info, "file_name"), _text(item_info, "media_type")
     if is_upload and source in _OF_UPLOADS:
         return ItemSource(SourceKind(source), item_info["value"], name, media_type)
+    if is_upload and source == SourceKind.DATA_SOURCE:
+        return ItemSource(SourceKind.DATA_SOURCE, item_info["key"], name, media_type, item_info["data_source"])
     if source == "uri":
         return ItemSource(SourceKind.URI, _required(item_info, "uri"), name, media_type)
     if source == "s3":

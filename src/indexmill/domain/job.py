@@ -14,6 +14,7 @@ from indexmill.domain.outcome import Counters
 
 __all__ = [
     "DEFAULT_TENANT",
+    "BatchWork",
     "Item",
     "Job",
     "JobEvent",
@@ -35,6 +36,19 @@ class JobKind(StrEnum):
     DELETION = "deletion"
     #: Documents are fetched, extracted, split, embedded and written.
     INGESTION = "ingestion"
+    #: Data sources are scanned; what changed in them is fetched, extracted, split, embedded and written.
+    INDEXING = "indexing"
+    #: The documents of deleted data sources are removed.
+    CLEANUP = "cleanup"
+
+
+class BatchWork(StrEnum):
+    """What is done with a batch's items."""
+
+    WRITE = "write"
+    DELETE = "delete"
+    #: Its one item is a data source.
+    SCAN = "scan"
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from indexmill.http.json_values import parse_json
 from indexmill.http.problems import RETRY_AFTER, Problem, ProblemError, invalid_value
 from indexmill.sources.spool import Spool, SpooledFile
 
-__all__ = ["FILE_FIELD", "FormFile", "LongString", "Upload", "UploadReader", "UploadedBytes"]
+__all__ = ["FILE_FIELD", "FormFile", "LongString", "Upload", "UploadReader"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -86,24 +86,6 @@ class Upload:
         return written
 
 
-class UploadedBytes:
-    """A body that was read as it is. It can be stored until the `with` block of the reader ends."""
-
-    def __init__(self, holding: HoldingFile, store: Callable[..., Any]) -> None:
-        self.size = holding.size
-        self._holding = holding
-        self._store = store
-
-    async def stored(self, store: Callable[[Iterable[bytes]], T]) -> T:
-        """What `store` makes of the bytes, in a thread.
-
-        Raises:
-            ProblemError: it is too large for the store (413), or cannot be stored now (503).
-        """
-        made: T = await self._store(store, self._holding.pieces(0, self.size))
-        return made
-
-
 class UploadReader:
     """Reads bodies of at most `limit_bytes`; eight at once that are over `inline_bytes`.
 
@@ -149,36 +131,28 @@ class UploadReader:
             finally:
                 self._places.release()
 
-    @asynccontextmanager
-    async def read_bytes(self, request: Request, limit: int, setting: str) -> AsyncIterator[UploadedBytes]:
-        """The body, whatever it is; its temporary file is gone when the block ends.
-
-        Args:
-            setting: where the limit comes from.
+    async def receive(self, request: Request, limit: int, store: Callable[[Iterable[bytes]], T]) -> T:
+        """The body as it is, given to `store` when all of it is there; what `store` answers.
 
         Raises:
-            ProblemError: too large (413), too slow (408), too many large ones (503).
+            ProblemError: over `limit` (413), too slow (408), too many at once, or it cannot be stored now (503).
         """
-        stream = BodyStream(request, min(limit, self._limit), setting)
+        stream = BodyStream(request, limit, "file_size")
         await stream.check_declared()
-        holding = HoldingFile(self._folder)
         await self._take_place(stream)
+        holding = HoldingFile(self._folder)
         try:
-            await self._hold(stream, holding)
-            yield UploadedBytes(holding, self._store)
+            while not stream.is_complete:
+                await self._run(holding.append, await stream.read(_PIECE))
+            return await self._stored(store, holding.pieces(0, stream.size))
+        except TransientError as error:
+            await stream.drain()
+            raise _unavailable(error) from error
         finally:
             try:
                 await self._run(holding.close)
             finally:
                 self._places.release()
-
-    async def _hold(self, stream: BodyStream, holding: HoldingFile) -> None:
-        try:
-            while not stream.is_complete:
-                await self._run(holding.append, await stream.read(_PIECE))
-        except TransientError as error:
-            await stream.drain()
-            raise _unavailable(error) from error
 
     async def _collect(self, stream: BodyStream, piece: bytes, scanner: FormData | JsonStrings) -> Any:
         try:
@@ -209,12 +183,12 @@ class UploadReader:
 
     async def _write(self, chunks: Iterable[bytes]) -> SpooledFile:
         try:
-            return await self._store(self._spool.write, chunks)
+            return await self._stored(self._spool.write, chunks)
         except ValueError as error:
             message = f"expected base64 (the alphabet with `+` and `/`, padded with `=`): {error}"
             raise ProblemError(Problem(400, "invalid_base64", message, inputs=[invalid_value(message)])) from error
 
-    async def _store(self, store: Callable[[Iterable[bytes]], T], chunks: Iterable[bytes]) -> T:
+    async def _stored(self, store: Callable[[Iterable[bytes]], T], chunks: Iterable[bytes]) -> T:
         try:
             return await self._run(store, chunks)
         except ItemError as error:

@@ -9,13 +9,14 @@ from uuid import UUID
 import psycopg
 
 from indexmill.domain.identifier import new_token
-from indexmill.domain.job import JobKind
+from indexmill.domain.job import BatchWork, JobKind
 from indexmill.errors import ServiceError
 from indexmill.ledger.database import Database, Row, run_query
 
-__all__ = ["DELETE_LANE", "Claim", "ClaimInDoubt", "ClaimedBatch", "Claims", "LaneHead"]
+__all__ = ["DELETE_LANE", "SCAN_LANE", "Claim", "ClaimInDoubt", "ClaimedBatch", "Claims", "LaneHead"]
 
 DELETE_LANE = "delete"
+SCAN_LANE = "scan"
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,9 @@ class ClaimedBatch:
     body: bytes
     #: Whether somebody is told of the job's steps.
     has_callback: bool = False
+    work: BatchWork = BatchWork.WRITE
+    #: The data source that its items come from.
+    source: UUID | None = None
 
     @property
     def key(self) -> tuple[UUID, int]:
@@ -119,7 +123,8 @@ class Claims:
                     lane=lane,
                     token=token,
                     worker=worker,
-                    max_bytes=max_bytes,
+                    # A scan is a window of its own.
+                    max_bytes=1 if lane == SCAN_LANE else max_bytes,
                     lease_seconds=self.lease_seconds,
                     deadline_seconds=self.deadline_seconds,
                     probe_seconds=self.probe_seconds,
@@ -150,4 +155,6 @@ def _claimed(row: Row) -> ClaimedBatch:
         outcomes=bytes(row["outcomes"]) if row["outcomes"] is not None else None,
         body=bytes(row["body"]),
         has_callback=row["has_callback"],
+        work=BatchWork(row["work"]),
+        source=row["source"],
     )

@@ -11,12 +11,15 @@ from indexmill.ledger.collections import Collections
 from indexmill.ledger.database import Database
 from indexmill.ledger.events import Events
 from indexmill.ledger.failed_items import FailedItems
+from indexmill.ledger.indexing_jobs import IndexingJobs
 from indexmill.ledger.jobs import Jobs
+from indexmill.ledger.knowledge_bases import KnowledgeBases
 from indexmill.ledger.lanes import Lanes
 from indexmill.ledger.leases import Leases
 from indexmill.ledger.models import Models
 from indexmill.ledger.reopening import Reopening
 from indexmill.ledger.retention import Retention
+from indexmill.ledger.scans import Scans
 from indexmill.ledger.spooled import Spooled
 from indexmill.ledger.submissions import Submissions
 from indexmill.ledger.sweeps import Sweeps
@@ -49,6 +52,9 @@ class Ledger:
     retention: Retention
     callbacks: Callbacks
     spooled: Spooled
+    knowledge_bases: KnowledgeBases
+    indexing_jobs: IndexingJobs
+    scans: Scans
 
 
 def open_ledger(url: str, settings: Settings, *, pool_size: int | None = None) -> Ledger:
@@ -64,6 +70,7 @@ def open_ledger(url: str, settings: Settings, *, pool_size: int | None = None) -
     jobs = Jobs(database)
     models = Models(database)
     transitions = Transitions(database)
+    batches = Batches(database, transitions)
     worker = settings.worker
     kept = settings.retention
     return Ledger(
@@ -74,7 +81,7 @@ def open_ledger(url: str, settings: Settings, *, pool_size: int | None = None) -
         reopening=Reopening(database, models),
         claims=Claims(database, worker.lease_seconds, worker.window_deadline_seconds, worker.lane_probe_seconds),
         leases=Leases(database, worker.lease_seconds, worker.window_deadline_seconds),
-        batches=Batches(database, transitions),
+        batches=batches,
         failed_items=FailedItems(database),
         events=Events(database),
         models=models,
@@ -86,4 +93,7 @@ def open_ledger(url: str, settings: Settings, *, pool_size: int | None = None) -
         retention=Retention(database, kept.body_days, kept.job_days, kept.staging_hours, kept.tombstone_days),
         callbacks=Callbacks(database),
         spooled=Spooled(database),
+        knowledge_bases=KnowledgeBases(database),
+        indexing_jobs=IndexingJobs(database, transitions),
+        scans=Scans(database, transitions, batches),
     )

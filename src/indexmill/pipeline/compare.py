@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from indexmill.domain.document import payload_hash
 from indexmill.domain.item_source import is_fixed
-from indexmill.domain.job import JobKind
 from indexmill.domain.outcome import ItemStatus
 from indexmill.ledger.claims import ClaimedBatch
-from indexmill.pipeline.window import BatchComparison, Window, WorkItem
+from indexmill.pipeline.window import MADE_HERE, BatchComparison, Window, WorkItem
 from indexmill.vectors.vector_store import Existing, VectorStore
 
 __all__ = ["compare_batches", "compare_payload", "compare_text", "is_unchanged"]
@@ -31,7 +30,7 @@ def _compare(window: Window, vectors: VectorStore, batches: list[ClaimedBatch]) 
         contents = window.contents[batch.key]
         mine = [
             payload_hash(recipe, item.payload_json, item.item_info_json)
-            if "\0" not in item.object_id and is_fixed(item.item_info_json, is_upload=batch.kind is JobKind.INGESTION)
+            if "\0" not in item.object_id and is_fixed(item.item_info_json, is_upload=batch.kind in MADE_HERE)
             else _NO_HASH
             for item in contents
         ]
@@ -57,6 +56,8 @@ def is_unchanged(window: Window, batch: ClaimedBatch) -> bool:
         and not batch.force
         and batch.outcomes is None
         and not batch.set_aside
+        # What is indexed of a data source is noted with the documents that are written.
+        and batch.source is None
         and len({item.object_id for item in window.contents[batch.key]}) == batch.items
     )
 

@@ -6,12 +6,15 @@ import errno
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from uuid import UUID
 
 from indexmill.domain.document import document_fingerprint, payload_hash
 from indexmill.domain.failure import FailureCode, Stage
 from indexmill.domain.item_source import ItemSource, SourceKind, is_fixed, source_of
 from indexmill.domain.outcome import ItemStatus
 from indexmill.errors import ItemError, TransientError
+from indexmill.ledger.ledger import Ledger
+from indexmill.pipeline.data_sources import DataSources, open_data_sources
 from indexmill.pipeline.window import BatchComparison, Reading, WorkItem
 from indexmill.readers.extracted_text import ExtractedText
 from indexmill.readers.file_type import FileType, detect
@@ -35,11 +38,13 @@ class DocumentReader:
 
     sources: Sources
     spool: Spool
+    data_sources: DataSources
     extractor: Extractor
     max_text_bytes: int
 
     def close(self) -> None:
         """End the extraction process; the next document starts another."""
+        self.data_sources.close()
         self.extractor.close()
 
     def read(self, item: WorkItem, recipe: str, comparison: BatchComparison, check: Callable[[], None]) -> None:
@@ -87,6 +92,8 @@ class DocumentReader:
             _take(item, reading, ExtractedText(text, kind.media_type, headings=headings))
 
     def _fetched(self, source: ItemSource) -> FetchedSource:
+        if source.kind is SourceKind.DATA_SOURCE:
+            return self.data_sources.fetch(UUID(source.data_source), source.value)
         return (self.spool if source.kind is SourceKind.SPOOL else self.sources).fetch(source.value)
 
 
@@ -96,7 +103,9 @@ def _must_be_read(item: WorkItem, reading: Reading, recipe: str, comparison: Bat
     content, sha256 = item.content, reading.sha256
     item.fingerprint = document_fingerprint(sha256, kind, recipe)
     if not is_fixed(content.item_info_json, is_upload=item.is_upload):
-        item.payload_hash = payload_hash(f"{recipe}/{sha256}", content.payload_json, content.item_info_json)
+        # Of a data source's file only the bytes count: it is the same document though its listing says another time.
+        info = None if item.batch.source is not None else content.item_info_json
+        item.payload_hash = payload_hash(f"{recipe}/{sha256}", content.payload_json, info)
     stored = comparison.different.get(item.position - item.batch.first_position)
     if stored is None or stored.fingerprint != item.fingerprint or item.batch.force:
         return True
@@ -118,7 +127,7 @@ def _take(item: WorkItem, reading: Reading, extracted: ExtractedText) -> None:
     reading.headings = extracted.headings
 
 
-def open_document_reader(settings: Settings) -> DocumentReader:
+def open_document_reader(settings: Settings, ledger: Ledger) -> DocumentReader:
     """
     Raises:
         SettingsError: the sources' settings cannot be used.
@@ -128,4 +137,5 @@ def open_document_reader(settings: Settings) -> DocumentReader:
     # Nobody moves the window's deadline during a fetch.
     seconds = min(settings.sources.timeout_seconds, settings.worker.window_deadline_seconds * _FETCH_SHARE)
     settings = settings.model_copy(update={"sources": settings.sources.model_copy(update={"timeout_seconds": seconds})})
-    return DocumentReader(open_sources(settings), open_spool(settings), extractor, max_text_bytes)
+    data_sources = open_data_sources(settings, ledger.knowledge_bases, extractor)
+    return DocumentReader(open_sources(settings), open_spool(settings), data_sources, extractor, max_text_bytes)

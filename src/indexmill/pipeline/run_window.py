@@ -13,8 +13,9 @@ from indexmill.domain.backoff import backoff_seconds
 from indexmill.domain.document import fingerprint
 from indexmill.domain.failure import FailureCode, Stage
 from indexmill.domain.item_source import has_source
+from indexmill.domain.job import BatchWork
 from indexmill.domain.outcome import ItemStatus
-from indexmill.errors import InvalidRequest, ItemError, ModelError, TransientError
+from indexmill.errors import InvalidRequest, ItemError, ModelError, SourceError, TransientError
 from indexmill.ledger.batches import BatchKey
 from indexmill.ledger.claims import Claim
 from indexmill.ledger.collections import Collection
@@ -25,6 +26,8 @@ from indexmill.pipeline.compare import compare_batches, compare_payload, compare
 from indexmill.pipeline.embed import embed_items, embed_last_tries
 from indexmill.pipeline.load import check_storable, load_bodies, load_items, load_texts
 from indexmill.pipeline.read_documents import DocumentReader
+from indexmill.pipeline.scan import SourceScan
+from indexmill.pipeline.scan_slice import ScanLost
 from indexmill.pipeline.split import split_items, split_last_tries
 from indexmill.pipeline.window import BatchComparison, Window, WorkItem
 from indexmill.pipeline.write import StaleItems, WindowWriter
@@ -66,6 +69,7 @@ class WindowRunner:
     vectors: VectorStore
     models: ModelCache
     documents: DocumentReader
+    scan: SourceScan
     worker: str
     max_tries: int
     max_text_bytes: int
@@ -97,6 +101,8 @@ class WindowRunner:
         if any(batch.tries for batch in claim.batches):
             self.ledger.transitions.resume(claim.job_ids)
         try:
+            if claim.batches[0].work is BatchWork.SCAN:
+                return self._scan(window, check)
             return self._run(window, check)
         except WindowAborted:
             # Nothing should be held any more; what is, against expectation, goes back.
@@ -110,6 +116,27 @@ class WindowRunner:
             return WindowOutcome.DEFERRED
         except (ModelError, InvalidRequest) as error:
             return self._stop(claim, error)
+
+    def _scan(self, window: Window, check: Callable[[], None]) -> WindowOutcome:
+        """A slice of one data source's scan; one that cannot be read is a failed item of its job."""
+        token, batch = window.claim.token, window.claim.batches[0]
+        try:
+            if batch.set_aside:
+                sentence = "The scan of this data source ended its worker process again and again"
+                self.scan.fail(token, batch, FailureCode.WORKER_LOST, sentence)
+            else:
+                self.scan.run(token, batch, self._progressing(window, check))
+        except SourceError as error:
+            self.scan.fail(token, batch, error.code, error.sentence)
+        except TransientError as error:
+            if batch.tries + 1 < self.max_tries:
+                self._wait(token, batch.tries + 1, error)
+                return WindowOutcome.DEFERRED
+            self.scan.fail(token, batch, "unavailable", f"Given up after {self.max_tries} tries, the last one: {error}")
+        except ScanLost:
+            self.ledger.leases.drop(token)
+            return WindowOutcome.LOST
+        return self._conclude(window, {batch.key})
 
     def _run(self, window: Window, check: Callable[[], None]) -> WindowOutcome:
         load_bodies(window)

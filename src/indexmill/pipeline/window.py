@@ -12,7 +12,7 @@ from indexmill.domain.bodies import StoredItem
 from indexmill.domain.document import Version
 from indexmill.domain.failure import Failure, FailureCode, Stage
 from indexmill.domain.item_source import reported_item_info
-from indexmill.domain.job import JobKind
+from indexmill.domain.job import BatchWork, JobKind
 from indexmill.domain.outcome import ItemStatus
 from indexmill.errors import ItemError, TransientError
 from indexmill.ledger.batches import BatchKey
@@ -21,7 +21,11 @@ from indexmill.ledger.collections import Collection
 from indexmill.readers.extracted_text import Heading, Page
 from indexmill.vectors.vector_store import Existing
 
-__all__ = ["BatchComparison", "Reading", "Window", "WorkItem"]
+__all__ = ["MADE_HERE", "BatchComparison", "Reading", "Window", "WorkItem"]
+
+
+#: Jobs whose items' `item_info` no caller wrote.
+MADE_HERE = frozenset({JobKind.INGESTION, JobKind.INDEXING})
 
 
 @dataclass(slots=True)
@@ -63,8 +67,8 @@ class WorkItem:
 
     @property
     def is_upload(self) -> bool:
-        """Whether a front door for documents made it."""
-        return self.batch.kind is JobKind.INGESTION
+        """Whether the service itself made its `item_info`: a front door for documents, or a scan."""
+        return self.batch.kind in MADE_HERE
 
     @property
     def version(self) -> Version:
@@ -122,7 +126,7 @@ class Window:
 
     @property
     def deletes(self) -> bool:
-        return bool(self.claim.batches) and self.claim.batches[0].kind is JobKind.DELETION
+        return bool(self.claim.batches) and self.claim.batches[0].work is BatchWork.DELETE
 
     def alive(self) -> list[WorkItem]:
         """Items that neither failed nor are known to be superseded."""

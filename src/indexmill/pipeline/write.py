@@ -7,18 +7,21 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Collection as AbstractCollection
 from dataclasses import dataclass
+from uuid import UUID
 
 import psycopg
 
 from indexmill.domain.backoff import backoff_seconds
 from indexmill.domain.document import Version, canonical_json, with_plain_floats
 from indexmill.domain.failure import FailureCode, Stage
+from indexmill.domain.job import BatchWork
 from indexmill.domain.outcome import ItemStatus, count, decode_outcomes
 from indexmill.errors import ServiceError
 from indexmill.ledger.batches import BatchEnd, BatchKey
 from indexmill.ledger.claims import ClaimedBatch
 from indexmill.ledger.database import Connection, is_connection_loss, is_repeatable
 from indexmill.ledger.ledger import Ledger
+from indexmill.ledger.scans import WrittenFile
 from indexmill.pipeline.window import Reading, Window, WorkItem
 from indexmill.vectors.vector_store import SkippedDocument, StagedDocument, VectorStore, Written
 
@@ -165,8 +168,23 @@ class WindowWriter:
         stale = [result.item for result in results if result.stale]
         if stale:
             raise StaleItems(stale)
+        self._note_files(connection, items, results)
         self._end_batches(connection, held, results)
         return held
+
+    def _note_files(self, connection: Connection, items: list[WorkItem], results: Sequence[Written]) -> None:
+        """What is indexed of data sources now, so that their next scan knows it."""
+        numbered = {item.number: item for item in items if item.batch.source is not None}
+        if not numbered:
+            return
+        mine = [(numbered[result.item], result) for result in results if result.item in numbered]
+        is_delete = self.window.claim.batches[0].work is BatchWork.DELETE
+        if is_delete:
+            gone = [_removed_file(item) for item, result in mine if result.superseded_by is None]
+            self.ledger.scans.forget(connection, [each for each in gone if each is not None])
+        else:
+            written = [_written_file(item, result) for item, result in mine if result.superseded_by is None]
+            self.ledger.scans.record(connection, [each for each in written if each is not None])
 
     def _skip(self, connection: Connection, keys: set[BatchKey]) -> set[BatchKey]:
         held = self.ledger.batches.fence(connection, self.window.claim.token, keys)
@@ -268,6 +286,19 @@ def _item_info(item: WorkItem) -> str | None:
             "size": reading.size,
         }
     )
+
+
+def _written_file(item: WorkItem, result: Written) -> WrittenFile | None:
+    source, info = item.batch.source, item.content.item_info
+    if source is None or info is None or "revision" not in info:
+        return None
+    size = item.reading.size if item.reading is not None else info["size"]
+    return WrittenFile(source, info["key"], item.object_id, info["revision"], size, result.chunks, item.batch.seq)
+
+
+def _removed_file(item: WorkItem) -> tuple[UUID, str, int] | None:
+    source = item.batch.source
+    return None if source is None else (source, item.object_id, item.batch.seq)
 
 
 def _structure(reading: Reading | None) -> str | None:

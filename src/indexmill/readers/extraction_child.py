@@ -47,8 +47,7 @@ def main() -> None:
     while lengths := requests.read(LENGTHS.size):
         request = unpack_header(requests.read(unpack_lengths(lengths)[0]))
         try:
-            text = _extract(reader, request, limits)
-            answer = _answer(text)
+            answer = _page(request, limits) if "page" in request else _answer(_extract(reader, request, limits))
         except ItemError as error:
             answer = pack(_failure(error.code, error.sentence))
         except MemoryError:
@@ -73,6 +72,16 @@ def _answer(found: ExtractedText) -> bytes:
         "resident_bytes": _resident_bytes(),
     }
     return pack(header, found.text.encode("utf-8", "replace"))
+
+
+def _page(request: dict[str, Any], limits: dict[str, Any]) -> bytes:
+    # Only workers that crawl pay for it.
+    from indexmill.readers.web_page_reader import read_web_page
+
+    asked = request["page"]
+    page = Path(request["path"]).read_bytes()
+    found = read_web_page(page, asked["charset"], asked["exclude"], limits["max_text_bytes"])
+    return pack(found.header() | {"resident_bytes": _resident_bytes()}, found.text.encode("utf-8", "replace"))
 
 
 def _failure(code: FailureCode, sentence: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from indexmill.errors import ItemError
 from indexmill.readers.archive import archive_type, archive_type_of_head
 from indexmill.readers.encoding import encoding_of
 
-__all__ = ["HEAD_BYTES", "FileType", "detect", "detect_head"]
+__all__ = ["HEAD_BYTES", "FileType", "claimed_type", "detect", "detect_head"]
 
 #: So much of a file's beginning decides whether it is text.
 HEAD_BYTES: Final = 65_536
@@ -158,6 +158,11 @@ def detect_head(head: bytes, file_name: str | None, media_type: str | None) -> F
             return None
         raise _ole_refusal(head)
     return _detect(head, file_name, media_type)
+
+
+def claimed_type(file_name: str | None, media_type: str | None) -> FileType | None:
+    """What the name's ending says, where it has none the media type; nothing is known of the content yet."""
+    return _claimed(file_name, media_type)
 
 
 def _known(name: str | None) -> FileType:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,9 +12,9 @@ import kreuzberg
 from indexmill.domain.failure import FailureCode, Stage
 from indexmill.errors import ItemError
 from indexmill.readers.deep_html import MAX_NESTING, deep_html_text, nesting
-from indexmill.readers.encoding import encoding_of
 from indexmill.readers.extracted_text import ExtractedText, Heading, Page
-from indexmill.readers.file_type import HEAD_BYTES, FileType
+from indexmill.readers.file_type import FileType
+from indexmill.readers.html_encoding import html_text
 from indexmill.readers.text_file import storable, too_large
 
 __all__ = ["KreuzbergReader"]
@@ -54,7 +53,7 @@ class KreuzbergReader:
 
     def _extract(self, path: Path, file_type: FileType) -> ExtractedText:
         if file_type is FileType.HTML:
-            return self._html(_utf8(path.read_bytes()))
+            return self._html(html_text(path.read_bytes()).encode("utf-8", "replace"))
         configuration = self._flat if file_type is FileType.XLSX else self._structured
         result = kreuzberg.extract_file_sync(path, file_type.media_type, config=configuration)
         text = self._checked(result.content, file_type)
@@ -91,21 +90,6 @@ class KreuzbergReader:
             # The workers are the parallelism.
             concurrency=kreuzberg.ConcurrencyConfig(max_threads=1),
         )
-
-
-_CHARSET: Final = re.compile(rb"<meta[^>]{0,200}charset=[\"']?\s*([a-zA-Z0-9_:-]{1,40})", re.IGNORECASE)
-
-
-def _utf8(page: bytes) -> bytes:
-    """An HTML page in UTF-8: a byte order mark decides, else what it declares, else what its bytes look like."""
-    guess = encoding_of(page[:HEAD_BYTES]) or "utf-8"
-    declared = _CHARSET.search(page[:4096])
-    if declared is not None and not guess.startswith("utf"):
-        guess = declared[1].decode("ascii")
-    try:
-        return page.decode(guess, "replace").encode("utf-8", "replace")
-    except LookupError:
-        return page.decode("cp1252", "replace").encode()
 
 
 def _cut_marks(text: str, mark: str) -> tuple[str, tuple[Page, ...]]:

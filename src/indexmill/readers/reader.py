@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib.util
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from indexmill.domain.failure import FailureCode, Stage
 from indexmill.errors import ItemError, TransientError
@@ -22,6 +22,7 @@ from indexmill.readers.extraction_process import (
 )
 from indexmill.readers.file_type import FileType
 from indexmill.readers.text_file import read_text, too_large
+from indexmill.readers.web_page import WebPage
 from indexmill.settings import ReaderSettings
 
 __all__ = ["Extractor"]
@@ -54,18 +55,33 @@ class Extractor:
         """
         if file_type.is_read_as_text:
             return read_text(path, file_type, self._limits.max_text_bytes, check)
-        if importlib.util.find_spec("kreuzberg") is None:
-            raise ItemError(
-                Stage.EXTRACT,
-                FailureCode.UNSUPPORTED_TYPE,
-                f"Reading a {file_type.label} needs the extra `readers`, which is not installed on this worker: "
-                "pip install 'indexmill[readers]'",
-                retryable=True,
-            )
+        _require("kreuzberg", file_type)
         # Opened here, so that a missing file is this process's error and no document's.
         path.open("rb").close()
-        answer = self._ask(path, file_type, time.monotonic() + self._settings.timeout_seconds, check)
-        return self._understood(answer, file_type)
+        answer = self._ask({"path": str(path), "type": file_type.value}, file_type, check)
+        header = self._understood(answer, file_type)
+        return ExtractedText(
+            answer.text.decode(),
+            str(header["media_type"]),
+            tuple(Page(*each) for each in header["pages"]),
+            tuple(Heading(*each) for each in header["headings"]),
+        )
+
+    def read_page(
+        self, path: Path, *, charset: str | None, exclude: Sequence[str], seconds: float, check: Callable[[], None]
+    ) -> WebPage:
+        """The main text of a web page, and its links, within `seconds` and what every file may take.
+
+        `charset`: as its server says; `exclude`: tags, classes, ids.
+
+        Raises:
+            As `extract`; a page without text is no error.
+        """
+        _require("trafilatura", FileType.HTML)
+        path.open("rb").close()
+        request = {"path": str(path), "page": {"charset": charset, "exclude": list(exclude)}}
+        answer = self._ask(request, FileType.HTML, check, seconds)
+        return WebPage.of_header(self._understood(answer, FileType.HTML), answer.text.decode())
 
     def close(self) -> None:
         """End the extraction process; the next document starts another."""
@@ -73,8 +89,11 @@ class Extractor:
             self._process.close()
             self._process = None
 
-    def _ask(self, path: Path, file_type: FileType, deadline: float, check: Callable[[], None]) -> Answer:
-        request = {"path": str(path), "type": file_type.value}
+    def _ask(
+        self, request: dict[str, Any], file_type: FileType, check: Callable[[], None], seconds: float = float("inf")
+    ) -> Answer:
+        allowed = min(seconds, self._settings.timeout_seconds)
+        deadline = time.monotonic() + allowed
         # A process may be killed from outside, or be spoilt by the document before: so a document has two tries.
         for last in (False, True):
             try:
@@ -88,7 +107,7 @@ class Extractor:
                     raise _crashed(file_type) from error
             except ProcessTooSlow as error:
                 self.close()
-                raise self._timeout(file_type) from error
+                raise _timeout(file_type, allowed) from error
             except ProcessTooTalkative as error:
                 self.close()
                 raise too_large(file_type, self._limits.max_text_bytes) from error
@@ -111,7 +130,8 @@ class Extractor:
                 raise TransientError("The process that reads documents does not start; see the worker's log") from error
         return self._process
 
-    def _understood(self, answer: Answer, file_type: FileType) -> ExtractedText:
+    def _understood(self, answer: Answer, file_type: FileType) -> dict[str, Any]:
+        """The header of an answer that holds what was asked for."""
         header = answer.header
         if header.get("out_of_memory"):
             self.close()
@@ -124,12 +144,7 @@ class Extractor:
             self.close()
         if "code" in header:
             raise ItemError(Stage.EXTRACT, FailureCode(header["code"]), str(header["sentence"]), retryable=False)
-        return ExtractedText(
-            answer.text.decode(),
-            str(header["media_type"]),
-            tuple(Page(*each) for each in header["pages"]),
-            tuple(Heading(*each) for each in header["headings"]),
-        )
+        return header
 
     def _memory(self, file_type: FileType) -> ItemError:
         return _refusal(
@@ -138,13 +153,25 @@ class Extractor:
             "split it or raise `readers.memory_bytes`",
         )
 
-    def _timeout(self, file_type: FileType) -> ItemError:
-        return _refusal(
-            FailureCode.EXTRACTION_TIMEOUT,
-            f"Reading the {file_type.label} takes longer than the allowed {self._settings.timeout_seconds:g} seconds; "
-            "try again when the machine is less busy, split it or raise `readers.timeout_seconds`",
+
+def _require(package: str, file_type: FileType) -> None:
+    if importlib.util.find_spec(package) is None:
+        raise ItemError(
+            Stage.EXTRACT,
+            FailureCode.UNSUPPORTED_TYPE,
+            f"Reading a {file_type.label} needs the extra `readers`, which is not installed on this worker: "
+            "pip install 'indexmill[readers]'",
             retryable=True,
         )
+
+
+def _timeout(file_type: FileType, seconds: float) -> ItemError:
+    return _refusal(
+        FailureCode.EXTRACTION_TIMEOUT,
+        f"Reading the {file_type.label} takes longer than the allowed {seconds:.3g} seconds; "
+        "try again when the machine is less busy, split it or raise `readers.timeout_seconds`",
+        retryable=True,
+    )
 
 
 def _crashed(file_type: FileType) -> ItemError:

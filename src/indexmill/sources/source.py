@@ -87,8 +87,9 @@ class Source(Protocol):
 class Deadline:
     """The time that one fetch has in all, whatever its single steps may take."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, *, setting: str = "sources.timeout_seconds") -> None:
         self._seconds = seconds
+        self._setting = setting
         self._at = time.monotonic() + seconds
 
     def remaining(self) -> float:
@@ -101,7 +102,7 @@ class Deadline:
         if left <= 0:
             raise unavailable(
                 f"The source did not deliver everything within {self._seconds:g} s; try again, "
-                "or raise `sources.timeout_seconds`",
+                f"or raise `{self._setting}`",
                 retryable=True,
             )
         return left
@@ -118,8 +119,9 @@ class IncomingFile:
     More than `limit` bytes are a failure, at once: nothing more is read for it.
     """
 
-    def __init__(self, folder: Path, limit: int) -> None:
+    def __init__(self, folder: Path, limit: int, *, setting: str = "sources.max_bytes") -> None:
         self._limit = limit
+        self._setting = setting
         self._hash = hashlib.sha256()
         self.size = 0
         with own_disk():
@@ -148,7 +150,7 @@ class IncomingFile:
         """
         self.size += len(data)
         if self.size > self._limit:
-            raise too_large(self._limit)
+            raise too_large(self._limit, self._setting)
         self._hash.update(data)
         with own_disk():
             self._file.write(data)
@@ -221,12 +223,12 @@ def unavailable(sentence: str, *, retryable: bool) -> ItemError:
     return ItemError(Stage.LOAD, FailureCode.SOURCE_UNAVAILABLE, sentence[:1500], retryable=retryable)
 
 
-def too_large(limit: int) -> ItemError:
-    """The source has more bytes than are read."""
+def too_large(limit: int, setting: str = "sources.max_bytes") -> ItemError:
+    """The source has more bytes than are read; `setting` is what allows more."""
     return ItemError(
         Stage.LOAD,
         FailureCode.TOO_LARGE,
-        f"The source has more than the allowed {limit} bytes; split it or raise `sources.max_bytes`",
+        f"The source has more than the allowed {limit} bytes; split it or raise `{setting}`",
         retryable=False,
     )
 

@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import hashlib
-import itertools
 import os
 import re
-import shutil
-import tempfile
-import threading
-import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol, TypeAlias
 
 from indexmill.errors import ItemError, ServiceError, TransientError
 from indexmill.settings import Settings
-from indexmill.sources.source import (
-    FetchedSource,
-    IncomingFile,
-    own_disk,
-    private_folder,
-    remove_leftovers,
-    unavailable,
-)
+from indexmill.sources.kept_files import KeptFiles, Pruned
+from indexmill.sources.source import FetchedSource, own_disk, unavailable
 
 __all__ = [
-    "ASKED_AT_ONCE",
     "FolderSpool",
     "InUse",
     "Pruned",
@@ -44,13 +29,8 @@ __all__ = [
 #: Opaque to everybody else, and never a path.
 _REFERENCE: Final = re.compile(r"spool:([0-9a-f]{64})")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
-_LOCK_SECONDS: Final = 10.0
-_USAGE_SECONDS: Final = 10.0
-_LEFTOVER_SECONDS: Final = 3600.0
 #: Which of these references are in use.
 InUse: TypeAlias = Callable[[Sequence[str]], Collection[str]]
-#: References in one question when the spool is pruned.
-ASKED_AT_ONCE: Final = 1000
 
 
 @dataclass(frozen=True)
@@ -60,12 +40,6 @@ class SpooledFile:
     reference: str
     size: int
     sha256: str
-
-
-@dataclass(frozen=True)
-class Pruned:
-    files: int
-    bytes: int
 
 
 class Spool(Protocol):
@@ -135,53 +109,31 @@ def open_spool(settings: Settings) -> Spool:
 
 
 class FolderSpool:
-    """`<folder>/<first two digits>/<sha256>`, for one host, or several that share the folder."""
+    """Named by their hash, in the data folder: for one host, or several that share the folder."""
 
     def __init__(self, folder: Path, *, max_bytes: int, default_limit: int) -> None:
         self._folder = folder
-        self._incoming = folder / "incoming"
-        self._max_bytes = max_bytes
+        self._files = KeptFiles(folder, _DIGEST, max_bytes)
         self._default_limit = default_limit
-        self._guard = threading.Lock()
-        self._used = 0
-        self._used_at = float("-inf")
 
     def check(self) -> None:
         try:
             # However full it is: only a service that runs makes room.
-            probe = self._write([b"probe ", os.urandom(16)], 64)
-            with self.open(probe.reference) as file:
+            probe = self._files.write([b"probe ", os.urandom(16)], 64, is_probe=True)
+            with self.open(reference_to(probe.sha256)) as file:
                 data = file.read()
-            self.delete(probe.reference)
+            self._files.remove(probe.sha256)
         except (ItemError, TransientError, OSError) as error:
             raise ServiceError(f"The spool in the data folder does not work: {error}") from error
         if hashlib.sha256(data).hexdigest() != probe.sha256:
             raise ServiceError("The spool in the data folder does not give back what was written to it")
 
     def write(self, chunks: Iterable[bytes], limit: int | None = None) -> SpooledFile:
-        self._check_room(0)
-        return self._write(chunks, self._default_limit if limit is None else limit, self._check_room)
-
-    def _write(
-        self, chunks: Iterable[bytes], limit: int, check_room: Callable[[int], object] | None = None
-    ) -> SpooledFile:
-        private_folder(self._folder)
-        private_folder(self._incoming)
-        with IncomingFile(self._incoming, limit) as incoming:
-            for chunk in chunks:
-                incoming.write(chunk)
-            if check_room is not None:
-                check_room(incoming.size)
-            complete = incoming.keep(durable=True)
-        try:
-            self._place(complete)
-        except BaseException:
-            complete.remove()
-            raise
-        return SpooledFile(reference_to(complete.sha256), complete.size, complete.sha256)
+        written = self._files.write(chunks, self._default_limit if limit is None else limit)
+        return SpooledFile(reference_to(written.sha256), written.size, written.sha256)
 
     def open(self, reference: str) -> BinaryIO:
-        path = self._path(digest_of(reference))
+        path = self._files.path(digest_of(reference))
         with own_disk():
             try:
                 return path.open("rb")
@@ -190,141 +142,21 @@ class FolderSpool:
 
     def fetch(self, reference: str) -> FetchedSource:
         digest = digest_of(reference)
-        private_folder(self._incoming)
         with own_disk():
-            descriptor, name = tempfile.mkstemp(dir=self._incoming, suffix=".part")
-            os.close(descriptor)
-        own = Path(name)
-        try:
-            with own_disk():
-                self._link(self._path(digest), own)
-                return FetchedSource(own, own.stat().st_size, digest)
-        except BaseException:
-            own.unlink(missing_ok=True)
-            raise
+            try:
+                own = self._files.linked(digest)
+            except FileNotFoundError as error:
+                raise _gone() from error
+            return FetchedSource(own, own.stat().st_size, digest)
 
     def delete(self, reference: str) -> None:
-        with self._locked():
-            self._path(digest_of(reference)).unlink(missing_ok=True)
+        self._files.remove(digest_of(reference))
 
     def prune(self, in_use: InUse, older_than_seconds: float, max_files: int = 10_000) -> Pruned:
-        before = time.time() - older_than_seconds
-        files = size = 0
-        old = (path for path in self._files() if _is_older(path, before))
-        while files < max_files and (page := list(itertools.islice(old, min(ASKED_AT_ONCE, max_files - files)))):
-            kept = in_use([reference_to(path.name) for path in page])
-            for path in page:
-                if reference_to(path.name) not in kept:
-                    removed = self._remove_if_older(path, before)
-                    files, size = files + (removed is not None), size + (removed or 0)
-        remove_leftovers(self._incoming, max(older_than_seconds, _LEFTOVER_SECONDS), max_files)
-        self._used_at = float("-inf")
-        return Pruned(files, size)
+        def are_kept(digests: Sequence[str]) -> set[str]:
+            return {digest_of(each) for each in in_use([reference_to(digest) for digest in digests])}
 
-    def _path(self, digest: str) -> Path:
-        return self._folder / digest[:2] / digest
-
-    def _files(self) -> Iterator[Path]:
-        for folder in sorted(self._folder.glob("[0-9a-f][0-9a-f]")):
-            with os.scandir(folder) as entries:
-                yield from [Path(entry.path) for entry in entries if _DIGEST.fullmatch(entry.name)]
-
-    def _place(self, complete: FetchedSource) -> None:
-        """Rename it to its name: there it is whole, or not at all. What is there already is replaced by its equal."""
-        path = self._path(complete.sha256)
-        private_folder(path.parent)
-        with own_disk():
-            with self._locked():
-                os.utime(complete.path)
-                complete.path.replace(path)
-            _sync_folder(path.parent)
-        with self._guard:
-            self._used += complete.size
-
-    def _link(self, path: Path, own: Path) -> None:
-        """Under another name, the bytes stay when the spool's own name is pruned; nothing is copied."""
-        own.unlink()
-        for last in (False, False, True):
-            try:
-                os.link(path, own)
-            except FileNotFoundError as error:
-                # Also what a file says that is being replaced by its equal at this moment.
-                if last:
-                    raise _gone() from error
-            except OSError as error:
-                if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EXDEV}:
-                    raise
-                shutil.copyfile(path, own)
-                return
-            else:
-                return
-
-    def _remove_if_older(self, path: Path, before: float) -> int | None:
-        """Its size; None where it has been written again in the meantime, or was removed."""
-        with self._locked():
-            try:
-                found = path.stat()
-                if found.st_mtime >= before:
-                    return None
-                path.unlink()
-            except FileNotFoundError:
-                return None
-            return found.st_size
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """One process at a time: a file that is written again must not be removed for having been old."""
-        private_folder(self._folder)
-        give_up_at = time.monotonic() + _LOCK_SECONDS
-        descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            while not _try_lock(descriptor):
-                if time.monotonic() > give_up_at:
-                    raise TransientError("The spool is locked by another process")
-                time.sleep(0.005)
-            yield
-        finally:
-            os.close(descriptor)
-
-    def _check_room(self, size: int) -> None:
-        with self._guard:
-            if time.monotonic() - self._used_at > _USAGE_SECONDS:
-                self._used = sum(map(_size, self._files()))
-                self._used_at = time.monotonic()
-            if self._used + size > self._max_bytes:
-                raise TransientError(
-                    f"The spool is full ({self._max_bytes} bytes); wait until jobs have ended, "
-                    "or raise `sources.spool_max_bytes`"
-                )
-
-
-def _try_lock(descriptor: int) -> bool:
-    with suppress(BlockingIOError):
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
-    return False
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-def _is_older(path: Path, before: float) -> bool:
-    try:
-        return path.stat().st_mtime < before
-    except FileNotFoundError:
-        return False
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return self._files.prune(are_kept, older_than_seconds, max_files)
 
 
 def _gone() -> ItemError:

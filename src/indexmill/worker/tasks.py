@@ -16,6 +16,7 @@ from indexmill.ledger.ledger import open_ledger
 from indexmill.models.model_cache import ModelCache
 from indexmill.pipeline.read_documents import open_document_reader
 from indexmill.pipeline.run_window import WindowRunner
+from indexmill.pipeline.scan import SourceScan
 from indexmill.settings import Settings
 from indexmill.vectors.pgvector_store import PgvectorStore
 from indexmill.worker.celery_app import DRAIN_TASK
@@ -72,11 +73,13 @@ def _build(settings: Settings, url: str, name: str) -> Drain:
     pulse.start()
     # Later than the lease's deadline, so that the ledger already calls it that.
     watchdog = Watchdog(worker.window_deadline_seconds + 1)
+    documents = open_document_reader(settings, ledger)
     runner = WindowRunner(
         ledger=ledger,
         vectors=PgvectorStore(ledger.database),
         models=ModelCache(),
-        documents=open_document_reader(settings),
+        documents=documents,
+        scan=SourceScan(ledger, documents.data_sources),
         worker=name,
         max_tries=worker.max_tries,
         max_text_bytes=worker.max_text_bytes,

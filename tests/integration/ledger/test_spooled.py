@@ -108,7 +108,7 @@ def test_the_sweep_removes_what_no_job_needs(engine: Engine, tmp_path: Path) -> 
     engine.submit(submission(needed))
     for reference in (needed, unneeded):
         an_hour_ago = time.time() - 3700
-        os.utime(spool._path(reference.removeprefix("spool:")), (an_hour_ago, an_hour_ago))
+        os.utime(spool._files.path(reference.removeprefix("spool:")), (an_hour_ago, an_hour_ago))
     prune_spool.sweep(engine.ledger, spool, is_shared=False).run()
     for reference in (needed, young):
         spool.open(reference).close()

@@ -17,9 +17,10 @@ import pytest
 from indexmill.domain.failure import FailureCode
 from indexmill.errors import ItemError, ServiceError, SettingsError, TransientError
 from indexmill.settings import S3Settings, Settings, SourceSettings
-from indexmill.sources import bucket_spool
+from indexmill.sources import kept_objects
 from indexmill.sources.bucket_spool import BucketSpool
-from indexmill.sources.spool import Pruned, Spool, open_spool
+from indexmill.sources.kept_files import Pruned
+from indexmill.sources.spool import Spool, open_spool
 from indexmill.sources.start_check import check_sources
 from indexmill.sources.uri import Sources
 from tests.s3_server import S3Server
@@ -177,7 +178,7 @@ def test_the_shared_spool_prunes_what_is_old_and_not_needed(spool: Spool, monkey
         def now(cls, tz: Any = None) -> Any:
             return datetime.now(UTC) + timedelta(days=1)
 
-    monkeypatch.setattr(bucket_spool, "datetime", Tomorrow)
+    monkeypatch.setattr(kept_objects, "datetime", Tomorrow)
     assert spool.prune(lambda references: {needed}, 60) == Pruned(1, 8)
     spool.open(needed).close()
     with pytest.raises(ItemError):
@@ -243,7 +244,7 @@ def test_pruning_asks_for_many_at_once_and_for_nothing_that_is_not_ours(
         def now(cls, tz: Any = None) -> Any:
             return datetime.now(UTC) + timedelta(days=1)
 
-    monkeypatch.setattr(bucket_spool, "datetime", Tomorrow)
+    monkeypatch.setattr(kept_objects, "datetime", Tomorrow)
 
     def in_use(references: Sequence[str]) -> set[str]:
         asked.append(list(references))

@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from indexmill.http import body_stream, uploads
 from indexmill.http.problems import Problem, ProblemError
 from indexmill.http.uploads import FormFile, LongString, Upload, UploadReader
 from indexmill.sources.spool import FolderSpool
+from indexmill.sources.upload_store import FolderUploadStore, new_object_key
 
 Message = dict[str, Any]
 LIMIT, INLINE = 10_000, 100
@@ -156,7 +158,7 @@ def test_what_is_malformed_is_400_in_words(
 def test_what_is_not_base64_is_400_and_nothing_is_spooled(reader: UploadReader, text: str, spool: FolderSpool) -> None:
     problem = refused(reader, Sender(chunked([text])), lambda u: u.spool_base64(u.value[0]))
     assert (problem.status, problem.code) == (400, "invalid_base64")
-    assert list(spool._files()) == []
+    assert list(spool._files.paths()) == []
 
 
 def test_a_file_over_the_limit_of_sources_is_413(reader: UploadReader) -> None:
@@ -281,3 +283,44 @@ def test_wire_models_take_what_was_written_aside_but_never_its_description_from_
         with pytest.raises(ValidationError):
             Wire.model_validate(forged)
     assert Wire.model_json_schema()["properties"]["value"]["type"] == "string"
+
+
+@pytest.mark.parametrize("size", [0, 10, 4_000])
+def test_a_body_is_stored_as_it_is(reader: UploadReader, tmp_path: Path, size: int) -> None:
+    store, key, data = (
+        FolderUploadStore(tmp_path / "spool", max_bytes=10_000, default_limit=10),
+        new_object_key(),
+        b"x" * size,
+    )
+    sender = Sender([data[at : at + 1_000] for at in range(0, size, 1_000)] or [b""])
+    asyncio.run(reader.receive(sender.request, 4_000, partial(store.put, key, limit=4_000)))
+    with store.fetch(key) as fetched:
+        assert fetched.path.read_bytes() == data
+
+
+@pytest.mark.parametrize(
+    ("sender", "status"),
+    [
+        (Sender([b"x" * 3_000, b"x" * 3_000]), 413),
+        (Sender([b"x"], {"content-length": "5000"}), 413),
+        (Sender([b"x" * 100], then="gone"), 400),
+    ],
+)
+def test_what_is_too_large_or_breaks_off_is_not_stored(
+    reader: UploadReader, tmp_path: Path, sender: Sender, status: int
+) -> None:
+    store, key = FolderUploadStore(tmp_path / "spool", max_bytes=10_000, default_limit=10), new_object_key()
+    with pytest.raises(ProblemError) as refusal:
+        asyncio.run(reader.receive(sender.request, 4_000, partial(store.put, key)))
+    assert refusal.value.problem.status == status
+    assert store.stat(key) is None
+
+
+def test_a_full_store_is_503_and_the_upload_before_stays(reader: UploadReader, tmp_path: Path) -> None:
+    store, key = FolderUploadStore(tmp_path / "spool", max_bytes=100, default_limit=100), new_object_key()
+    store.put(key, [b"before"])
+    with pytest.raises(ProblemError) as refusal:
+        asyncio.run(reader.receive(Sender([b"x" * 99]).request, 4_000, partial(store.put, key)))
+    assert (refusal.value.problem.status, refusal.value.problem.code) == (503, "spool_unavailable")
+    with store.fetch(key) as fetched:
+        assert fetched.path.read_bytes() == b"before"

@@ -15,8 +15,9 @@ import pytest
 from indexmill.domain.failure import FailureCode
 from indexmill.errors import ItemError, ServiceError, TransientError
 from indexmill.settings import Settings
-from indexmill.sources import spool as spool_module
-from indexmill.sources.spool import FolderSpool, Pruned, open_spool
+from indexmill.sources import kept_files
+from indexmill.sources.kept_files import Pruned
+from indexmill.sources.spool import FolderSpool, open_spool
 
 HELLO = "spool:" + hashlib.sha256(b"hello").hexdigest()
 FOREIGN = ["", "hello", "spool:", "spool:" + "g" * 64, "spool:../../x", HELLO + "\n", HELLO.upper(), "/etc/passwd"]
@@ -32,7 +33,7 @@ def _files(spool: FolderSpool) -> list[Path]:
 
 
 def _age(spool: FolderSpool, reference: str, seconds: float) -> None:
-    path = spool._path(reference.removeprefix("spool:"))
+    path = spool._files.path(reference.removeprefix("spool:"))
     os.utime(path, (time.time() - seconds, time.time() - seconds))
 
 
@@ -133,7 +134,7 @@ def test_what_is_written_again_while_it_is_pruned_stays(spool: FolderSpool) -> N
 
 def test_leftovers_of_killed_processes_are_pruned(spool: FolderSpool) -> None:
     spool.check()
-    leftover = spool._incoming / "x.part"
+    leftover = spool._files.incoming / "x.part"
     leftover.touch()
     os.utime(leftover, (time.time() - 5000, time.time() - 5000))
     spool.prune(set, 0)
@@ -184,7 +185,7 @@ def test_the_spool_is_in_the_data_folder_unless_set_otherwise(tmp_path: Path) ->
 
 
 def test_pruning_asks_for_many_at_once(spool: FolderSpool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spool_module, "ASKED_AT_ONCE", 3)
+    monkeypatch.setattr(kept_files, "ASKED_AT_ONCE", 3)
     written = {spool.write([b"%d" % number]).reference for number in range(7)}
     for reference in written:
         _age(spool, reference, 100)

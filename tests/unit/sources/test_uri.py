@@ -9,7 +9,7 @@ import pytest
 from indexmill.domain.failure import FailureCode, Stage
 from indexmill.errors import InvalidRequest, ItemError, SettingsError, SourceRefused
 from indexmill.settings import S3Settings, Settings, SourceSettings
-from indexmill.sources.http_source import parse_url
+from indexmill.sources.http_client import parse_url
 from indexmill.sources.uri import Sources, file_name_of, open_sources
 
 FORBIDDEN = [

@@ -26,7 +26,7 @@ CREATE TABLE model (
     PRIMARY KEY (tenant, id)
 );
 
--- What workers choose between: a model with a splitting, or the deletions. A stopped one is neither claimed nor woken.
+-- What workers choose between: a model with a splitting, the deletions, or the scans of data sources. A stopped one is neither claimed nor woken.
 CREATE TABLE lane (
     name text PRIMARY KEY,
     tenant integer REFERENCES tenant,
@@ -37,7 +37,7 @@ CREATE TABLE lane (
     CONSTRAINT stopped_with_reason CHECK ((stopped_at IS NULL) = (stop_reason IS NULL)),
     CONSTRAINT stopped_with_probe CHECK ((stopped_at IS NULL) = (probe_at IS NULL))
 );
-INSERT INTO lane (name) VALUES ('delete');
+INSERT INTO lane (name) VALUES ('delete'), ('scan');
 
 -- Documents that share a model and a splitting. Chunks live in chunk_<id>_<generation>.
 CREATE TABLE collection (
@@ -57,13 +57,59 @@ CREATE TABLE collection (
     FOREIGN KEY (tenant, model) REFERENCES model
 );
 
+-- A collection that is kept in step with data sources.
+CREATE TABLE knowledge_base (
+    id uuid PRIMARY KEY,
+    tenant integer NOT NULL REFERENCES tenant,
+    collection integer NOT NULL UNIQUE REFERENCES collection,
+    name text NOT NULL CHECK (char_length(name) BETWEEN 1 AND 255),
+    -- What its caller said of it and wants to hear again.
+    details jsonb NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT ledger_now(),
+    updated_at timestamptz NOT NULL DEFAULT ledger_now(),
+    deleted_at timestamptz
+);
+CREATE INDEX knowledge_base_listed ON knowledge_base (tenant, created_at DESC, id DESC) WHERE deleted_at IS NULL;
+
+-- Where a knowledge base's documents come from. A deleted one stays: jobs name it.
+CREATE TABLE data_source (
+    id uuid PRIMARY KEY,
+    knowledge_base uuid NOT NULL REFERENCES knowledge_base,
+    kind text NOT NULL CHECK (kind IN ('spaces', 'aws', 'web_crawler', 'file_upload', 'dropbox', 'google_drive')),
+    settings jsonb NOT NULL,
+    -- Encrypted; the key is a setting.
+    secrets bytea,
+    chunking jsonb NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT ledger_now(),
+    updated_at timestamptz NOT NULL DEFAULT ledger_now(),
+    deleted_at timestamptz,
+    CONSTRAINT deleted_without_secrets CHECK (deleted_at IS NULL OR secrets IS NULL)
+);
+CREATE INDEX data_source_listed ON data_source (knowledge_base, created_at, id) WHERE deleted_at IS NULL;
+
+-- The files of a data source that are indexed: written with their documents, in one transaction.
+CREATE TABLE source_file (
+    source uuid NOT NULL REFERENCES data_source,
+    key text NOT NULL,
+    document text NOT NULL,
+    -- What the listing said of it when it was read: another one means that it must be read again.
+    revision text NOT NULL,
+    size bigint NOT NULL,
+    chunks integer NOT NULL,
+    -- The job that wrote it, and the last one whose scan met it.
+    seq bigint NOT NULL,
+    seen bigint NOT NULL,
+    PRIMARY KEY (source, key)
+) WITH (fillfactor = 85);
+CREATE INDEX source_file_document ON source_file (source, document);
+
 -- A document's version is (seq, position of the item in the job).
 CREATE SEQUENCE job_seq CACHE 1;
 
 CREATE TABLE job (
     id uuid PRIMARY KEY,
     tenant integer NOT NULL,
-    kind text NOT NULL CHECK (kind IN ('upsertion', 'deletion', 'ingestion')),
+    kind text NOT NULL CHECK (kind IN ('upsertion', 'deletion', 'ingestion', 'indexing', 'cleanup')),
     external_id text CHECK (char_length(external_id) BETWEEN 1 AND 255),
     seq bigint,
     state text NOT NULL CHECK (state IN
@@ -75,6 +121,8 @@ CREATE TABLE job (
     lane text NOT NULL,
     -- The one document that the job is about, where its front door knows it by its document.
     document text,
+    -- The knowledge base whose data sources it pulls, or removes.
+    knowledge_base uuid REFERENCES knowledge_base,
     attempt integer NOT NULL DEFAULT 1,
     -- How many transitions it has made: the number of its last event.
     events integer NOT NULL DEFAULT 0,
@@ -122,6 +170,10 @@ CREATE INDEX job_listed ON job (tenant, created_at DESC, id DESC) WHERE seq IS N
 CREATE INDEX job_ended ON job (tenant, reason, created_at DESC, id DESC) WHERE reason IS NOT NULL;
 CREATE INDEX job_open ON job (tenant, created_at DESC, id DESC) WHERE finished_at IS NULL;
 CREATE INDEX job_open_document ON job (collection, document) WHERE finished_at IS NULL AND document IS NOT NULL;
+CREATE INDEX job_of_knowledge_base ON job (knowledge_base, created_at DESC, id DESC) WHERE kind = 'indexing';
+-- One at a time.
+CREATE UNIQUE INDEX job_indexing ON job (knowledge_base) WHERE kind = 'indexing' AND finished_at IS NULL;
+CREATE INDEX job_indexing_listed ON job (tenant, created_at DESC, id DESC) WHERE kind = 'indexing';
 CREATE INDEX job_seq_of ON job (seq) WHERE seq IS NOT NULL;
 CREATE INDEX job_reopenable ON job (collection, seq)
     WHERE finished_at IS NULL OR failed + cancelled > 0 AND bodies_deleted_at IS NULL;
@@ -134,10 +186,16 @@ CREATE TABLE batch (
     ordinal integer NOT NULL,
     state text NOT NULL CHECK (state IN ('ready', 'waiting', 'running', 'done', 'cancelled')),
     lane text NOT NULL,
+    -- What is done with its items: documents are written, or deleted, or a data source is scanned for files.
+    work text NOT NULL DEFAULT 'write' CHECK (work IN ('write', 'delete', 'scan')),
+    -- The data source that its items come from, and how large they are there.
+    source uuid REFERENCES data_source,
+    source_bytes bigint NOT NULL DEFAULT 0,
     -- When it would like to run: the time its job became queued + ordinal x 30 s.
     rank timestamptz NOT NULL,
     first_position bigint NOT NULL,
-    items integer NOT NULL CHECK (items > 0),
+    -- A scan is an item of its job until it has come to its end: then only what it found counts.
+    items integer NOT NULL,
     bytes integer NOT NULL,
     -- The lease that holds it; a finished batch keeps its last one, so that a doubtful commit can be re-read.
     lease uuid,
@@ -161,7 +219,9 @@ CREATE TABLE batch (
     chunks bigint NOT NULL DEFAULT 0,
     tokens bigint NOT NULL DEFAULT 0,
     embedded bigint NOT NULL DEFAULT 0,
+    ended_at timestamptz,
     PRIMARY KEY (job, ordinal),
+    CONSTRAINT never_empty CHECK (items > 0 OR work = 'scan' AND items = 0),
     CONSTRAINT running_with_lease CHECK (state <> 'running' OR lease IS NOT NULL),
     CONSTRAINT done_with_outcomes CHECK (state <> 'done' OR outcomes IS NOT NULL),
     CONSTRAINT conserved CHECK (state NOT IN ('done', 'cancelled') OR items =
@@ -171,6 +231,37 @@ CREATE INDEX batch_ready ON batch (lane, rank, job, ordinal) WHERE state = 'read
 CREATE INDEX batch_waiting ON batch (available_at) WHERE state = 'waiting';
 CREATE INDEX batch_running ON batch (lease) WHERE state = 'running';
 CREATE INDEX batch_open ON batch (job) WHERE state IN ('ready', 'waiting', 'running');
+
+-- One data source in one indexing job: how far its scan is, and why it ended.
+CREATE TABLE job_source (
+    job uuid NOT NULL REFERENCES job ON DELETE CASCADE,
+    source uuid NOT NULL REFERENCES data_source,
+    -- The batch that scans it.
+    ordinal integer NOT NULL,
+    -- Where the listing goes on; NULL: from its beginning.
+    cursor text,
+    phase text NOT NULL DEFAULT 'listing' CHECK (phase IN ('listing', 'removing', 'ended')),
+    started_at timestamptz,
+    error_code text,
+    error_sentence text,
+    PRIMARY KEY (job, source),
+    FOREIGN KEY (job, ordinal) REFERENCES batch ON DELETE CASCADE
+);
+CREATE INDEX job_source_of ON job_source (source);
+
+-- What a crawl has met and still has to visit, in the order in which it met it.
+CREATE TABLE crawl_page (
+    job uuid NOT NULL,
+    source uuid NOT NULL,
+    url text NOT NULL,
+    number bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+    -- NULL: visited.
+    due_at timestamptz,
+    tries integer NOT NULL DEFAULT 0,
+    PRIMARY KEY (job, source, url),
+    FOREIGN KEY (job, source) REFERENCES job_source ON DELETE CASCADE
+);
+CREATE INDEX crawl_page_due ON crawl_page (job, source, number) WHERE due_at IS NOT NULL;
 
 -- A job as everybody sees it: its collection's name, and its counters so far.
 CREATE VIEW job_with_counters AS

@@ -5,7 +5,7 @@ WITH locked AS (
     ORDER BY job, ordinal FOR UPDATE
 )
 UPDATE batch b
-SET state = 'cancelled', lease = NULL,
+SET state = 'cancelled', lease = NULL, ended_at = ledger_now(),
     cancelled = items - (indexed + unchanged + payload_updated + superseded + removed + absent + failed)
 FROM locked
 WHERE b.job = locked.job AND b.ordinal = locked.ordinal AND b.state IN ('ready', 'waiting', 'running')

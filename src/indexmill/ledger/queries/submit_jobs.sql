@@ -18,8 +18,8 @@ WITH wanted AS (
     ON CONFLICT (tenant, kind, external_id) WHERE external_id IS NOT NULL DO NOTHING
     RETURNING *
 ), new_batches AS (
-    INSERT INTO batch (job, ordinal, state, lane, rank, first_position, items, bytes, available_at)
-    SELECT j.id, b.ordinal, 'ready', j.lane, j.queued_at + b.ordinal * interval '30 seconds',
+    INSERT INTO batch (job, ordinal, state, lane, work, rank, first_position, items, bytes, available_at)
+    SELECT j.id, b.ordinal, 'ready', j.lane, CASE j.lane WHEN 'delete' THEN 'delete' ELSE 'write' END, j.queued_at + b.ordinal * interval '30 seconds',
            b.first_position, b.items, b.size, j.queued_at
     FROM new_jobs j
     JOIN unnest(%(jobs)s::uuid[], %(ordinals)s::integer[], %(first_positions)s::bigint[], %(items)s::integer[],

@@ -1,0 +1,1 @@
+SELECT count(*) AS total FROM job WHERE kind = 'indexing' AND tenant = %(tenant)s;

@@ -1,0 +1,1 @@
+DELETE FROM crawl_page WHERE job = %(job)s AND source = %(source)s;

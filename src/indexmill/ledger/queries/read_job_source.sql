@@ -1,0 +1,1 @@
+SELECT cursor, phase FROM job_source WHERE job = %(job)s AND source = %(source)s;

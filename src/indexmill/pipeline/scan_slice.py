@@ -1,0 +1,68 @@
+"""A slice of a scan: what one window may do for a data source, and the guarded transactions in which it does it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from indexmill.ledger.claims import ClaimedBatch
+from indexmill.ledger.database import Connection
+from indexmill.ledger.knowledge_bases import OpenDataSource
+from indexmill.ledger.ledger import Ledger
+
+__all__ = ["ScanLost", "ScanSlice", "commit_scan"]
+
+
+class ScanLost(Exception):
+    """The scan's batch is not ours any more, or its job has ended."""
+
+
+@dataclass(frozen=True)
+class ScanSlice:
+    """`until`: monotonic seconds, when others take their turn. `check` raises where the window must stop.
+
+    `splitting`: how the source's files become chunks.
+    """
+
+    ledger: Ledger
+    token: UUID
+    batch: ClaimedBatch
+    source: OpenDataSource
+    splitting: str
+    until: float
+    check: Callable[[], None]
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() > self.until
+
+    def commit(self, work: Callable[[Connection], None]) -> None:
+        """Raises: ScanLost."""
+        commit_scan(self.ledger, self.token, self.batch, work)
+
+    def let_go(self, seconds: float = 0.0) -> None:
+        """The scan goes on later; not before so many seconds.
+
+        Raises:
+            ScanLost
+        """
+        self.commit(lambda connection: self.ledger.scans.let_go(connection, self.token, self.batch, seconds))
+
+
+def commit_scan(ledger: Ledger, token: UUID, batch: ClaimedBatch, work: Callable[[Connection], None]) -> None:
+    """One transaction, in which the scan's job and batch are locked and still ours.
+
+    Raises:
+        ScanLost
+    """
+
+    def guarded(connection: Connection) -> bool:
+        if not ledger.scans.hold(connection, token, batch):
+            return False
+        work(connection)
+        return True
+
+    if not ledger.database.repeat(guarded):
+        raise ScanLost

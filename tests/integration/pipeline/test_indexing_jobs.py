@@ -1,0 +1,233 @@
+"""Indexing jobs over a real bucket: what changed is read, what is gone is removed, and every file is accounted for."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from indexmill.domain.job_state import JobState, Reason
+from indexmill.domain.knowledge_base import FileCounts, SourceRunStatus
+from indexmill.engine import Engine
+from indexmill.errors import Conflict, DataSourceNotFound, IndexingJobRunning, InvalidRequest
+from indexmill.settings import Settings
+from tests.draining import claimed, lose, run
+from tests.knowledge_bases import Shelf
+from tests.s3_server import S3Server
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[S3Server]:
+    with S3Server() as running:
+        yield running
+
+
+@pytest.fixture
+def shelf(engine: Engine, settings: Settings, s3: S3Server) -> Iterator[Shelf]:
+    made = Shelf(engine, settings, s3, f"shelf-{next(_numbers)}")
+    yield made
+    made.close()
+
+
+def test_a_bucket_is_indexed_and_then_only_what_changed(shelf: Shelf) -> None:
+    shelf.put(crane="Cranes dance in the fog.", lamp="A lamp on the pier.", tide="The tide comes at nine.")
+    kb = shelf.create()
+    shelf.drain()
+    first = shelf.last(kb)
+    assert (first.job.state, first.job.reason) == (JobState.SUCCEEDED, Reason.COMPLETE)
+    assert (first.counts.total, first.counts.indexed, first.counts.chunks) == (3, 3, 3)
+    assert first.counts.tokens > 0
+    assert first.counts.bytes_total == first.counts.bytes_indexed > 0
+    assert first.runs[0].status is SourceRunStatus.UPDATED
+    assert shelf.names(kb) == {"crane.txt", "lamp.txt", "tide.txt"}
+
+    second = shelf.run(kb)
+    assert (second.job.state, second.job.reason) == (JobState.SUCCEEDED, Reason.NOTHING_CHANGED)
+    assert second.counts == FileCounts(total=3, skipped=3, bytes_total=first.counts.bytes_total)
+    assert second.runs[0].status is SourceRunStatus.NOT_UPDATED
+
+    shelf.put(lamp="A lamp that has gone out.", boat="A boat.")
+    shelf.remove("tide")
+    third = shelf.run(kb)
+    counts = third.counts
+    assert (counts.total, counts.indexed, counts.skipped, counts.removed) == (3, 2, 1, 1)
+    assert shelf.names(kb) == {"crane.txt", "lamp.txt", "boat.txt"}
+    hits = shelf.verbs.retrieve(kb.id, "A lamp that has gone out.", 5)
+    assert hits[0].document.id.endswith("/lamp.txt")
+    assert all(not hit.document.id.endswith("/tide.txt") for hit in hits)
+
+
+def test_the_same_bytes_with_another_time_are_unchanged(shelf: Shelf) -> None:
+    shelf.put(crane="Cranes dance.")
+    kb = shelf.create()
+    shelf.drain()
+    with shelf.engine.ledger.database.connection() as connection:
+        connection.execute("UPDATE source_file SET revision = 'an earlier listing'")
+    again = shelf.run(kb)
+    assert again.job.reason is Reason.NOTHING_CHANGED
+    assert (again.counts.skipped, again.counts.tokens, again.counts.total) == (1, 0, 1)
+    third = shelf.run(kb)
+    assert third.counts.skipped == 1
+
+
+def test_a_document_that_somebody_else_removed_comes_back(shelf: Shelf) -> None:
+    shelf.put(crane="Cranes dance.")
+    kb = shelf.create()
+    shelf.drain()
+    document = next(shelf.engine.each_document(kb.collection)).id
+    with shelf.engine.ledger.database.connection() as connection:
+        connection.execute("DELETE FROM document WHERE id = %s", [document])
+    assert shelf.run(kb).counts.indexed == 1
+    assert shelf.names(kb) == {"crane.txt"}
+
+
+def test_a_bucket_that_cannot_be_listed_removes_nothing(shelf: Shelf) -> None:
+    shelf.put(crane="Cranes dance.")
+    kb = shelf.create()
+    shelf.drain()
+    shelf.remove("crane")
+    shelf.s3.delete_bucket(Bucket=shelf.bucket)
+    failed = shelf.run(kb)
+    assert (failed.job.state, failed.job.reason) == (JobState.FAILED, Reason.BY_ITEMS)
+    run_ = failed.runs[0]
+    assert (run_.status, run_.error_code) == (SourceRunStatus.FAILED, "bucket_not_found")
+    assert failed.counts == FileCounts()
+    assert shelf.names(kb) == {"crane.txt"}
+
+
+def test_one_job_at_a_time(shelf: Shelf) -> None:
+    shelf.put(crane="Cranes dance.")
+    kb = shelf.create()
+    running = shelf.last(kb)
+    with pytest.raises(IndexingJobRunning, match=f"already has an indexing job running.*{running.job.id}"):
+        shelf.verbs.start(kb.id)
+    shelf.drain()
+    assert shelf.run(kb).job.is_terminal
+
+
+def test_what_a_job_needs(shelf: Shelf) -> None:
+    kb = shelf.verbs.create("empty", "tiny", [], {})
+    with pytest.raises(InvalidRequest, match="no data source"):
+        shelf.verbs.start(kb.id)
+    with pytest.raises(DataSourceNotFound):
+        shelf.verbs.start(kb.id, [kb.id])
+
+
+def test_a_killed_scan_goes_on_from_its_cursor(shelf: Shelf) -> None:
+    shelf.put(**{f"file{number:02}": f"Text number {number}." for number in range(5)})
+    kb = shelf.create()
+    held = claimed(shelf.engine)
+    lose(shelf.engine, held)
+    # Its own worker wakes up again: nothing of it counts.
+    run(shelf.engine, held, shelf.runner())
+    assert shelf.last(kb).counts.total == 0
+    shelf.drain(scanning={"slice_seconds": 0.0, "page_files": 2})
+    assert shelf.last(kb).counts.indexed == 5
+
+
+def test_a_deleted_data_source_is_cleaned_at_once_and_left_out_of_the_running_job(shelf: Shelf, s3: S3Server) -> None:
+    other = f"{shelf.bucket}-other"
+    shelf.s3.create_bucket(Bucket=other)
+    shelf.s3.put_object(Bucket=other, Key="boat.txt", Body=b"A boat.")
+    shelf.put(crane="Cranes dance.")
+    kb = shelf.create(shelf.source(), shelf.source(other))
+    shelf.drain()
+    assert shelf.names(kb) == {"crane.txt", "boat.txt"}
+    sources, total = shelf.verbs.sources(kb.id, 10, 0)
+    assert total == 2
+    job = shelf.verbs.start(kb.id)
+    shelf.verbs.remove_source(kb.id, sources[1].id)
+    shelf.drain()
+    assert shelf.names(kb) == {"crane.txt"}
+    ended = shelf.verbs.job(job.job.id)
+    assert ended.job.is_terminal
+    assert [each.status for each in ended.runs] == [SourceRunStatus.NOT_UPDATED, SourceRunStatus.CANCELLED]
+    assert shelf.verbs.sources(kb.id, 10, 0)[1] == 1
+
+
+def test_a_deleted_knowledge_base_leaves_no_document(shelf: Shelf) -> None:
+    shelf.put(crane="Cranes dance.", lamp="A lamp.")
+    kb = shelf.create()
+    shelf.drain()
+    shelf.put(boat="A boat.")
+    running = shelf.verbs.start(kb.id)
+    shelf.verbs.delete(kb.id)
+    shelf.drain()
+    assert shelf.names(kb) == set()
+    assert shelf.verbs.job(running.job.id).job.state is JobState.CANCELLED
+
+
+def test_cancel_leaves_the_rest_for_the_next_job(shelf: Shelf) -> None:
+    shelf.put(**{f"file{number}": f"Text number {number}." for number in range(4)})
+    kb = shelf.create()
+    runner = shelf.runner()
+    run(shelf.engine, claimed(shelf.engine), runner)
+    job = shelf.verbs.cancel(shelf.last(kb).job.id)
+    assert job.job.state is JobState.CANCELLED
+    assert job.runs[0].status is SourceRunStatus.CANCELLED
+    assert (job.counts.total, job.counts.cancelled) == (4, 4)
+    shelf.drain()
+    assert shelf.names(kb) == set()
+    assert shelf.run(kb).counts.indexed == 4
+
+
+def test_every_file_is_in_the_report(shelf: Shelf) -> None:
+    shelf.put(crane="Cranes dance.", lamp="A lamp.", tide="The tide.", void="")
+    kb = shelf.create()
+    shelf.drain()
+    shelf.remove("tide")
+    shelf.put(lamp="Another lamp.")
+    job = shelf.run(kb)
+    rows = {row.key: row for row in shelf.verbs.report_rows(job.job.id)}
+    assert {key: row.status for key, row in rows.items()} == {
+        "crane.txt": "unchanged",
+        "lamp.txt": "indexed",
+        "void.txt": "failed",
+        "tide.txt": "removed",
+    }
+    assert rows["void.txt"].code == "no_content"
+    assert rows["lamp.txt"].tokens > 0
+    assert rows["crane.txt"].bytes == len("Cranes dance.")
+    assert (job.job.reason, job.runs[0].status) == (Reason.WITH_FAILURES, SourceRunStatus.PARTIALLY_UPDATED)
+    assert job.has_report
+
+
+def test_a_retry_reads_what_failed(shelf: Shelf) -> None:
+    shelf.put(crane="Cranes dance.", void="")
+    kb = shelf.create()
+    shelf.drain()
+    job = shelf.last(kb)
+    assert job.counts.failed == 1
+    shelf.put(void="Not empty any more.")
+    assert shelf.engine.retry(job.job).state is JobState.QUEUED
+    with pytest.raises(IndexingJobRunning):
+        shelf.verbs.start(kb.id)
+    shelf.drain()
+    again = shelf.verbs.job(job.job.id)
+    assert (again.counts.failed, again.counts.indexed, again.job.attempt) == (0, 2, 2)
+    with pytest.raises(Conflict, match="start a new indexing job"):
+        shelf.engine.rerun(again.job)
+
+
+def test_a_retry_waits_for_the_job_that_runs(shelf: Shelf) -> None:
+    shelf.put(void="")
+    kb = shelf.create()
+    shelf.drain()
+    failed = shelf.last(kb)
+    shelf.verbs.start(kb.id)
+    with pytest.raises(IndexingJobRunning):
+        shelf.engine.retry(failed.job)
+
+
+def test_a_cancelled_scan_is_taken_up_again_by_a_retry(shelf: Shelf) -> None:
+    shelf.put(**{f"file{number}": f"Text number {number}." for number in range(5)})
+    kb = shelf.create()
+    run(shelf.engine, claimed(shelf.engine), shelf.runner(scanning={"slice_seconds": 0.0, "page_files": 2}))
+    job = shelf.verbs.cancel(shelf.last(kb).job.id)
+    assert job.counts.total == 2
+    shelf.engine.retry(job.job)
+    shelf.drain()
+    assert shelf.verbs.job(job.job.id).counts.indexed == 5
