@@ -10,7 +10,7 @@ from typing import Any
 from indexmill.dialects.artifacts.callbacks import callback_message
 from indexmill.dialects.artifacts.results import indexed_documents
 from indexmill.dialects.artifacts.translate import ingest_response
-from indexmill.dialects.indexing_jobs.ports import KnowledgeBaseVerbs, UploadStore
+from indexmill.dialects.indexing_jobs.verbs import KnowledgeBaseVerbs
 from indexmill.domain.callback import CallbackEvent, Compose
 from indexmill.domain.job import Job
 from indexmill.engine import Engine
@@ -21,6 +21,7 @@ from indexmill.models.model_cache import ModelCache
 from indexmill.security.signed_urls import UrlSigner
 from indexmill.settings import Settings
 from indexmill.sources.spool import Spool, open_spool
+from indexmill.sources.upload_store import UploadStore
 from indexmill.sources.uri import Sources, open_sources
 from indexmill.vectors.pgvector_store import PgvectorStore
 from indexmill.worker.sweep_loop import SweepLoop

@@ -15,10 +15,11 @@ from indexmill.http.uploads import UploadReader
 from indexmill.settings import Settings
 
 if TYPE_CHECKING:
-    from indexmill.dialects.indexing_jobs.ports import KnowledgeBaseVerbs, UploadStore
+    from indexmill.dialects.indexing_jobs.verbs import KnowledgeBaseVerbs
     from indexmill.engine import Engine
     from indexmill.security.signed_urls import UrlSigner
     from indexmill.sources.spool import Spool
+    from indexmill.sources.upload_store import UploadStore
     from indexmill.sources.uri import Sources
     from indexmill.vectors.chunk_search import ChunkHit
 from indexmill.vectors.vector_store import Hit

@@ -54,9 +54,11 @@ MAX_FILE = 3_000_000
 
 
 @pytest.fixture(scope="package")
-def _shared() -> Iterator[tuple[FakeIndexingService, TestClient]]:
+def _shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FakeIndexingService, TestClient]]:
     """One app for all tests: making one takes longer than most of them."""
-    service = FakeIndexingService(sources=SourceSettings(max_bytes=MAX_FILE))
+    service = FakeIndexingService(
+        sources=SourceSettings(max_bytes=MAX_FILE), data_folder=tmp_path_factory.mktemp("data")
+    )
     app = create_app(cast("Service", service))
     with TestClient(app, base_url="http://localhost:8080", raise_server_exceptions=False) as client:
         yield service, client

@@ -1,4 +1,4 @@
-"""A FAKE of the verbs of knowledge bases and of the upload store, in memory: for the wire, never for their rules.
+"""A FAKE of the verbs of knowledge bases, in memory: for the wire, never for their rules.
 
 Jobs do not run by themselves: a test ends them with `end`.
 """
@@ -6,7 +6,7 @@ Jobs do not run by themselves: a test ends them with `end`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,9 +27,10 @@ from indexmill.domain.knowledge_base import (
     SourceRunStatus,
 )
 from indexmill.domain.outcome import Counters
-from indexmill.errors import Conflict, JobNotFound, NotFound
+from indexmill.errors import DataSourceNotFound, IndexingJobRunning, JobNotFound, KnowledgeBaseNotFound
 from indexmill.security.keyring import Keyring
 from indexmill.security.signed_urls import UrlSigner
+from indexmill.sources.upload_store import open_upload_store
 from indexmill.vectors.chunk_search import ChunkHit
 from indexmill.vectors.stored_documents import StoredDocument
 from tests.unit.http.fake_service import FakeService
@@ -67,7 +68,7 @@ class FakeKnowledgeBases:
     def get(self, kb_id: UUID, /) -> KnowledgeBase:
         self._enter()
         if kb_id not in self.bases:
-            raise NotFound(f"Knowledge base `{kb_id}` not found")
+            raise KnowledgeBaseNotFound(str(kb_id))
         of_it = [each for each in self.indexing_jobs.values() if each.knowledge_base == kb_id]
         return replace(self.bases[kb_id], last_job=of_it[-1] if of_it else None)
 
@@ -99,7 +100,7 @@ class FakeKnowledgeBases:
         self.get(kb_id)
         found = self.data_sources.get(source_id)
         if found is None or found.knowledge_base != kb_id:
-            raise NotFound(f"Data source `{source_id}` not found in this knowledge base")
+            raise DataSourceNotFound(str(source_id))
         return found
 
     def sources(self, kb_id: UUID, limit: int, offset: int, /) -> tuple[Sequence[DataSource], int]:
@@ -120,7 +121,7 @@ class FakeKnowledgeBases:
         with self._lock:
             for each in self.indexing_jobs.values():
                 if each.knowledge_base == kb_id and each.job.state in OPEN_STATES:
-                    raise Conflict(f"Knowledge base `{kb_id}` already has an indexing job running: `{each.job.id}`")
+                    raise IndexingJobRunning(str(kb_id), str(each.job.id))
             found = [self.source(kb_id, each) for each in sources] if sources else self.sources(kb_id, 1000, 0)[0]
             runs = tuple(SourceRun(each.id, SourceRunStatus.PENDING, FileCounts()) for each in found)
             made = IndexingJob(self._job(), kb_id, runs)
@@ -133,7 +134,7 @@ class FakeKnowledgeBases:
             id=new_job_id(),
             external_id=None,
             tenant=1,
-            kind=JobKind.INGESTION,
+            kind=JobKind.INDEXING,
             state=JobState.QUEUED,
             reason=None,
             detail=None,
@@ -207,33 +208,23 @@ def hit(ordinal: int, *, score: float = 0.5, **payload: Any) -> ChunkHit:
     return ChunkHit(document, ordinal, 0, 4, score, f"text {ordinal}", [], [], 3, ["Jobs"])
 
 
-@dataclass
-class FakeUploadStore:
-    files: dict[str, bytes] = field(default_factory=dict)
-
-    def new_key(self, file_name: str) -> str:
-        return uuid4().hex
-
-    def has(self, key: str) -> bool:
-        return key in self.files
-
-    def store(self, key: str, file_name: str, chunks: Iterable[bytes]) -> int:
-        self.files[key] = b"".join(chunks)
-        return len(self.files[key])
-
-
 class FakeIndexingService(FakeService):
-    """The fake service with this door's parts; the signer is the real one."""
+    """The fake service with this door's parts; signer and upload store are the real ones."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.knowledge_bases = FakeKnowledgeBases()
-        self.upload_store = FakeUploadStore()
+        self.upload_store = open_upload_store(self.settings)
         self.url_signer = UrlSigner(Keyring((b"k" * 32,)))
+
+    def uploaded(self, object_key: str | None) -> bytes | None:
+        if object_key is None or self.upload_store.stat(object_key) is None:
+            return None
+        with self.upload_store.fetch(object_key) as file:
+            return file.path.read_bytes()
 
     def empty(self) -> None:
         """As it was made."""
         self.knowledge_bases.__init__()  # type: ignore[misc]  # the app keeps the object
-        self.upload_store.files.clear()
         self.engine.models.clear()
         self.engine.deploy("embed-123", "deterministic", {})

@@ -27,8 +27,8 @@ BUCKET = {"bucket_name": "handbook", "item_path": "public/", "region": "nyc3"}
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[tuple[FakeIndexingService, str]]:
-    service = FakeIndexingService()
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FakeIndexingService, str]]:
+    service = FakeIndexingService(data_folder=tmp_path_factory.mktemp("data"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(create_app(cast("Service", service)), log_level="warning", lifespan="off")
         server = uvicorn.Server(config)
@@ -130,7 +130,7 @@ def test_gradient_manages_data_sources(gradient: Gradient, running: tuple[FakeIn
     request = urllib.request.Request(str(upload.presigned_url), b"hello", method="PUT")  # noqa: S310 - made by the door
     with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - as above
         assert answer.status == 200
-    assert running[0].upload_store.files == {upload.object_key: b"hello"}
+    assert running[0].uploaded(upload.object_key) == b"hello"
     file = {"original_file_name": "a.txt", "size_in_bytes": "5", "stored_object_key": str(upload.object_key)}
     with_file = gradient.knowledge_bases.create(name="f", datasources=[{"file_upload_data_source": file}])  # type: ignore[typeddict-item]
     assert with_file.knowledge_base is not None

@@ -28,7 +28,7 @@ def test_a_file_goes_to_its_address(send: Checked, service: FakeIndexingService,
     answer = send.http.put(url, content=data, headers={"Content-Type": "application/pdf"})
     assert answer.status_code == 200, answer.text
     assert answer.json() == {"object_key": upload.object_key, "size_in_bytes": str(size)}
-    assert service.upload_store.files == {upload.object_key: data}
+    assert service.uploaded(upload.object_key) == data
     check_headers(answer)
 
 
@@ -47,9 +47,10 @@ def test_an_upload_is_replaced_by_its_key(send: Checked, service: FakeIndexingSe
     again = _presigned(send, file_name="a.txt", file_size=4, object_key=first.object_key)
     assert again.object_key == first.object_key
     send.http.put(str(again.presigned_url), content=b"newe")
-    assert service.upload_store.files == {first.object_key: b"newe"}
-    unknown = {"files": [{"file_name": "a", "file_size": 1, "object_key": "unknown"}]}
-    assert send.refused(404, "POST", PRESIGN, unknown).id == "not_found"
+    assert service.uploaded(first.object_key) == b"newe"
+    for key, status in (("0" * 32, 404), ("../../secret_key", 400)):
+        unknown = {"files": [{"file_name": "a", "file_size": 1, "object_key": key}]}
+        send.refused(status, "POST", PRESIGN, unknown)
 
 
 @pytest.mark.parametrize(("content", "status"), [(b"four", 400), (b"sixsix", 413), (b"", 400), (b"x" * 4_000_000, 413)])
@@ -60,7 +61,7 @@ def test_other_sizes_than_announced_are_refused(
     answer = send.http.put(str(upload.presigned_url), content=content)
     assert answer.status_code == status, answer.text
     vendor.Problem.model_validate(answer.json())
-    assert not service.upload_store.files
+    assert service.uploaded(upload.object_key) is None
 
 
 def test_an_address_is_good_for_nothing_else(send: Checked, service: FakeIndexingService) -> None:
@@ -69,7 +70,7 @@ def test_an_address_is_good_for_nothing_else(send: Checked, service: FakeIndexin
     for wrong in (url.partition("?")[0], url.replace("size=5", "size=6"), url.replace(str(upload.object_key), "other")):
         answer = send.http.put(wrong, content=b"other!")
         assert (answer.status_code, answer.json()["id"]) == (403, "forbidden")
-    assert not service.upload_store.files
+    assert service.uploaded(upload.object_key) is None
 
 
 @pytest.mark.parametrize(

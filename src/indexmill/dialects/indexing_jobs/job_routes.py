@@ -12,7 +12,6 @@ from starlette.responses import StreamingResponse
 
 from indexmill.dialects.indexing_jobs.errors import PREFIX, indexing_problems, not_found
 from indexmill.dialects.indexing_jobs.paging import PageNumber, PerPage, page_of
-from indexmill.dialects.indexing_jobs.ports import KnowledgeBaseVerbs
 from indexmill.dialects.indexing_jobs.report import COLUMNS, csv_pieces, next_rows
 from indexmill.dialects.indexing_jobs.requests import START_EXAMPLE, NamedJobBody, StartJobBody
 from indexmill.dialects.indexing_jobs.responses import (
@@ -22,6 +21,7 @@ from indexmill.dialects.indexing_jobs.responses import (
     SignedUrl,
 )
 from indexmill.dialects.indexing_jobs.translate import job_view, source_run_view
+from indexmill.dialects.indexing_jobs.verbs import KnowledgeBaseVerbs
 from indexmill.domain.identifier import parse_job_id
 from indexmill.domain.knowledge_base import IndexingJob
 from indexmill.http.answers import json_answer

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any, Final
 from uuid import UUID
 
-from indexmill.dialects.indexing_jobs.ports import KnowledgeBaseVerbs
+from indexmill.dialects.indexing_jobs.verbs import KnowledgeBaseVerbs
 from indexmill.domain.metadata_filter import MetadataFilter, Operator, document_metadata
 from indexmill.vectors.chunk_search import ChunkHit
 

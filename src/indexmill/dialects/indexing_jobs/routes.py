@@ -10,7 +10,6 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from indexmill.dialects.indexing_jobs.errors import PREFIX, IndexingRoute, indexing_problems, not_found
 from indexmill.dialects.indexing_jobs.job_routes import add_jobs
 from indexmill.dialects.indexing_jobs.paging import PageNumber, PerPage, page_of
-from indexmill.dialects.indexing_jobs.ports import KnowledgeBaseVerbs, UploadStore
 from indexmill.dialects.indexing_jobs.requests import (
     CREATE_BASE_EXAMPLE,
     CREATE_SOURCE_EXAMPLE,
@@ -48,6 +47,7 @@ from indexmill.dialects.indexing_jobs.translate import (
     updated_chunking,
 )
 from indexmill.dialects.indexing_jobs.upload_routes import add_uploads
+from indexmill.dialects.indexing_jobs.verbs import KnowledgeBaseVerbs
 from indexmill.domain.knowledge_base import DataSource, KnowledgeBase
 from indexmill.errors import InvalidRequest
 from indexmill.http.answers import json_answer
@@ -56,6 +56,7 @@ from indexmill.http.openapi import json_body
 from indexmill.http.problems import ProblemError
 from indexmill.http.service import Door
 from indexmill.security.signed_urls import UrlSigner
+from indexmill.sources.upload_store import UploadStore
 
 __all__ = ["indexing_router"]
 

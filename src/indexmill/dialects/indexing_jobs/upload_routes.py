@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Annotated, Any, Final
 from uuid import uuid4
 
 from fastapi import APIRouter, Path, Request, Response
 
 from indexmill.dialects.indexing_jobs.errors import PREFIX, REQUEST_ID, indexing_problems, not_found
-from indexmill.dialects.indexing_jobs.ports import UploadStore
 from indexmill.dialects.indexing_jobs.requests import PRESIGN_EXAMPLE, FileToUpload, PresignBody
 from indexmill.dialects.indexing_jobs.responses import PresignedUploads, UploadedFile
 from indexmill.errors import InvalidRequest
@@ -20,6 +19,8 @@ from indexmill.http.openapi import json_body
 from indexmill.http.problems import Problem, ProblemError
 from indexmill.http.service import Door
 from indexmill.security.signed_urls import LinkPurpose, UrlSigner
+from indexmill.sources.source import FetchedSource
+from indexmill.sources.upload_store import UploadStore, new_object_key
 
 __all__ = ["UPLOAD_LIFE", "add_uploads"]
 
@@ -50,7 +51,8 @@ class _Presigner:
     def presign(self, request: Request, file: FileToUpload) -> dict[str, str]:
         """
         Raises:
-            ProblemError: a file that is too large (413), or a key that nobody was given (404).
+            ProblemError: a file that is too large (413), or a key that nothing was uploaded to (404).
+            InvalidRequest: it is no key.
         """
         if file.file_size > self._limit:
             message = (
@@ -58,12 +60,11 @@ class _Presigner:
                 "`server.upload_limit_bytes` and `sources.max_bytes`"
             )
             raise ProblemError(Problem(413, "payload_too_large", message))
-        if file.object_key is not None and not self._store.has(file.object_key):
+        if file.object_key is not None and self._store.stat(file.object_key) is None:
             raise ProblemError(not_found("Uploaded file", file.object_key))
-        key = file.object_key or self._store.new_key(file.file_name)
+        key = file.object_key or new_object_key()
         path, expires_at = f"{_UPLOADS}/{key}", datetime.now(UTC).replace(microsecond=0) + UPLOAD_LIFE
-        claims = {"name": file.file_name, "size": str(file.file_size)}
-        query = self._signer.sign(LinkPurpose.UPLOAD, path, expires_at, claims)
+        query = self._signer.sign(LinkPurpose.UPLOAD, path, expires_at, {"size": str(file.file_size)})
         return {
             "object_key": key,
             "original_file_name": file.file_name,
@@ -109,8 +110,22 @@ def _add_receive(router: APIRouter, door: Door, signer: UrlSigner, store: Upload
     async def upload(request: Request, object_key: ObjectKey) -> Response:
         signed = signer.verify(LinkPurpose.UPLOAD, request.url.path, request.url.query)
         size = int(signed["size"])
-        async with door.uploads.read_bytes(request, size, "file_size") as received:
-            if received.size != size:
-                raise InvalidRequest(f"expected the {size} bytes that were announced, got {received.size}")
-            stored = await received.stored(partial(store.store, object_key, signed["name"]))
-        return json_answer({"object_key": object_key, "size_in_bytes": str(stored)})
+
+        def put(chunks: Iterable[bytes]) -> FetchedSource:
+            return store.put(object_key, _exactly(size, chunks), size)
+
+        stored = await door.uploads.receive(request, size, put)
+        return json_answer({"object_key": object_key, "size_in_bytes": str(stored.size)})
+
+
+def _exactly(size: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """
+    Raises:
+        InvalidRequest: they end before; that they go on is seen where they arrive.
+    """
+    seen = 0
+    for chunk in chunks:
+        seen += len(chunk)
+        yield chunk
+    if seen != size:
+        raise InvalidRequest(f"expected the {size} bytes that were announced, got {seen}")

@@ -1,8 +1,8 @@
-"""What this door needs of others: the verbs of knowledge bases, and where uploaded files lie."""
+"""The verbs of knowledge bases as this door calls them; its wire is tested without those that do the work."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from indexmill.domain.knowledge_base import (
 )
 from indexmill.vectors.chunk_search import ChunkHit
 
-__all__ = ["KnowledgeBaseVerbs", "UploadStore"]
+__all__ = ["KnowledgeBaseVerbs"]
 
 
 class KnowledgeBaseVerbs(Protocol):
@@ -71,19 +71,3 @@ class KnowledgeBaseVerbs(Protocol):
 
     def retrieve(self, kb_id: UUID, query: str, limit: int, filters: Sequence[dict[str, Any]], /) -> Sequence[ChunkHit]:
         """The nearest chunks, best first, of documents whose payload holds the values of every one of `filters`."""
-
-
-class UploadStore(Protocol):
-    """Where uploaded files lie while a data source names them."""
-
-    def new_key(self, file_name: str) -> str:
-        """Of letters, digits, dots, hyphens, underscores and slashes."""
-
-    def has(self, key: str) -> bool: ...
-
-    def store(self, key: str, file_name: str, chunks: Iterable[bytes]) -> int:
-        """Durable when this returns the size; replaces what was stored under the key.
-
-        Raises:
-            TransientError: the store is full or does not answer.
-        """
