@@ -30,7 +30,7 @@ from indexmill.domain.outcome import Counters
 from indexmill.errors import DataSourceNotFound, IndexingJobRunning, JobNotFound, KnowledgeBaseNotFound
 from indexmill.security.keyring import Keyring
 from indexmill.security.signed_urls import UrlSigner
-from indexmill.sources.upload_store import open_upload_store
+from indexmill.sources.upload_store import UploadStore, open_upload_store
 from indexmill.vectors.chunk_search import ChunkHit
 from indexmill.vectors.stored_documents import StoredDocument
 from tests.unit.http.fake_service import FakeService
@@ -210,6 +210,10 @@ def hit(ordinal: int, *, score: float = 0.5, **payload: Any) -> ChunkHit:
 
 class FakeIndexingService(FakeService):
     """The fake service with this door's parts; signer and upload store are the real ones."""
+
+    knowledge_bases: FakeKnowledgeBases
+    url_signer: UrlSigner
+    upload_store: UploadStore
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
