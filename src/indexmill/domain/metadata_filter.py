@@ -75,7 +75,7 @@ class MetadataFilter:
 def document_metadata(payload: Mapping[str, Any] | None, item_info: Mapping[str, Any] | None) -> dict[str, Any]:
     """What is known of a document: what filters compare with, and results show. Its own data cannot hide ours."""
     info = item_info or {}
-    own = {"item_name": info.get("key"), "data_source_uuid": info.get("data_source"), "size_in_bytes": info.get("size")}
+    own = {"item_name": info.get("key"), "data_source_uuid": info.get("data_source")}
     return {**(payload or {}), **{name: value for name, value in own.items() if value is not None}}
 
 

@@ -198,7 +198,6 @@ def test_chunks_are_retrieved_with_what_is_known_of_them(
         "title": "Jobs",
         "item_name": "guide/1.md",
         "data_source_uuid": "7d3f6a1c-2a53-4bb5-9a0e-5f9e0a1c7b64",
-        "size_in_bytes": 100,
         "score": 0.5,
         "chunk": 1,
         "page": 3,

@@ -79,6 +79,5 @@ def test_what_a_document_says_of_itself_cannot_hide_where_it_is_from() -> None:
         "title": "Jobs",
         "item_name": "guide/jobs.md",
         "data_source_uuid": "7d3f",
-        "size_in_bytes": 12,
     }
     assert document_metadata(None, None) == {}

@@ -117,6 +117,26 @@ _KNOWLEDGE_BASE_EXAMPLE: Final[dict[str, Any]] = {
     "created_at": "2024-06-14T09:30:00Z",
     "updated_at": "2024-06-14T09:30:00Z",
 }
+_MODEL_EXAMPLE: Final[dict[str, Any]] = {
+    "uuid": "b7914b08-fe9b-5882-bdcd-6d2d8784d6c1",
+    "id": "embed-123",
+    "name": "embed-123",
+    "is_foundational": True,
+    "upload_complete": True,
+    "usecases": ["MODEL_USECASE_KNOWLEDGEBASE"],
+    "kb_min_chunk_size": 16,
+    "kb_max_chunk_size": 8192,
+    "kb_default_chunk_size": 256,
+    "created_at": "2024-06-14T09:30:00Z",
+    "updated_at": "2024-06-14T09:30:00Z",
+}
+_OBJECT_KEY: Final = "3f0c7a52e1c84b8f9d2f6a1b0c9d8e7f"
+_UPLOAD_EXAMPLE: Final[dict[str, Any]] = {
+    "object_key": _OBJECT_KEY,
+    "original_file_name": "report.pdf",
+    "presigned_url": f"http://localhost:8080/v2/gen-ai/uploads/{_OBJECT_KEY}?size=48211&expires=1718361000&signature=...",
+    "expires_at": "2024-06-14T10:30:00Z",
+}
 
 
 def _example(example: dict[str, Any]) -> ConfigDict:
@@ -342,6 +362,8 @@ class KnowledgeBaseModel(BaseModel):
 
 
 class KnowledgeBaseModelList(_Listed):
+    model_config = _example({"models": [_MODEL_EXAMPLE], **_PAGE_EXAMPLE})
+
     models: list[KnowledgeBaseModel]
 
 
@@ -353,11 +375,15 @@ class PresignedUpload(BaseModel):
 
 
 class PresignedUploads(BaseModel):
+    model_config = _example({"request_id": "9d6ab4c1-3f6b-4a9e-8f0f-0c6f6f8f2b11", "uploads": [_UPLOAD_EXAMPLE]})
+
     request_id: str
     uploads: list[PresignedUpload]
 
 
 class UploadedFile(BaseModel):
+    model_config = _example({"object_key": _OBJECT_KEY, "size_in_bytes": "48211"})
+
     object_key: str
     size_in_bytes: str
 
