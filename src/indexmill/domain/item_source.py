@@ -9,9 +9,10 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from indexmill.domain.failure import FailureCode, Stage
+from indexmill.domain.job import JobKind
 from indexmill.errors import ItemError
 
-__all__ = ["ItemSource", "SourceKind", "has_source", "is_fixed", "reported_item_info", "source_of"]
+__all__ = ["ItemSource", "SourceKind", "has_source", "is_fixed", "own_splitting", "reported_item_info", "source_of"]
 
 
 class SourceKind(StrEnum):
@@ -67,6 +68,17 @@ def reported_item_info(item_info: dict[str, Any] | None) -> dict[str, Any] | Non
     if item_info is None or item_info.get("source") not in _OF_UPLOADS:
         return item_info
     return {name: value for name, value in item_info.items() if name != "value"}
+
+
+def own_splitting(kind: JobKind, item_info_json: bytes | None) -> str | None:
+    """How this item becomes chunks, as its data source wants it; None: as its collection says.
+
+    Only the items of indexing jobs say so: nobody but this service writes their `item_info`.
+    """
+    if kind is not JobKind.INDEXING or item_info_json is None:
+        return None
+    splitting: str | None = json.loads(item_info_json).get("splitting")
+    return splitting
 
 
 def source_of(item_info: dict[str, Any], *, is_upload: bool) -> ItemSource:

@@ -7,6 +7,7 @@ from typing import Any
 
 from indexmill.domain.bodies import decode_body
 from indexmill.domain.failure import FailureCode, Stage
+from indexmill.domain.item_source import own_splitting
 from indexmill.domain.outcome import open_positions
 from indexmill.errors import ItemError
 from indexmill.pipeline.window import Window, WorkItem
@@ -25,7 +26,9 @@ def load_items(window: Window) -> None:
     for batch in window.claim.batches:
         contents = window.contents[batch.key]
         for position in open_positions(batch.outcomes, batch.first_position, batch.items, batch.set_aside):
-            item = WorkItem(len(window.items), batch, position, contents[position - batch.first_position])
+            content = contents[position - batch.first_position]
+            item = WorkItem(len(window.items), batch, position, content)
+            item.splitting = own_splitting(batch.kind, content.item_info_json)
             check_id(item)
             window.items.append(item)
 

@@ -237,7 +237,7 @@ class WindowRunner:
         load_texts(plain, text_keys(collection.deployment.settings), self.max_text_bytes)
         for item in plain:
             if item.failure is None:
-                item.fingerprint = fingerprint(item.text or "", collection.recipe)
+                item.fingerprint = fingerprint(item.text or "", window.recipe_of(item))
                 compare_text(item, window.comparisons[item.batch.key])
         if len(plain) < len(unknown):
             self._read(window, [item for item in unknown if has_source(item.content.item_info_json)], check)
@@ -259,7 +259,7 @@ class WindowRunner:
                 before(item.position)
             try:
                 check_storable(item)
-                self.documents.read(item, window.collection_of(item).recipe, stored or window.comparisons[key], check)
+                self.documents.read(item, window.recipe_of(item), stored or window.comparisons[key], check)
             except ItemError as error:
                 item.fail_by(error)
             except TransientError as error:
@@ -334,7 +334,7 @@ class WindowRunner:
             collection = window.collection_of(item)
             if not has_source(item.content.item_info_json):
                 load_texts([item], text_keys(collection.deployment.settings), self.max_text_bytes)
-                item.fingerprint = fingerprint(item.text or "", collection.recipe)
+                item.fingerprint = fingerprint(item.text or "", window.recipe_of(item))
         # As if nothing were stored: then nothing can be relied on.
         documents = [item for item in items if has_source(item.content.item_info_json)]
         self._read(window, documents, check, stored=BatchComparison([], set(), {}))

@@ -60,6 +60,8 @@ class WorkItem:
     reading: Reading | None = None
     failure: Failure | None = None
     superseded_by: int | None = None
+    #: How it becomes chunks; None: as its collection says.
+    splitting: str | None = None
 
     @property
     def object_id(self) -> str:
@@ -141,6 +143,10 @@ class Window:
 
     def collection_of(self, item: WorkItem) -> Collection:
         return self.collections[item.batch.collection]
+
+    def recipe_of(self, item: WorkItem) -> str:
+        """What, with the text, decides the item's vectors."""
+        return self.collection_of(item).recipe_with(item.splitting)
 
     def of_collection(self, collection: int, items: Sequence[WorkItem]) -> list[WorkItem]:
         return [item for item in items if item.batch.collection == collection]

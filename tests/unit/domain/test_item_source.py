@@ -14,9 +14,11 @@ from indexmill.domain.item_source import (
     SourceKind,
     has_source,
     is_fixed,
+    own_splitting,
     reported_item_info,
     source_of,
 )
+from indexmill.domain.job import JobKind
 from indexmill.errors import ItemError
 
 
@@ -81,3 +83,12 @@ def test_a_report_repeats_no_upload() -> None:
     }  # fmt: skip
     assert reported_item_info({"source": "uri", "uri": "x", "value": 1}) == {"source": "uri", "uri": "x", "value": 1}
     assert reported_item_info(None) is None
+
+
+def test_only_items_of_indexing_jobs_say_how_they_are_split() -> None:
+    item_info = stored({"source": "data_source", "data_source": "1", "key": "a.txt", "splitting": "fixed-9"})
+    assert {kind: own_splitting(kind, item_info) for kind in JobKind} == {
+        kind: "fixed-9" if kind is JobKind.INDEXING else None for kind in JobKind
+    }
+    assert own_splitting(JobKind.INDEXING, stored({"source": "data_source"})) is None
+    assert own_splitting(JobKind.INDEXING, None) is None
