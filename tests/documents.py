@@ -68,7 +68,7 @@ class Library:
     def runner(self, **changes: Any) -> WindowRunner:
         """A worker process's runner; they share the reader, whose extraction process takes its time to start."""
         if not self.readers:
-            self.readers.append(open_document_reader(self.settings))
+            self.readers.append(open_document_reader(self.settings, self.engine.ledger))
         return runner_of(self.engine, documents=self.readers[-1], **changes)
 
     def upload(self, name: str, path: Path, metadata: dict[str, Any] | None = None, **more: Any) -> Item:

@@ -18,7 +18,6 @@ from indexmill.engine import Engine
 from indexmill.ledger import database as ledger_database
 from indexmill.ledger.claims import Claim
 from indexmill.ledger.ledger import Ledger
-from indexmill.pipeline.data_sources import open_data_sources
 from indexmill.pipeline.read_documents import open_document_reader
 from indexmill.pipeline.run_window import WindowOutcome, WindowRunner
 from indexmill.pipeline.scan import SourceScan
@@ -103,10 +102,10 @@ def runner_of(engine: Engine, ledger: Ledger | None = None, **changes: Any) -> W
     """A worker process's runner; each has a name of its own."""
     ledger = ledger or engine.ledger
     nowhere = Settings(data_folder=Path("/no/data/folder"))
-    data_sources = open_data_sources(nowhere, ledger.knowledge_bases, None)
+    documents = changes.get("documents") or open_document_reader(nowhere, ledger)
     values: dict[str, Any] = {
-        "documents": open_document_reader(nowhere, data_sources),
-        "scan": SourceScan(ledger, data_sources),
+        "documents": documents,
+        "scan": SourceScan(ledger, documents.data_sources),
         "worker": f"test/{next(_workers)}",
         "max_tries": 8,
         "max_text_bytes": 1_000_000,

@@ -15,7 +15,6 @@ from indexmill.domain.knowledge_base import (
 )
 from indexmill.engine import Engine
 from indexmill.knowledge_bases import KnowledgeBases
-from indexmill.pipeline.data_sources import DataSources, open_data_sources
 from indexmill.pipeline.read_documents import DocumentReader, open_document_reader
 from indexmill.pipeline.run_window import WindowRunner
 from indexmill.pipeline.scan import SourceScan
@@ -40,12 +39,10 @@ class Shelf:
         self.s3 = s3.client()
         self.s3.create_bucket(Bucket=bucket)
         self.verbs = KnowledgeBases(engine, lambda *_: b"", lambda *_: None, lambda _: "tokens-12-0")
-        self.data_sources: DataSources = open_data_sources(self.settings, engine.ledger.knowledge_bases, None)
-        self.reader: DocumentReader = open_document_reader(self.settings, self.data_sources)
+        self.reader: DocumentReader = open_document_reader(self.settings, engine.ledger)
 
     def close(self) -> None:
         self.reader.close()
-        self.data_sources.close()
 
     def put(self, **files: str) -> None:
         """Objects by name, without `.txt`."""
@@ -57,15 +54,13 @@ class Shelf:
             self.s3.delete_object(Bucket=self.bucket, Key=f"{name}.txt")
 
     def source(self, bucket: str | None = None, **settings: Any) -> NewDataSource:
-        return NewDataSource(
-            DataSourceKind.SPACES, {"bucket_name": bucket or self.bucket, **settings}, chunking=SMALL
-        )
+        return NewDataSource(DataSourceKind.SPACES, {"bucket_name": bucket or self.bucket, **settings}, chunking=SMALL)
 
     def create(self, *sources: NewDataSource) -> KnowledgeBase:
         return self.verbs.create("shelf", self.model, sources or [self.source()], {"region": "tor1"})
 
     def runner(self, **changes: Any) -> WindowRunner:
-        scan = SourceScan(self.engine.ledger, self.data_sources, **changes.pop("scanning", {}))
+        scan = SourceScan(self.engine.ledger, self.reader.data_sources, **changes.pop("scanning", {}))
         return runner_of(self.engine, documents=self.reader, scan=scan, **changes)
 
     def drain(self, **changes: Any) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["jobs"]
 
 _STATES = ["queued", "running", "retrying", "succeeded", "failed", "cancelled", "refused"]
-_KINDS = ["upsertion", "deletion"]
+_KINDS = ["upsertion", "deletion", "ingestion", "indexing", "cleanup"]
 
 
 @click.group()

@@ -5,14 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
+import psycopg
+
 from indexmill.domain.job import Job, JobKind
 from indexmill.domain.job_state import TERMINAL_STATES, JobState
-from indexmill.errors import BodiesExpired, JobNotFound
+from indexmill.errors import BodiesExpired, Conflict, IndexingJobRunning, JobNotFound
 from indexmill.ledger.database import Connection, Database, run_query
 from indexmill.ledger.jobs import read_job
 from indexmill.ledger.models import Models
 
 __all__ = ["Reopening"]
+
+
+_EMBED_NOTHING = frozenset({JobKind.DELETION, JobKind.CLEANUP})
+_SCANNED = frozenset({JobKind.INDEXING, JobKind.CLEANUP})
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,7 @@ class Reopening:
         Raises:
             BodiesExpired: the items are no longer kept.
             ModelNotFound: the model has been withdrawn, and the job is no deletion.
+            IndexingJobRunning: another job is at work on its knowledge base.
         """
 
         def work(connection: Connection) -> Job:
@@ -35,7 +42,7 @@ class Reopening:
             self._require_runnable(connection, job)
             run_query(connection, "delete_failed_items", id=job_id)
             run_query(connection, "reopen_unfinished_batches", id=job_id)
-            run_query(connection, "retry_job", id=job_id)
+            self._reopen(connection, job)
             return _locked(connection, job_id)
 
         return self.database.repeat(work)
@@ -46,12 +53,17 @@ class Reopening:
         Raises:
             BodiesExpired: the items are no longer kept.
             ModelNotFound: the model has been withdrawn, and the job is no deletion.
+            Conflict: its items were found by a scan, which only a new job makes again.
         """
 
         def work(connection: Connection) -> Job:
             job = _locked(connection, job_id)
             if job.state is not JobState.SUCCEEDED or not job.total_items:
                 return job
+            if job.kind in _SCANNED:
+                raise Conflict(
+                    f"Job `{job.name}` is made of what its data sources held; start a new indexing job to scan them"
+                )
             self._require_runnable(connection, job)
             run_query(connection, "delete_failed_items", id=job_id)
             run_query(connection, "reopen_all_batches", id=job_id)
@@ -60,8 +72,15 @@ class Reopening:
 
         return self.database.repeat(work)
 
+    def _reopen(self, connection: Connection, job: Job) -> None:
+        try:
+            with connection.transaction():
+                run_query(connection, "retry_job", id=job.id)
+        except psycopg.errors.UniqueViolation as error:
+            raise IndexingJobRunning(job.collection, "another one") from error
+
     def _require_runnable(self, connection: Connection, job: Job) -> None:
-        if job.kind is not JobKind.DELETION:
+        if job.kind not in _EMBED_NOTHING:
             # A deletion embeds nothing: it runs without its model, as it also goes on when that is withdrawn.
             self.models.require_with(connection, job.model, job.tenant)
         if run_query(connection, "bodies_deleted", id=job.id):

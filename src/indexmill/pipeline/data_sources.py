@@ -6,41 +6,30 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Final
 from uuid import UUID
 
 from indexmill.domain.knowledge_base import DataSourceKind
-from indexmill.errors import DataSourceNotFound, SourceError
+from indexmill.errors import DataSourceNotFound, InvalidRequest, SourceError
 from indexmill.ledger.knowledge_bases import KnowledgeBases, OpenDataSource
+from indexmill.readers.reader import Extractor
 from indexmill.security.keyring import open_keyring
 from indexmill.security.secret_box import SecretBox
 from indexmill.settings import Settings
 from indexmill.sources.bucket_listing import DataSourceBucket, open_data_source_bucket
+from indexmill.sources.crawl_definition import CrawlDefinition
+from indexmill.sources.crawler import Crawler
 from indexmill.sources.listing import FoundFile, Listing, ListingPage
 from indexmill.sources.source import FetchedSource, unavailable
+from indexmill.sources.spool import Spool, open_spool
+from indexmill.sources.upload_store import UploadStore, open_upload_store
 
-__all__ = ["DataSources", "StoredUploads", "open_data_sources"]
+__all__ = ["DataSources", "open_data_sources"]
 
 #: A source that was opened is used again for a while: its files follow one another.
 _KEPT_SECONDS: Final = 30.0
 _MAX_KEPT: Final = 32
 _BUCKETS: Final = frozenset({DataSourceKind.SPACES, DataSourceKind.AWS})
-
-
-class StoredUploads(Protocol):
-    """Where uploaded files lie."""
-
-    def stat(self, object_key: str) -> StoredUpload | None: ...
-
-    def fetch(self, object_key: str) -> FetchedSource: ...
-
-
-class StoredUpload(Protocol):
-    @property
-    def size(self) -> int: ...
-
-    @property
-    def sha256(self) -> str: ...
 
 
 @dataclass
@@ -56,9 +45,13 @@ class DataSources:
 
     knowledge_bases: KnowledgeBases
     settings: Settings
-    uploads: StoredUploads
+    uploads: UploadStore
+    #: For what crawls find.
+    spool: Spool
+    extractor: Extractor
     unseal: Callable[[bytes, str], Mapping[str, str]]
     _opened: dict[UUID, _Opened] = field(default_factory=dict)
+    _crawlers: dict[UUID, Crawler] = field(default_factory=dict)
 
     def open(self, source_id: UUID) -> OpenDataSource:
         """What the source is, as it is now.
@@ -88,6 +81,23 @@ class DataSources:
                 "not_configured",
                 f"Data sources of the kind `{source.kind}` need credentials of the service that are not configured",
             )
+
+    def crawler(self, source: OpenDataSource) -> Crawler:
+        """
+        Raises:
+            SourceError: its settings describe no crawl.
+        """
+        try:
+            definition = CrawlDefinition.from_settings(source.settings)
+        except InvalidRequest as error:
+            raise SourceError("invalid_settings", str(error)) from error
+        found = self._crawlers.get(source.id)
+        if found is None or found.definition != definition:
+            while len(self._crawlers) >= _MAX_KEPT:
+                del self._crawlers[next(iter(self._crawlers))]
+            # It remembers what robots.txt said, and when it last asked each host.
+            found = self._crawlers[source.id] = Crawler(definition, self.settings, self.extractor)
+        return found
 
     def fetch(self, source_id: UUID, key: str) -> FetchedSource:
         """A file of the source, by the key that its listing gave.
@@ -142,7 +152,7 @@ class _UploadListing:
     """The one file of an uploaded data source."""
 
     source: OpenDataSource
-    uploads: StoredUploads
+    uploads: UploadStore
 
     def page(self, cursor: str | None, limit: int) -> ListingPage:
         """
@@ -155,11 +165,15 @@ class _UploadListing:
                 "file_missing", "The file has not been uploaded: send its bytes with PUT to the presigned URL"
             )
         name = self.source.settings["original_file_name"]
-        return ListingPage([FoundFile(name, stored.size, stored.sha256)], None)
+        return ListingPage([FoundFile(name, stored.size, stored.revision)], None)
 
 
-def open_data_sources(settings: Settings, knowledge_bases: KnowledgeBases, uploads: Any) -> DataSources:
-    """The service's key is read when the first secret needs it."""
+def open_data_sources(settings: Settings, knowledge_bases: KnowledgeBases, extractor: Extractor) -> DataSources:
+    """The service's key is read when the first secret needs it.
+
+    Raises:
+        SettingsError: the settings of the sources cannot be used.
+    """
     boxes: list[SecretBox] = []
 
     def unseal(sealed: bytes, context: str) -> Mapping[str, str]:
@@ -167,4 +181,5 @@ def open_data_sources(settings: Settings, knowledge_bases: KnowledgeBases, uploa
             boxes.append(SecretBox(open_keyring(settings)))
         return boxes[0].open(sealed, context)
 
-    return DataSources(knowledge_bases, settings, uploads, unseal)
+    uploads, spool = open_upload_store(settings), open_spool(settings)
+    return DataSources(knowledge_bases, settings, uploads, spool, extractor, unseal)

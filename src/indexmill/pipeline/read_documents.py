@@ -13,7 +13,8 @@ from indexmill.domain.failure import FailureCode, Stage
 from indexmill.domain.item_source import ItemSource, SourceKind, is_fixed, source_of
 from indexmill.domain.outcome import ItemStatus
 from indexmill.errors import ItemError, TransientError
-from indexmill.pipeline.data_sources import DataSources
+from indexmill.ledger.ledger import Ledger
+from indexmill.pipeline.data_sources import DataSources, open_data_sources
 from indexmill.pipeline.window import BatchComparison, Reading, WorkItem
 from indexmill.readers.extracted_text import ExtractedText
 from indexmill.readers.file_type import FileType, detect
@@ -43,6 +44,7 @@ class DocumentReader:
 
     def close(self) -> None:
         """End the extraction process; the next document starts another."""
+        self.data_sources.close()
         self.extractor.close()
 
     def read(self, item: WorkItem, recipe: str, comparison: BatchComparison, check: Callable[[], None]) -> None:
@@ -125,7 +127,7 @@ def _take(item: WorkItem, reading: Reading, extracted: ExtractedText) -> None:
     reading.headings = extracted.headings
 
 
-def open_document_reader(settings: Settings, data_sources: DataSources) -> DocumentReader:
+def open_document_reader(settings: Settings, ledger: Ledger) -> DocumentReader:
     """
     Raises:
         SettingsError: the sources' settings cannot be used.
@@ -135,4 +137,5 @@ def open_document_reader(settings: Settings, data_sources: DataSources) -> Docum
     # Nobody moves the window's deadline during a fetch.
     seconds = min(settings.sources.timeout_seconds, settings.worker.window_deadline_seconds * _FETCH_SHARE)
     settings = settings.model_copy(update={"sources": settings.sources.model_copy(update={"timeout_seconds": seconds})})
+    data_sources = open_data_sources(settings, ledger.knowledge_bases, extractor)
     return DocumentReader(open_sources(settings), open_spool(settings), data_sources, extractor, max_text_bytes)

@@ -11,12 +11,14 @@ from uuid import UUID
 from indexmill.domain.bodies import MAX_BATCH_ITEMS, RequestDigest, pack
 from indexmill.domain.failure import Failure, FailureCode, Stage
 from indexmill.domain.job import Item
+from indexmill.domain.knowledge_base import DataSourceKind
 from indexmill.domain.outcome import ItemStatus, count
 from indexmill.ledger.batches import BatchEnd
 from indexmill.ledger.claims import ClaimedBatch
 from indexmill.ledger.database import Connection
 from indexmill.ledger.ledger import Ledger
 from indexmill.ledger.scans import NewBatch, ScanPhase, ScanProgress, outcomes_of
+from indexmill.pipeline.crawl import CrawlScan
 from indexmill.pipeline.data_sources import DataSources
 from indexmill.pipeline.found_files import file_item, new_batches
 from indexmill.pipeline.scan_slice import ScanLost, ScanSlice, commit_scan
@@ -24,8 +26,6 @@ from indexmill.sources.listing import Listing
 
 __all__ = ["SourceScan"]
 
-#: Files that are compared, and committed, together.
-_PAGE: Final = 1000
 _REMOVALS: Final = 4 * MAX_BATCH_ITEMS
 
 
@@ -36,6 +36,8 @@ class SourceScan:
     ledger: Ledger
     sources: DataSources
     slice_seconds: float = 2.0
+    #: Files that are compared, and committed, together.
+    page_files: int = 1000
 
     def run(self, token: UUID, batch: ClaimedBatch, check: Callable[[], None]) -> None:
         """Take the scan as far as its slice allows; it is committed, and either ended or ready to go on.
@@ -52,13 +54,15 @@ class SourceScan:
         slice_ = ScanSlice(self.ledger, token, batch, source, "tokens-512-64", until, check)
         progress = self.ledger.scans.progress(batch.job, source.id)
         if progress.phase is ScanPhase.LISTING:
-            progress = self._list(slice_, progress)
+            progress, seconds = self._find(slice_, progress)
             if progress.phase is ScanPhase.LISTING:
-                slice_.let_go()
+                slice_.let_go(seconds)
                 return
-        while progress.phase is ScanPhase.REMOVING and not slice_.is_over:
+        while progress.phase is ScanPhase.REMOVING:
             check()
             progress = _remove(slice_, progress)
+            if slice_.is_over:
+                break
         if progress.phase is ScanPhase.ENDED:
             slice_.commit(lambda connection: self.ledger.scans.end(connection, batch))
         else:
@@ -83,17 +87,21 @@ class SourceScan:
 
         commit_scan(self.ledger, token, batch, work)
 
-    def _list(self, slice_: ScanSlice, progress: ScanProgress) -> ScanProgress:
-        """Page after page; the phase is `REMOVING` where the listing came to its end."""
+    def _find(self, slice_: ScanSlice, progress: ScanProgress) -> tuple[ScanProgress, float]:
+        """What the source holds, page after page: how far that is when the slice is over, and seconds to wait."""
+        if slice_.source.kind is DataSourceKind.WEB_CRAWLER:
+            return CrawlScan(slice_, self.sources.crawler(slice_.source), self.sources.spool).run(progress)
         with self.sources.listing(slice_.source) as listing:
-            while progress.phase is ScanPhase.LISTING and not slice_.is_over:
+            while progress.phase is ScanPhase.LISTING:
                 slice_.check()
-                progress = _page(slice_, listing, progress)
-        return progress
+                progress = _page(slice_, listing, progress, self.page_files)
+                if slice_.is_over:
+                    break
+        return progress, 0.0
 
 
-def _page(slice_: ScanSlice, listing: Listing, progress: ScanProgress) -> ScanProgress:
-    page = listing.page(progress.cursor, _PAGE)
+def _page(slice_: ScanSlice, listing: Listing, progress: ScanProgress, files: int) -> ScanProgress:
+    page = listing.page(progress.cursor, files)
     source, scans = slice_.source, slice_.ledger.scans
     keys = [file.key for file in page.files]
     found = [(file, file_item(source, slice_.splitting, file)) for file in page.files]

@@ -14,7 +14,6 @@ from celery.worker import state as celery_state
 
 from indexmill.ledger.ledger import open_ledger
 from indexmill.models.model_cache import ModelCache
-from indexmill.pipeline.data_sources import open_data_sources
 from indexmill.pipeline.read_documents import open_document_reader
 from indexmill.pipeline.run_window import WindowRunner
 from indexmill.pipeline.scan import SourceScan
@@ -74,13 +73,13 @@ def _build(settings: Settings, url: str, name: str) -> Drain:
     pulse.start()
     # Later than the lease's deadline, so that the ledger already calls it that.
     watchdog = Watchdog(worker.window_deadline_seconds + 1)
-    data_sources = open_data_sources(settings, ledger.knowledge_bases, None)
+    documents = open_document_reader(settings, ledger)
     runner = WindowRunner(
         ledger=ledger,
         vectors=PgvectorStore(ledger.database),
         models=ModelCache(),
-        documents=open_document_reader(settings, data_sources),
-        scan=SourceScan(ledger, data_sources),
+        documents=documents,
+        scan=SourceScan(ledger, documents.data_sources),
         worker=name,
         max_tries=worker.max_tries,
         max_text_bytes=worker.max_text_bytes,

@@ -10,7 +10,7 @@ import pytest
 from indexmill.domain.job_state import JobState, Reason
 from indexmill.domain.knowledge_base import FileCounts, SourceRunStatus
 from indexmill.engine import Engine
-from indexmill.errors import DataSourceNotFound, IndexingJobRunning, InvalidRequest
+from indexmill.errors import Conflict, DataSourceNotFound, IndexingJobRunning, InvalidRequest
 from indexmill.settings import Settings
 from tests.draining import claimed, lose, run
 from tests.knowledge_bases import Shelf
@@ -56,8 +56,8 @@ def test_a_bucket_is_indexed_and_then_only_what_changed(shelf: Shelf) -> None:
     assert (counts.total, counts.indexed, counts.skipped, counts.removed) == (3, 2, 1, 1)
     assert shelf.names(kb) == {"crane.txt", "lamp.txt", "boat.txt"}
     hits = shelf.verbs.retrieve(kb.id, "A lamp that has gone out.", 5)
-    assert hits[0].document.endswith("/lamp.txt")
-    assert all(not hit.document.endswith("/tide.txt") for hit in hits)
+    assert hits[0].document.id.endswith("/lamp.txt")
+    assert all(not hit.document.id.endswith("/tide.txt") for hit in hits)
 
 
 def test_the_same_bytes_with_another_time_are_unchanged(shelf: Shelf) -> None:
@@ -124,13 +124,11 @@ def test_a_killed_scan_goes_on_from_its_cursor(shelf: Shelf) -> None:
     # Its own worker wakes up again: nothing of it counts.
     run(shelf.engine, held, shelf.runner())
     assert shelf.last(kb).counts.total == 0
-    shelf.drain(scanning={"slice_seconds": 0.0})
+    shelf.drain(scanning={"slice_seconds": 0.0, "page_files": 2})
     assert shelf.last(kb).counts.indexed == 5
 
 
-def test_a_deleted_data_source_is_cleaned_at_once_and_left_out_of_the_running_job(
-    shelf: Shelf, s3: S3Server
-) -> None:
+def test_a_deleted_data_source_is_cleaned_at_once_and_left_out_of_the_running_job(shelf: Shelf, s3: S3Server) -> None:
     other = f"{shelf.bucket}-other"
     shelf.s3.create_bucket(Bucket=other)
     shelf.s3.put_object(Bucket=other, Key="boat.txt", Body=b"A boat.")
@@ -195,3 +193,41 @@ def test_every_file_is_in_the_report(shelf: Shelf) -> None:
     assert rows["crane.txt"].bytes == len("Cranes dance.")
     assert (job.job.reason, job.runs[0].status) == (Reason.WITH_FAILURES, SourceRunStatus.PARTIALLY_UPDATED)
     assert job.has_report
+
+
+def test_a_retry_reads_what_failed(shelf: Shelf) -> None:
+    shelf.put(crane="Cranes dance.", void="")
+    kb = shelf.create()
+    shelf.drain()
+    job = shelf.last(kb)
+    assert job.counts.failed == 1
+    shelf.put(void="Not empty any more.")
+    assert shelf.engine.retry(job.job).state is JobState.QUEUED
+    with pytest.raises(IndexingJobRunning):
+        shelf.verbs.start(kb.id)
+    shelf.drain()
+    again = shelf.verbs.job(job.job.id)
+    assert (again.counts.failed, again.counts.indexed, again.job.attempt) == (0, 2, 2)
+    with pytest.raises(Conflict, match="start a new indexing job"):
+        shelf.engine.rerun(again.job)
+
+
+def test_a_retry_waits_for_the_job_that_runs(shelf: Shelf) -> None:
+    shelf.put(void="")
+    kb = shelf.create()
+    shelf.drain()
+    failed = shelf.last(kb)
+    shelf.verbs.start(kb.id)
+    with pytest.raises(IndexingJobRunning):
+        shelf.engine.retry(failed.job)
+
+
+def test_a_cancelled_scan_is_taken_up_again_by_a_retry(shelf: Shelf) -> None:
+    shelf.put(**{f"file{number}": f"Text number {number}." for number in range(5)})
+    kb = shelf.create()
+    run(shelf.engine, claimed(shelf.engine), shelf.runner(scanning={"slice_seconds": 0.0, "page_files": 2}))
+    job = shelf.verbs.cancel(shelf.last(kb).job.id)
+    assert job.counts.total == 2
+    shelf.engine.retry(job.job)
+    shelf.drain()
+    assert shelf.verbs.job(job.job.id).counts.indexed == 5

@@ -9,6 +9,7 @@ from indexmill.domain.callback import Compose
 from indexmill.ledger.ledger import Ledger
 from indexmill.settings import Settings
 from indexmill.sources.spool import Spool
+from indexmill.sources.upload_store import open_upload_store
 from indexmill.sources.uri import Sources
 
 __all__ = ["Sweep", "all_sweeps", "callback_sweeps"]
@@ -31,10 +32,20 @@ def all_sweeps(
     ledger: Ledger, settings: Settings, top_up: Callable[[], object], spool: Spool, sources: Sources
 ) -> list[Sweep]:
     """Every duty of the ledger's own; `top_up` is what wakes workers."""
-    from indexmill.worker.sweeps import end_withdrawn, finish, give_up_lanes, prune, prune_spool, rescue, wake
+    from indexmill.worker.sweeps import (
+        end_withdrawn,
+        finish,
+        give_up_lanes,
+        prune,
+        prune_spool,
+        prune_uploads,
+        rescue,
+        wake,
+    )
 
     # The interval of the quick ones.
     seconds = settings.worker.sweep_seconds
+    is_shared = settings.sources.spool_url is not None
     return [
         rescue.sweep(ledger, seconds, top_up),
         wake.sweep(ledger, seconds, top_up),
@@ -42,7 +53,8 @@ def all_sweeps(
         give_up_lanes.sweep(ledger, 5 * seconds),
         end_withdrawn.sweep(ledger, 5 * seconds),
         prune.sweep(ledger),
-        prune_spool.sweep(ledger, spool, is_shared=settings.sources.spool_url is not None),
+        prune_spool.sweep(ledger, spool, is_shared=is_shared),
+        prune_uploads.sweep(ledger, open_upload_store(settings), is_shared=is_shared),
         prune_spool.leftovers_sweep(sources),
     ]
 
