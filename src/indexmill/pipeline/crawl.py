@@ -78,14 +78,13 @@ class CrawlScan:
 
         def work(connection: Connection) -> None:
             self._add(connection, seeds)
-            self.slice.ledger.scans.advance(connection, self.slice.batch, progress)
+            self.slice.advance(connection, progress)
 
         self.slice.commit(work)
         return progress
 
     def _advance(self, progress: ScanProgress) -> ScanProgress:
-        scans, batch = self.slice.ledger.scans, self.slice.batch
-        self.slice.commit(lambda connection: scans.advance(connection, batch, progress))
+        self.slice.commit(lambda connection: self.slice.advance(connection, progress))
         return progress
 
     def _add(self, connection: Connection, urls: list[str], *, visited: bool = False) -> None:
@@ -146,7 +145,7 @@ class CrawlScan:
             self._add(connection, list(visit.links))
             if seen and visit.final_url != url.url:
                 self._add(connection, [visit.final_url], visited=True)
-            scans.advance(connection, batch, after)
+            self.slice.advance(connection, after)
 
         self.slice.commit(work)
         return after
