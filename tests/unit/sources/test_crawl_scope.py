@@ -44,13 +44,13 @@ def test_the_canonical_form(written: str, canonical: str) -> None:
     assert canonical_url(written) == canonical
 
 
-@pytest.mark.parametrize(
-    "written",
-    ["", "/a", "ftp://example.com/", "javascript:alert(1)", "mailto:a@example.com", "data:text/plain,a", "file:///etc"]
-    + ["http://", "http:///a", "http://user:password@example.com/", "http://user@example.com/", "http://a b/"]
-    + ["http://example.com:0/", "http://example.com:99999/", "http://[::1/", "http://example.com\\@other.example/"]
-    + ["http://example.com/\x00", f"http://example.com/{'a' * MAX_URL}", f"http://example.com/{'ü' * 500}"],
-)
+NO_URLS = ["", "/a", "ftp://example.com/", "javascript:alert(1)", "mailto:a@example.com", "data:,a", "file:///etc"]
+NO_URLS += ["http://", "http:///a", "http://user:password@example.com/", "http://user@example.com/", "http://a b/"]
+NO_URLS += ["http://example.com:0/", "http://example.com:99999/", "http://[::1/", "http://example.com\\@other.example/"]
+NO_URLS += ["http://example.com/\x00", f"http://example.com/{'a' * MAX_URL}", f"http://example.com/{'ü' * 500}"]
+
+
+@pytest.mark.parametrize("written", NO_URLS)
 def test_what_is_no_url_of_a_crawl(written: str) -> None:
     with pytest.raises(InvalidRequest):
         canonical_url(written)
@@ -161,6 +161,12 @@ def test_a_path_is_that_of_the_base_or_its_folder(base: str, inside: str, outsid
     scope = CrawlScope(base, CrawlOption.PATH)
     assert scope.contains(canonical_url(inside))
     assert not scope.contains(canonical_url(outside))
+
+
+def test_the_base_url_is_known_by_each_of_its_names() -> None:
+    scope = CrawlScope(_SITE, CrawlOption.DOMAIN)
+    assert scope.is_base("http://example.com/docs/index.html?v=1")
+    assert not scope.is_base("http://example.com/docs/index.html")
 
 
 def test_an_address_has_no_subdomains() -> None:

@@ -35,9 +35,7 @@ ESCAPED = tuple(url.replace("&", "&amp;") for url in PAGES)
         b"\n \n" + _urlset(*ESCAPED, ESCAPED[0]),
         ('<?xml version="1.0" encoding="UTF-16"?>' + _urlset(*ESCAPED).decode()).encode("utf-16"),
         _urlset(*ESCAPED).replace(b"<loc>", b"<lastmod>2030-01-01</lastmod><loc>\n "),
-        _urlset(*ESCAPED).replace(
-            b"</url>", b"<image:image xmlns:image='i'><image:loc>x</image:loc></image:image></url>"
-        ),
+        _urlset(*ESCAPED).replace(b"</url>", b"<i:image xmlns:i='i'><i:loc>x</i:loc></i:image></url>"),
         b"<s:urlset xmlns:s='a'><s:url><s:loc><![CDATA[%b]]></s:loc></s:url><s:url><s:loc>%b</s:loc></s:url></s:urlset>"
         % (PAGES[0].encode(), ESCAPED[1].encode()),
         "\n".join(PAGES).encode(),
