@@ -145,6 +145,11 @@ def test_options_that_follow_no_links(crawler: MakeCrawler, server: WebServer, o
     assert crawler(server, "/a", option=option).visit(f"{server.url}/a").links == ()
 
 
+def test_a_page_gives_no_more_links_than_a_crawl_may_have_pages(crawler: MakeCrawler, server: WebServer) -> None:
+    server.answers["/"] = html(page("A", "a", links=[f"/{number}" for number in range(20)]))
+    assert len(_visit(crawler(server, crawl={"max_pages": 10})).links) == 10
+
+
 def test_a_path_is_not_left(crawler: MakeCrawler, server: WebServer) -> None:
     for path in ("/docs/", "/docs/a", "/docs/b"):
         server.answers[path] = html(
