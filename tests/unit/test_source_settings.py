@@ -1,4 +1,4 @@
-"""The settings of sources: what is wrong is said at the start, the secret goes to the service's own processes."""
+"""The settings of sources and crawls: errors are told at the start, the secret goes to the service's own processes."""
 
 from __future__ import annotations
 
@@ -35,6 +35,24 @@ SECRET = {"access_key_id": "id", "secret_access_key": "very secret"}
 def test_what_is_wrong_is_said_at_the_start(sources: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         load_settings(sources=sources)
+
+
+@pytest.mark.parametrize(
+    ("crawl", "message"),
+    [
+        ({"max_pages": 5501}, "max_pages"),
+        ({"delay_seconds": -1}, "delay_seconds"),
+        ({"delay_seconds": 40}, "max_delay_seconds"),
+        ({"timeout_seconds": 0}, "timeout_seconds"),
+        ({"user_agent": ""}, "user_agent"),
+        ({"user_agent": "A\r\nCookie: b"}, "user_agent"),
+        ({"user_agent": "A\n"}, "user_agent"),
+        ({"user_agent": "(nobody)"}, "user_agent"),
+    ],
+)
+def test_what_is_wrong_with_crawls_is_said_too(crawl: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        load_settings(crawl=crawl)
 
 
 def test_lists_come_from_the_environment_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
