@@ -20,6 +20,7 @@ from indexmill.sources.bucket_listing import DataSourceBucket, open_data_source_
 from indexmill.sources.crawl_definition import CrawlDefinition
 from indexmill.sources.crawler import Crawler
 from indexmill.sources.listing import FoundFile, Listing, ListingPage
+from indexmill.sources.politeness import Politeness, open_politeness
 from indexmill.sources.source import FetchedSource, unavailable
 from indexmill.sources.spool import Spool, open_spool
 from indexmill.sources.upload_store import UploadStore, open_upload_store
@@ -52,6 +53,7 @@ class DataSources:
     unseal: Callable[[bytes, str], Mapping[str, str]]
     _opened: dict[UUID, _Opened] = field(default_factory=dict)
     _crawlers: dict[UUID, Crawler] = field(default_factory=dict)
+    _politeness: Politeness | None = None
 
     def open(self, source_id: UUID) -> OpenDataSource:
         """What the source is, as it is now.
@@ -95,8 +97,10 @@ class DataSources:
         if found is None or found.definition != definition:
             while len(self._crawlers) >= _MAX_KEPT:
                 del self._crawlers[next(iter(self._crawlers))]
-            # It remembers what robots.txt said, and when it last asked each host.
-            found = self._crawlers[source.id] = Crawler(definition, self.settings, self.extractor)
+            # One for all crawls: it remembers what robots.txt said, and when each host was last asked.
+            self._politeness = self._politeness or open_politeness(self.settings)
+            found = Crawler(definition, self.settings, self.extractor, politeness=self._politeness)
+            self._crawlers[source.id] = found
         return found
 
     def fetch(self, source_id: UUID, key: str) -> FetchedSource:
