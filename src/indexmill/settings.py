@@ -8,6 +8,7 @@ import os
 import re
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -252,13 +253,21 @@ class ModelSettings(_Section):
 
 
 def _check_endpoint(name: str, endpoint: str, *, allow_http: bool) -> None:
-    if not endpoint.startswith(("https://", "http://")):
+    if not endpoint.startswith(("https://", "http://")) or not _has_host(endpoint):
         raise ValueError(f"{name}: expected http(s)://host[:port], got {endpoint!r}")
     if endpoint.startswith("http://") and not allow_http:
         raise ValueError(
             f"{name}: expected https://, got {endpoint!r}; "
             "set sources.s3.allow_http to send data and credentials unencrypted"
         )
+
+
+def _has_host(endpoint: str) -> bool:
+    try:
+        parts = urlsplit(endpoint)
+        return bool(parts.hostname) and parts.port != 0 and not (parts.query or parts.fragment)
+    except ValueError:
+        return False
 
 
 class S3Settings(_Section):
@@ -314,6 +323,10 @@ class SourceSettings(_Section):
                 raise ValueError(f"{name}: expected a region of a-z, 0-9 and `-`, or `*`, got {region!r}")
             if "{" in endpoint.replace("{region}", "") or ("{" in endpoint and region != "*"):
                 raise ValueError(f"{name}: expected no braces but {{region}} below `*`, got {endpoint!r}")
+            host = urlsplit(endpoint).netloc
+            if "{region}" in host and "." not in host.partition("{region}")[2]:
+                # Else whoever names a region names a host of the operator's own network.
+                raise ValueError(f"{name}: expected a domain after {{region}}, got {endpoint!r}")
         return self
 
     @field_validator("allowed_folders")

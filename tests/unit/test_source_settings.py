@@ -30,6 +30,11 @@ SECRET = {"access_key_id": "id", "secret_access_key": "very secret"}
         ({"regions": {"NYC 3": "https://nyc3.example"}}, "region of a-z"),
         ({"regions": {"nyc3": "https://{region}.example"}}, "braces"),
         ({"regions": {"*": "https://{host}.example"}}, "braces"),
+        ({"regions": {"*": "https://{region}"}}, "domain after"),
+        ({"regions": {"*": "https://store.{region}:9000/a.b"}}, "domain after"),
+        ({"regions": {"nyc3": "https://"}}, r"host\[:port\]"),
+        ({"regions": {"nyc3": "https://store:99999"}}, r"host\[:port\]"),
+        ({"s3": {"endpoint": "https://store/?a=b"}}, r"host\[:port\]"),
     ],
 )
 def test_what_is_wrong_is_said_at_the_start(sources: dict[str, Any], message: str) -> None:
