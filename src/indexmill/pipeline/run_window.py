@@ -92,7 +92,7 @@ class WindowRunner:
 
         deadline = time.monotonic() + self.deadline_seconds
         collections = self.ledger.collections.by_id(sorted({batch.collection for batch in claim.batches}))
-        window = Window(claim, collections, deadline)
+        window = Window(claim, collections, deadline, must_release)
         self.ledger.transitions.start(claim.job_ids)
         if any(batch.tries for batch in claim.batches):
             self.ledger.transitions.resume(claim.job_ids)
