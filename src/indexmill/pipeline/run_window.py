@@ -112,7 +112,10 @@ class WindowRunner:
             return self._stop(claim, error)
 
     def _run(self, window: Window, check: Callable[[], None]) -> WindowOutcome:
-        load_bodies(window)
+        self._end_unreadable(window, load_bodies(window))
+        if not window.claim.batches:
+            self.ledger.leases.give_back(window.claim.token)
+            return WindowOutcome.LOST
         skipped: set[BatchKey] = set()
         if not window.deletes:
             compare_batches(window, self.vectors)
@@ -131,6 +134,14 @@ class WindowRunner:
         if window.postponed:
             return self._postpone(window, done)
         return self._conclude(window, done | skipped)
+
+    def _end_unreadable(self, window: Window, jobs: set[UUID]) -> None:
+        """Their items are not what was stored, whatever happened to the database: they would be claimed for ever."""
+        for job in sorted(jobs):
+            self.ledger.transitions.fail(
+                job, "The stored items of this task are missing or damaged in the database; submit them again"
+            )
+        window.drop({batch.key for batch in window.claim.batches if batch.job in jobs})
 
     def _progressing(self, window: Window, check: Callable[[], None]) -> Callable[[], None]:
         """`check`, called as work goes on: a window that is long, and does not hang, moves its deadline."""

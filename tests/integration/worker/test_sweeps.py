@@ -132,13 +132,13 @@ def test_a_lost_connection_is_no_job_s_fault(
 
 
 def lost_poison_and_another(engine: Engine) -> None:
-    """Two expired leases; the older one's batch is due to be set aside and its body is gone."""
+    """Two expired leases; the older one's batch is due to be set aside, and its failures cannot be stored."""
     for name in ("broken", "whole"):
         upsert(engine, {name: name})
         claim = claimed(engine)
         if name == "broken":
             execute(engine, "UPDATE batch SET losses = 5")
-            execute(engine, "DELETE FROM batch_body")
+            execute(engine, "ALTER TABLE failed_item ADD CONSTRAINT broken CHECK (position < 0)")
         expire(engine, claim)
 
 
