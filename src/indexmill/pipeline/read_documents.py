@@ -63,7 +63,7 @@ class DocumentReader:
     def _read(self, item: WorkItem, recipe: str, comparison: BatchComparison, check: Callable[[], None]) -> None:
         source = source_of(item.content.item_info or {}, is_upload=item.is_upload)
         if source.kind is SourceKind.TEXT:
-            self._read_given(item, recipe, comparison, source)
+            self._read_given(item, recipe, comparison, source, check)
             return
         with self._fetched(source) as fetched:
             check()
@@ -73,7 +73,9 @@ class DocumentReader:
             if _must_be_read(item, reading, recipe, comparison, kind):
                 _take(item, reading, self.extractor.extract(fetched.path, kind, check=check))
 
-    def _read_given(self, item: WorkItem, recipe: str, comparison: BatchComparison, source: ItemSource) -> None:
+    def _read_given(
+        self, item: WorkItem, recipe: str, comparison: BatchComparison, source: ItemSource, check: Callable[[], None]
+    ) -> None:
         data = source.value.encode()
         if len(data) > self.max_text_bytes:
             raise too_large(FileType.TEXT, self.max_text_bytes)
@@ -83,7 +85,7 @@ class DocumentReader:
         reading = Reading(hashlib.sha256(data).hexdigest(), len(data), kind.media_type, name)
         if _must_be_read(item, reading, recipe, comparison, kind):
             text = storable(source.value)
-            headings = markdown_headings(text) if is_markdown else ()
+            headings = markdown_headings(text, check) if is_markdown else ()
             _take(item, reading, ExtractedText(text, kind.media_type, headings=headings))
 
     def _fetched(self, source: ItemSource) -> FetchedSource:

@@ -20,6 +20,7 @@ from indexmill.ledger.claims import ClaimedBatch
 from indexmill.ledger.database import Connection, is_connection_loss, is_repeatable
 from indexmill.ledger.ledger import Ledger
 from indexmill.pipeline.window import Reading, Window, WorkItem
+from indexmill.readers.extracted_text import MAX_PLACES
 from indexmill.vectors.vector_store import SkippedDocument, StagedDocument, VectorStore, Written
 
 __all__ = ["StaleItems", "WindowWriter"]
@@ -38,8 +39,6 @@ _REJECTIONS = (
 
 #: A repeated commit waits so long for a connection: a worker that stops must notice it.
 _RETRY_PATIENCE = 2.0
-#: Pages, and headings, that are kept of a document: jsonb takes no array of more than 256 MiB.
-_MAX_PLACES = 100_000
 
 
 class StaleItems(Exception):
@@ -280,7 +279,7 @@ def _item_info(item: WorkItem) -> str | None:
 def _structure(reading: Reading | None) -> str | None:
     if reading is None or not (reading.pages or reading.headings):
         return None
-    return canonical_json({"pages": reading.pages[:_MAX_PLACES], "headings": reading.headings[:_MAX_PLACES]})
+    return canonical_json({"pages": reading.pages[:MAX_PLACES], "headings": reading.headings[:MAX_PLACES]})
 
 
 def _decoded(data: bytes | None) -> str | None:
