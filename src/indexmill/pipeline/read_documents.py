@@ -25,9 +25,6 @@ from indexmill.sources.uri import Sources, file_name_of, open_sources
 
 __all__ = ["DocumentReader", "open_document_reader"]
 
-#: Of a window's deadline; at least so much of it is left when a fetch begins.
-_FETCH_SHARE = 0.6
-
 
 @dataclass(frozen=True)
 class DocumentReader:
@@ -65,7 +62,7 @@ class DocumentReader:
         if source.kind is SourceKind.TEXT:
             self._read_given(item, recipe, comparison, source, check)
             return
-        with self._fetched(source) as fetched:
+        with self._fetched(source, check) as fetched:
             check()
             name = clean_file_name(source.file_name) or fetched.file_name or file_name_of(source.value)
             kind = detect(fetched.path, name, source.media_type or fetched.media_type)
@@ -88,8 +85,8 @@ class DocumentReader:
             headings = markdown_headings(text, check) if is_markdown else ()
             _take(item, reading, ExtractedText(text, kind.media_type, headings=headings))
 
-    def _fetched(self, source: ItemSource) -> FetchedSource:
-        return (self.spool if source.kind is SourceKind.SPOOL else self.sources).fetch(source.value)
+    def _fetched(self, source: ItemSource, check: Callable[[], None]) -> FetchedSource:
+        return (self.spool if source.kind is SourceKind.SPOOL else self.sources).fetch(source.value, check)
 
 
 def _must_be_read(item: WorkItem, reading: Reading, recipe: str, comparison: BatchComparison, kind: FileType) -> bool:
@@ -127,7 +124,4 @@ def open_document_reader(settings: Settings) -> DocumentReader:
     """
     max_text_bytes = settings.worker.max_text_bytes
     extractor = Extractor(settings.readers, max_text_bytes)
-    # Nobody moves the window's deadline during a fetch.
-    seconds = min(settings.sources.timeout_seconds, settings.worker.window_deadline_seconds * _FETCH_SHARE)
-    settings = settings.model_copy(update={"sources": settings.sources.model_copy(update={"timeout_seconds": seconds})})
     return DocumentReader(open_sources(settings), open_spool(settings), extractor, max_text_bytes)
