@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from indexmill.errors import ItemError, ServiceError, SettingsError, TransientError
 from indexmill.settings import SourceSettings
 from indexmill.sources.bucket import MISSING_EXTRA, bucket_errors, open_bucket, split_s3_uri
-from indexmill.sources.source import FetchedSource, IncomingFile, private_folder, unavailable
+from indexmill.sources.source import CHUNK_BYTES, Check, FetchedSource, IncomingFile, go_on, private_folder, unavailable
 from indexmill.sources.spool import ASKED_AT_ONCE, InUse, Pruned, SpooledFile, digest_of, reference_to
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BucketSpool"]
 
-_CHUNK: Final = 1 << 20
 #: Each of 5 MiB, in memory.
 _PARTS_AT_ONCE: Final = 2
 _WHAT: Final = "The uploaded file"
@@ -77,7 +76,7 @@ class BucketSpool:
             # The name may go: the bytes stay as long as the file is open.
             return fetched.path.open("rb")
 
-    def fetch(self, reference: str) -> FetchedSource:
+    def fetch(self, reference: str, check: Check = go_on) -> FetchedSource:
         import obstore
 
         digest = digest_of(reference)
@@ -86,7 +85,8 @@ class BucketSpool:
             answer = obstore.get(self._store, digest)
             size = answer.meta["size"]
             with IncomingFile(self._folder, size) as incoming:
-                for chunk in answer.stream(min_chunk_size=_CHUNK):
+                for chunk in answer.stream(min_chunk_size=CHUNK_BYTES):
+                    check()
                     incoming.write(chunk)
                 fetched = incoming.keep()
         if fetched.sha256 != digest:

@@ -21,12 +21,14 @@ from indexmill.settings import SourceSettings
 from indexmill.sources.address_policy import AddressPolicy, normal_host
 from indexmill.sources.checked_network import CheckedBackend, Resolve, resolve
 from indexmill.sources.source import (
+    Check,
     Deadline,
     FetchedSource,
     IncomingFile,
     clean_file_name,
     clean_media_type,
     file_name_of_path,
+    go_on,
     too_large,
     unavailable,
 )
@@ -128,8 +130,8 @@ class HttpSource:
         url = parse_url(uri)
         self._policy.check_host(url.host, url.port)
 
-    def fetch(self, uri: str) -> FetchedSource:
-        deadline = Deadline(self._timeout)
+    def fetch(self, uri: str, check: Check = go_on) -> FetchedSource:
+        deadline = Deadline(self._timeout, check)
         url = parse_url(uri)
         origin, userinfo = url.origin, url.userinfo
         for _ in range(self._max_redirects + 1):

@@ -8,7 +8,6 @@ import hashlib
 import itertools
 import os
 import re
-import shutil
 import tempfile
 import threading
 import time
@@ -21,8 +20,11 @@ from typing import BinaryIO, Final, Protocol, TypeAlias
 from indexmill.errors import ItemError, ServiceError, TransientError
 from indexmill.settings import Settings
 from indexmill.sources.source import (
+    CHUNK_BYTES,
+    Check,
     FetchedSource,
     IncomingFile,
+    go_on,
     own_disk,
     private_folder,
     remove_leftovers,
@@ -92,11 +94,12 @@ class Spool(Protocol):
             ItemError: it is not there (any more), or this is no reference.
         """
 
-    def fetch(self, reference: str) -> FetchedSource:
+    def fetch(self, reference: str, check: Check = go_on) -> FetchedSource:
         """A file of the caller's own, as with every source; pruning does not take it away.
 
         Raises:
             ItemError: as `open`.
+            What `check` raises: it is called between the pieces.
         """
 
     def delete(self, reference: str) -> None:
@@ -188,7 +191,7 @@ class FolderSpool:
             except FileNotFoundError as error:
                 raise _gone() from error
 
-    def fetch(self, reference: str) -> FetchedSource:
+    def fetch(self, reference: str, check: Check = go_on) -> FetchedSource:
         digest = digest_of(reference)
         private_folder(self._incoming)
         with own_disk():
@@ -197,7 +200,7 @@ class FolderSpool:
         own = Path(name)
         try:
             with own_disk():
-                self._link(self._path(digest), own)
+                self._link(self._path(digest), own, check)
                 return FetchedSource(own, own.stat().st_size, digest)
         except BaseException:
             own.unlink(missing_ok=True)
@@ -241,7 +244,7 @@ class FolderSpool:
         with self._guard:
             self._used += complete.size
 
-    def _link(self, path: Path, own: Path) -> None:
+    def _link(self, path: Path, own: Path, check: Check) -> None:
         """Under another name, the bytes stay when the spool's own name is pruned; nothing is copied."""
         own.unlink()
         for last in (False, False, True):
@@ -254,7 +257,7 @@ class FolderSpool:
             except OSError as error:
                 if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EXDEV}:
                     raise
-                shutil.copyfile(path, own)
+                _copy(path, own, check)
                 return
             else:
                 return
@@ -329,3 +332,10 @@ def _sync_folder(folder: Path) -> None:
 
 def _gone() -> ItemError:
     return unavailable("The uploaded bytes are no longer kept; upload them again", retryable=False)
+
+
+def _copy(path: Path, own: Path, check: Check) -> None:
+    with path.open("rb") as source, own.open("xb") as target:
+        while piece := source.read(CHUNK_BYTES):
+            check()
+            target.write(piece)
