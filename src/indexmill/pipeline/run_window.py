@@ -217,14 +217,17 @@ class WindowRunner:
         for item in items:
             compare_payload(item, window.comparisons[item.batch.key])
         unknown = [item for item in items if item.action is ItemStatus.INDEXED and item.superseded_by is None]
-        plain = [item for item in unknown if not has_source(item.content.item_info_json)]
+        # Told apart once: an `item_info` may be as long as a document.
+        documents = [item for item in unknown if has_source(item.content.item_info_json)]
+        sourced = {item.number for item in documents}
+        plain = [item for item in unknown if item.number not in sourced]
         load_texts(plain, text_keys(collection.deployment.settings), self.max_text_bytes)
         for item in plain:
             if item.failure is None:
                 item.fingerprint = fingerprint(item.text or "", collection.recipe)
                 compare_text(item, window.comparisons[item.batch.key])
-        if len(plain) < len(unknown):
-            self._read(window, [item for item in unknown if has_source(item.content.item_info_json)], check)
+        if documents:
+            self._read(window, documents, check)
 
     def _read(
         self, window: Window, items: list[WorkItem], check: Callable[[], None], stored: BatchComparison | None = None
@@ -313,14 +316,16 @@ class WindowRunner:
 
     def _reopen(self, window: Window, items: list[WorkItem], check: Callable[[], None]) -> None:
         """What these items would have skipped must be done after all."""
+        documents: list[WorkItem] = []
         for item in items:
             item.action = ItemStatus.INDEXED
             collection = window.collection_of(item)
-            if not has_source(item.content.item_info_json):
+            if has_source(item.content.item_info_json):
+                documents.append(item)
+            else:
                 load_texts([item], text_keys(collection.deployment.settings), self.max_text_bytes)
                 item.fingerprint = fingerprint(item.text or "", collection.recipe)
         # As if nothing were stored: then nothing can be relied on.
-        documents = [item for item in items if has_source(item.content.item_info_json)]
         self._read(window, documents, check, stored=BatchComparison([], set(), {}))
 
     def _defer(self, window: Window, check: Callable[[], None], error: TransientError) -> WindowOutcome:
