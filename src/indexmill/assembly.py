@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from indexmill.dialects.artifacts.callbacks import callback_message
-from indexmill.dialects.artifacts.results import indexed_documents
+from indexmill.dialects.artifacts.results import documents_told
 from indexmill.dialects.artifacts.translate import ingest_response
 from indexmill.domain.callback import CallbackEvent, Compose
 from indexmill.domain.job import Job
@@ -96,8 +96,8 @@ def compose_callbacks(ledger: Ledger) -> Compose:
     """What makes the messages about jobs: the front door that takes callbacks."""
     engine = Engine(ledger, PgvectorStore(ledger.database), ModelCache(), lambda: None)
 
-    def response(job: Job, _: CallbackEvent) -> dict[str, Any]:
-        return ingest_response(indexed_documents(job, engine))
+    def response(job: Job, event: CallbackEvent) -> dict[str, Any]:
+        return ingest_response(documents_told(job, event, engine))
 
     return partial(callback_message, ingest_response=response)
 

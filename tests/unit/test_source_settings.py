@@ -60,6 +60,25 @@ def test_what_is_wrong_with_crawls_is_said_too(crawl: dict[str, Any], message: s
         load_settings(crawl=crawl)
 
 
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"sources": {"timeout_seconds": 37}}, r"sources\.timeout_seconds: expected at most .* 36, got 37"),
+        ({"readers": {"timeout_seconds": 60}}, r"readers\.timeout_seconds: expected less than .* 60, got 60"),
+        ({"worker": {"window_deadline_seconds": 40}}, r"sources\.timeout_seconds: .* 24, got 30"),
+    ],
+)
+def test_a_file_that_takes_longer_than_a_window_is_refused_at_the_start(sections: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        load_settings(**sections)
+
+
+def test_longer_reads_go_with_a_longer_window() -> None:
+    load_settings(
+        worker={"window_deadline_seconds": 600}, sources={"timeout_seconds": 360}, readers={"timeout_seconds": 500}
+    )
+
+
 def test_lists_come_from_the_environment_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INDEXMILL_SOURCES__ALLOWED_FOLDERS", '["/srv/docs"]')
     monkeypatch.setenv("INDEXMILL_SOURCES__S3__REGION", "eu-central-1")

@@ -47,7 +47,15 @@ class ItemSource:
 
 def has_source(item_info_json: bytes | None) -> bool:
     """Whether the item's content lies elsewhere; parses only what may."""
-    return item_info_json is not None and b'"source":' in item_info_json and "source" in json.loads(item_info_json)
+    return _with_source(item_info_json) is not None
+
+
+def _with_source(item_info_json: bytes | None) -> dict[str, Any] | None:
+    """The parsed `item_info` that names a source; None for any other. It may hold a whole text: parsed once."""
+    if item_info_json is None or b'"source":' not in item_info_json:
+        return None
+    item_info: dict[str, Any] = json.loads(item_info_json)
+    return item_info if "source" in item_info else None
 
 
 def is_fixed(item_info_json: bytes | None, *, is_upload: bool) -> bool:
@@ -55,9 +63,9 @@ def is_fixed(item_info_json: bytes | None, *, is_upload: bool) -> bool:
 
     `is_upload`: as for `source_of`; what it refuses is not fixed, so that nobody takes it for what is stored.
     """
-    if item_info_json is None or not has_source(item_info_json):
+    item_info = _with_source(item_info_json)
+    if item_info is None:
         return True
-    item_info = json.loads(item_info_json)
     if item_info["source"] == "uri":
         return (_text(item_info, "uri") or "")[:5].lower() == "data:"
     return is_upload and item_info["source"] in _OF_UPLOADS

@@ -103,7 +103,7 @@ class DataSources:
             self._crawlers[source.id] = found
         return found
 
-    def fetch(self, source_id: UUID, key: str) -> FetchedSource:
+    def fetch(self, source_id: UUID, key: str, check: Callable[[], None]) -> FetchedSource:
         """A file of the source, by the key that its listing gave.
 
         Raises:
@@ -123,9 +123,9 @@ class DataSources:
                 raise unavailable(str(error), retryable=True) from error
             opened = self._opened[source_id]
         if opened.bucket is not None:
-            return opened.bucket.fetch(key)
+            return opened.bucket.fetch(key, check)
         if opened.source.kind is DataSourceKind.FILE_UPLOAD:
-            return self.uploads.fetch(opened.source.settings["stored_object_key"])
+            return self.uploads.fetch(opened.source.settings["stored_object_key"], check)
         raise unavailable("The data source holds no files", retryable=False)
 
     def close(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -112,6 +112,8 @@ class Window:
     claim: Claim
     collections: dict[int, Collection]
     deadline: float
+    #: Whether the worker stops and has waited long enough for this window.
+    must_release: Callable[[], bool] = lambda: False
     #: The items of each batch, in the order of its body.
     contents: dict[BatchKey, list[StoredItem]] = field(default_factory=dict)
     #: What is stored of each batch's documents; none for batches of deletions.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -29,6 +30,20 @@ def stored(item_info: Any) -> bytes:
 @given(st.dictionaries(st.sampled_from(["source", "a", '"source":']), st.text(max_size=3) | st.just({"source": "uri"})))
 def test_only_the_key_itself_redirects(item_info: dict[str, Any]) -> None:
     assert has_source(stored(item_info)) == ("source" in item_info)
+
+
+@pytest.mark.parametrize("source", ["uri", "spool", "text"])
+def test_an_item_info_that_may_hold_a_whole_text_is_parsed_once(monkeypatch: pytest.MonkeyPatch, source: str) -> None:
+    parsed: list[bytes] = []
+    loads = json.loads
+
+    def counted(data: bytes) -> Any:
+        parsed.append(data)
+        return loads(data)
+
+    monkeypatch.setattr(json, "loads", counted)
+    is_fixed(b'{"source":"%b","uri":"data:,x","value":"x"}' % source.encode(), is_upload=True)
+    assert len(parsed) == 1
 
 
 def test_nothing_redirects_nothing() -> None:
