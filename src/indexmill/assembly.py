@@ -10,6 +10,7 @@ from typing import Any
 from indexmill.dialects.artifacts.callbacks import callback_message
 from indexmill.dialects.artifacts.results import documents_told
 from indexmill.dialects.artifacts.translate import ingest_response
+from indexmill.dialects.indexing_jobs.verbs import KnowledgeBaseVerbs
 from indexmill.domain.callback import CallbackEvent, Compose
 from indexmill.domain.job import Job
 from indexmill.engine import Engine
@@ -17,8 +18,10 @@ from indexmill.ledger.ledger import Ledger, open_ledger
 from indexmill.ledger.location import database_url
 from indexmill.ledger.metrics import metrics_text
 from indexmill.models.model_cache import ModelCache
+from indexmill.security.signed_urls import UrlSigner
 from indexmill.settings import Settings
 from indexmill.sources.spool import Spool, open_spool
+from indexmill.sources.upload_store import UploadStore
 from indexmill.sources.uri import Sources, open_sources
 from indexmill.vectors.pgvector_store import PgvectorStore
 from indexmill.worker.sweep_loop import SweepLoop
@@ -44,6 +47,9 @@ class Service:
     sweeps: SweepLoop
     #: Apart from the others: it waits for a broker that others run.
     callbacks: SweepLoop
+    knowledge_bases: KnowledgeBaseVerbs | None = None
+    url_signer: UrlSigner | None = None
+    upload_store: UploadStore | None = None
 
     def __enter__(self) -> Service:
         self.start()

@@ -19,11 +19,16 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from indexmill.dialects.indexing_jobs.verbs import KnowledgeBaseVerbs
 from indexmill.engine import Engine
 from indexmill.http.app import create_app
 from indexmill.http.service import Service
+from indexmill.knowledge_bases import KnowledgeBases
+from indexmill.security.keyring import Keyring
+from indexmill.security.signed_urls import UrlSigner
 from indexmill.settings import ArtifactSettings, Settings
 from indexmill.sources.spool import open_spool
+from indexmill.sources.upload_store import open_upload_store
 from indexmill.sources.uri import open_sources
 
 
@@ -36,9 +41,9 @@ CHECKS = [no_server_error, status_code_conformance, content_type_conformance, re
 
 
 class LateEngine:
-    """Stands in for the engine while the document is read; each test puts the engine of its own database in."""
+    """Stands in for the verbs while the document is read; each test puts those over its own database in."""
 
-    engine: Engine | None = None
+    engine: Any = None
 
     def __getattr__(self, verb: str) -> Any:
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -58,6 +63,9 @@ class LateService:
     engine = LateEngine()
     spool = open_spool(settings)
     sources = open_sources(settings)
+    knowledge_bases = LateEngine()
+    url_signer = UrlSigner(Keyring((b"k" * 32,)))
+    upload_store = open_upload_store(settings)
 
     def readiness(self) -> dict[str, str | None]:
         return {"database": None}
@@ -81,8 +89,10 @@ def _own_folder() -> Iterator[None]:
 def _own_database(engine: Engine) -> Iterator[None]:
     engine.deploy("embed-123", "deterministic", {"dimension": 8})
     service.engine.engine = engine
+    verbs: KnowledgeBaseVerbs = KnowledgeBases(engine, lambda *_: b"", lambda *_: None, lambda _: "tokens-12-0")
+    service.knowledge_bases.engine = verbs
     yield
-    service.engine.engine = None
+    service.engine.engine = service.knowledge_bases.engine = None
 
 
 @schema.parametrize()

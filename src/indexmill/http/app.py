@@ -23,6 +23,18 @@ from indexmill.dialects.artifacts.wire import (
     IngestBody,
     SearchBody,
 )
+from indexmill.dialects.indexing_jobs.errors import indexing_shape, is_own_path
+from indexmill.dialects.indexing_jobs.requests import (
+    CreateDataSourceBody,
+    CreateKnowledgeBaseBody,
+    NamedJobBody,
+    PresignBody,
+    RetrieveBody,
+    StartJobBody,
+    UpdateDataSourceBody,
+    UpdateKnowledgeBaseBody,
+)
+from indexmill.dialects.indexing_jobs.routes import indexing_router
 from indexmill.dialects.upsertion_tasks import errors as task_errors
 from indexmill.dialects.upsertion_tasks import routes as task_routes
 from indexmill.dialects.upsertion_tasks.wire import DeletionRequest, UpsertionRequest
@@ -60,11 +72,23 @@ _BODIES: Final[list[type[BaseModel]]] = [
     SearchBody,
     ContentBody,
     EmbeddingsBody,
+    CreateKnowledgeBaseBody,
+    UpdateKnowledgeBaseBody,
+    CreateDataSourceBody,
+    UpdateDataSourceBody,
+    PresignBody,
+    StartJobBody,
+    NamedJobBody,
+    RetrieveBody,
 ]
 _TAGS: Final = [
     {"name": "upsertion tasks", "description": "Insert or update vectors (Embedding Studio's internal task API)."},
     {"name": "deletion tasks", "description": "Remove objects (Embedding Studio's internal task API)."},
     {"name": "artifacts", "description": "Documents in, searched, and out again (PrivateGPT's artifact API)."},
+    {
+        "name": "knowledge bases",
+        "description": "Data sources pulled in and kept in step by indexing jobs (DigitalOcean's GenAI API).",
+    },
     {"name": "jobs", "description": "Every job of every door: the ledger."},
     {"name": "models", "description": "Deployed embedding models."},
     {"name": "search", "description": "Collections and search."},
@@ -90,6 +114,9 @@ def create_app(service: Service) -> FastAPI:
     for router in task_routes.task_routers(door, bodies):
         app.include_router(router)
     app.include_router(artifact_router(door, small_bodies))
+    verbs, signer, store = service.knowledge_bases, service.url_signer, service.upload_store
+    if verbs is not None and signer is not None and store is not None:
+        app.include_router(indexing_router(door, small_bodies, verbs, signer, store))
     app.include_router(jobs_router(door))
     app.include_router(models_router(door, small_bodies))
     app.include_router(search_router(door, small_bodies))
@@ -118,6 +145,8 @@ def _shape(path: str, problem: Problem) -> Response:
         return task_errors.task_shape(problem)
     if path.startswith(ARTIFACT_PREFIXES):
         return artifact_shape(problem)
+    if is_own_path(path):
+        return indexing_shape(problem)
     return native_shape(problem)
 
 

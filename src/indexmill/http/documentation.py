@@ -24,6 +24,7 @@ PAGES: Final[dict[str, dict[str, str]]] = {
         "README.md": "what it is, how to start it, the command line, the Python client",
         "docs/upsertion_tasks.md": "the front door that inserts, updates and deletes vectors by tasks",
         "docs/artifacts.md": "the front door for documents: ingest and delete, their status, search",
+        "docs/indexing_jobs.md": "the front door for knowledge bases: data sources, indexing jobs, reports, retrieval",
         "docs/documents.md": "which files become text and how, how texts are split",
         "docs/sources.md": "files named by URI or path: what may be read, and the spool for uploads",
     },

@@ -15,8 +15,11 @@ from indexmill.http.uploads import UploadReader
 from indexmill.settings import Settings
 
 if TYPE_CHECKING:
+    from indexmill.dialects.indexing_jobs.verbs import KnowledgeBaseVerbs
     from indexmill.engine import Engine
+    from indexmill.security.signed_urls import UrlSigner
     from indexmill.sources.spool import Spool
+    from indexmill.sources.upload_store import UploadStore
     from indexmill.sources.uri import Sources
     from indexmill.vectors.chunk_search import ChunkHit
 from indexmill.vectors.vector_store import Hit
@@ -46,6 +49,15 @@ class Service(Protocol):
 
     @property
     def sources(self) -> Sources: ...
+
+    @property
+    def knowledge_bases(self) -> KnowledgeBaseVerbs | None: ...
+
+    @property
+    def url_signer(self) -> UrlSigner | None: ...
+
+    @property
+    def upload_store(self) -> UploadStore | None: ...
 
     def readiness(self) -> dict[str, str | None]:
         """Each part of the service: None where it is ready, else a sentence that says what is missing."""
@@ -95,7 +107,7 @@ class Door:
         Raises:
             ProblemError: the searches before it took too long (503).
         """
-        return await self._in_turn(partial(self.engine.search, collection, **query))
+        return await self.in_turn(self.engine.search, collection, **query)
 
     async def search_chunks(self, collection: str, text: str, **query: Any) -> list[ChunkHit]:
         """`Engine.search_chunks`, when it is its turn.
@@ -103,10 +115,10 @@ class Door:
         Raises:
             ProblemError: the searches before it took too long (503).
         """
-        return await self._in_turn(partial(self.engine.search_chunks, collection, text, **query))
+        return await self.in_turn(self.engine.search_chunks, collection, text, **query)
 
-    async def _in_turn(self, search: Callable[[], T]) -> T:
-        """The search's result, when it is its turn.
+    async def in_turn(self, search: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """A search's result, when it is its turn.
 
         Raises:
             ProblemError: the searches before it took too long (503).
@@ -118,7 +130,9 @@ class Door:
             message = f"Other searches are running, and none ended within {self._search_seconds:g} s; try again"
             raise ProblemError(Problem(503, "busy", message, {"Retry-After": str(RETRY_AFTER)})) from error
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._search_threads, search)
+            return await asyncio.get_running_loop().run_in_executor(
+                self._search_threads, partial(search, *args, **kwargs)
+            )
         finally:
             self._search_places.release()
 
