@@ -13,7 +13,7 @@ from indexmill.domain.knowledge_base import DataSourceKind
 from indexmill.errors import DataSourceNotFound, InvalidRequest, SourceError
 from indexmill.ledger.knowledge_bases import KnowledgeBases, OpenDataSource
 from indexmill.readers.reader import Extractor
-from indexmill.security.keyring import open_keyring
+from indexmill.security.keyring import LateKeyring
 from indexmill.security.secret_box import SecretBox
 from indexmill.settings import Settings
 from indexmill.sources.bucket_listing import DataSourceBucket, open_data_source_bucket
@@ -173,17 +173,10 @@ class _UploadListing:
 
 
 def open_data_sources(settings: Settings, knowledge_bases: KnowledgeBases, extractor: Extractor) -> DataSources:
-    """The service's key is read when the first secret needs it.
-
+    """
     Raises:
         SettingsError: the settings of the sources cannot be used.
     """
-    boxes: list[SecretBox] = []
-
-    def unseal(sealed: bytes, context: str) -> Mapping[str, str]:
-        if not boxes:
-            boxes.append(SecretBox(open_keyring(settings)))
-        return boxes[0].open(sealed, context)
-
+    box = SecretBox(LateKeyring(settings))
     uploads, spool = open_upload_store(settings), open_spool(settings)
-    return DataSources(knowledge_bases, settings, uploads, spool, extractor, unseal)
+    return DataSources(knowledge_bases, settings, uploads, spool, extractor, box.open)
