@@ -28,17 +28,19 @@ SMALL = Chunking(ChunkingAlgorithm.SECTION_BASED, max_chunk_size=12)
 
 
 class Shelf:
-    """One knowledge base with one bucket, and what drives its jobs."""
+    """Knowledge bases, by default of one bucket, and what drives their jobs."""
 
-    def __init__(self, engine: Engine, settings: Settings, s3: S3Server, bucket: str, model: str = "tiny") -> None:
-        sources = SourceSettings(s3=s3.settings(), timeout_seconds=5)
-        self.settings = settings.model_copy(update={"sources": sources})
+    def __init__(self, engine: Engine, settings: Settings, s3: S3Server | None = None, bucket: str = "") -> None:
+        self.settings = settings
         self.engine = engine
-        self.model = model
+        self.model = "tiny"
         self.bucket = bucket
-        self.s3 = s3.client()
-        self.s3.create_bucket(Bucket=bucket)
-        self.verbs = KnowledgeBases(engine, lambda *_: b"", lambda *_: None, lambda _: "tokens-12-0")
+        if s3 is not None:
+            sources = SourceSettings(s3=s3.settings(), timeout_seconds=5)
+            self.settings = settings.model_copy(update={"sources": sources})
+            self.s3 = s3.client()
+            self.s3.create_bucket(Bucket=bucket)
+        self.verbs = KnowledgeBases(engine, lambda *_: b"", lambda _: None)
         self.reader: DocumentReader = open_document_reader(self.settings, engine.ledger)
 
     def close(self) -> None:

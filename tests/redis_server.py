@@ -59,8 +59,13 @@ class RedisServer:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
-    def flush(self) -> None:
+    def wipe(self) -> None:
+        """Every message and every queue is gone; the connections stay."""
         assert self.command("FLUSHALL").startswith("+OK")
+
+    def depth(self, queue: str) -> int:
+        """Messages that wait in the queue; 0 where there is none."""
+        return int(self.command("LLEN", queue).removeprefix(":"))
 
     def command(self, *words: str) -> str:
         """The raw answer to one command, up to 64 KiB of it."""

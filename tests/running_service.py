@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import signal
@@ -52,6 +53,8 @@ class RunningService:
             "INDEXMILL_DATABASE__DIRECT_URL": database_url,
             "INDEXMILL_SERVER__PORT": str(self.port),
             "INDEXMILL_MODELS__ALLOW_FAULTS": "true",
+            # What hosts that share a database must share too.
+            "INDEXMILL_SERVER__SECRET_KEY": base64.b64encode(b"k" * 32).decode(),
             **(environment or {}),
         }
         self.process: subprocess.Popen[bytes] | None = None

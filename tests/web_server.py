@@ -8,6 +8,7 @@ import ssl
 import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
+from typing import Self
 
 __all__ = ["Answer", "WebServer", "answer"]
 
@@ -43,7 +44,7 @@ class WebServer:
     def url(self) -> str:
         return f"http{'s' if self._tls else ''}://127.0.0.1:{self.port}"
 
-    def __enter__(self) -> WebServer:
+    def __enter__(self) -> Self:
         self._start(self._accept)
         return self
 

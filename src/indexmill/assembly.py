@@ -8,20 +8,25 @@ from types import TracebackType
 from typing import Any
 
 from indexmill.dialects.artifacts.callbacks import callback_message
-from indexmill.dialects.artifacts.results import indexed_documents
+from indexmill.dialects.artifacts.results import documents_told
 from indexmill.dialects.artifacts.translate import ingest_response
-from indexmill.dialects.indexing_jobs.verbs import KnowledgeBaseVerbs
 from indexmill.domain.callback import CallbackEvent, Compose
+from indexmill.domain.chunking import check_chunking
 from indexmill.domain.job import Job
+from indexmill.domain.knowledge_base import NewDataSource
 from indexmill.engine import Engine
+from indexmill.knowledge_bases import KnowledgeBases
 from indexmill.ledger.ledger import Ledger, open_ledger
 from indexmill.ledger.location import database_url
 from indexmill.ledger.metrics import metrics_text
 from indexmill.models.model_cache import ModelCache
+from indexmill.security.keyring import LateKeyring
+from indexmill.security.secret_box import SecretBox
 from indexmill.security.signed_urls import UrlSigner
 from indexmill.settings import Settings
+from indexmill.sources.data_source_check import check_data_source
 from indexmill.sources.spool import Spool, open_spool
-from indexmill.sources.upload_store import UploadStore
+from indexmill.sources.upload_store import UploadStore, open_upload_store
 from indexmill.sources.uri import Sources, open_sources
 from indexmill.vectors.pgvector_store import PgvectorStore
 from indexmill.worker.sweep_loop import SweepLoop
@@ -47,9 +52,9 @@ class Service:
     sweeps: SweepLoop
     #: Apart from the others: it waits for a broker that others run.
     callbacks: SweepLoop
-    knowledge_bases: KnowledgeBaseVerbs | None = None
-    url_signer: UrlSigner | None = None
-    upload_store: UploadStore | None = None
+    knowledge_bases: KnowledgeBases
+    url_signer: UrlSigner
+    upload_store: UploadStore
 
     def __enter__(self) -> Service:
         self.start()
@@ -95,15 +100,38 @@ def build_service(settings: Settings, url: str | None = None) -> Service:
     spool, sources = open_spool(settings), open_sources(settings)
     sweeps = SweepLoop(ledger.sweeps, all_sweeps(ledger, settings, waker.top_up, spool, sources))
     callbacks = SweepLoop(ledger.sweeps, callback_sweeps(ledger, settings, compose_callbacks(ledger)), "callbacks")
-    return Service(settings, ledger, engine, spool, sources, waker, sweeps, callbacks)
+    keyring, uploads = LateKeyring(settings), open_upload_store(settings)
+    return Service(
+        settings=settings,
+        ledger=ledger,
+        engine=engine,
+        spool=spool,
+        sources=sources,
+        waker=waker,
+        sweeps=sweeps,
+        callbacks=callbacks,
+        knowledge_bases=_knowledge_bases(engine, settings, SecretBox(keyring), sources, uploads),
+        url_signer=UrlSigner(keyring),
+        upload_store=uploads,
+    )
+
+
+def _knowledge_bases(
+    engine: Engine, settings: Settings, box: SecretBox, sources: Sources, uploads: UploadStore
+) -> KnowledgeBases:
+    def check(wanted: NewDataSource) -> None:
+        check_chunking(wanted.chunking)
+        check_data_source(wanted, settings, sources, uploads)
+
+    return KnowledgeBases(engine, box.seal, check)
 
 
 def compose_callbacks(ledger: Ledger) -> Compose:
     """What makes the messages about jobs: the front door that takes callbacks."""
     engine = Engine(ledger, PgvectorStore(ledger.database), ModelCache(), lambda: None)
 
-    def response(job: Job, _: CallbackEvent) -> dict[str, Any]:
-        return ingest_response(indexed_documents(job, engine))
+    def response(job: Job, event: CallbackEvent) -> dict[str, Any]:
+        return ingest_response(documents_told(job, event, engine))
 
     return partial(callback_message, ingest_response=response)
 

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 
+from indexmill.domain.chunking import check_chunking, splitting_of
 from indexmill.domain.job import JobKind
 from indexmill.domain.job_state import JobState, Reason
 from indexmill.domain.knowledge_base import (
@@ -30,6 +31,8 @@ from indexmill.vectors.chunk_search import ChunkHit
 __all__ = ["KnowledgeBases"]
 
 _NAME_TRIES = 3
+#: Of what other front doors put into its collection: its own files are split as their data source says.
+_SPLITTING = splitting_of(Chunking())[0]
 
 
 @dataclass
@@ -37,14 +40,12 @@ class KnowledgeBases:
     """One instance a process; every method may be called from several threads.
 
     `seal`: encrypts a data source's secrets, for this id. `check_source`: raises `InvalidRequest` where a data source
-    cannot be read as it is described, as far as that is known without contacting anybody. `default_splitting`: of a
-    collection whose model is this one.
+    cannot be read as it is described, as far as that is known without contacting anybody.
     """
 
     engine: Engine
     seal: Callable[[Mapping[str, str], str], bytes]
-    check_source: Callable[[NewDataSource, str], None]
-    default_splitting: Callable[[str], str]
+    check_source: Callable[[NewDataSource], None]
 
     def create(
         self, name: str, model: str, sources: Sequence[NewDataSource], details: dict[str, Any], tenant: int = 1
@@ -58,12 +59,12 @@ class KnowledgeBases:
         ledger = self.engine.ledger
         ledger.models.require(model, tenant)
         for source in sources:
-            self.check_source(source, model)
+            self.check_source(source)
         kb_id = uuid4()
         for attempt in range(_NAME_TRIES):
             is_taken = attempt > 0 or ledger.collections.find(name, tenant) is not None
             wanted = f"{name[:240]}-{kb_id.hex[: 8 * attempt or 8]}" if is_taken else name
-            collection = self.engine.open_collection(wanted, model, self.default_splitting(model))
+            collection = self.engine.open_collection(wanted, model, _SPLITTING)
             try:
                 self._insert(kb_id, collection.id, name, details, sources)
                 break
@@ -154,7 +155,8 @@ class KnowledgeBases:
             InvalidRequest: it cannot be read as it is described, or there are too many.
         """
         ledger = self.engine.ledger
-        self.check_source(wanted, ledger.knowledge_bases.find(kb_id, tenant).model)
+        ledger.knowledge_bases.find(kb_id, tenant)
+        self.check_source(wanted)
 
         def work(connection: Connection) -> DataSource:
             ledger.knowledge_bases.lock(connection, kb_id, tenant)
@@ -196,9 +198,8 @@ class KnowledgeBases:
             KnowledgeBaseNotFound, DataSourceNotFound
             InvalidRequest: sizes that the model does not take.
         """
-        found = self.source(kb_id, source_id, tenant)
-        model = self.engine.ledger.knowledge_bases.find(kb_id, tenant).model
-        self.check_source(NewDataSource(found.kind, found.settings, {}, chunking), model)
+        self.source(kb_id, source_id, tenant)
+        check_chunking(chunking)
         self.engine.ledger.knowledge_bases.update_source(kb_id, source_id, chunking=chunking)
         return self.source(kb_id, source_id, tenant)
 

@@ -8,6 +8,7 @@ import os
 import re
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -54,6 +55,8 @@ MIB = 1024 * 1024
 SECRET_KEY_BYTES = 32
 #: A region of an S3 store.
 REGION = r"[a-z0-9][a-z0-9-]{0,39}"
+#: Of a window's deadline: at least so much of it is left when a fetch begins, of which a step may wait to its end.
+FETCH_SHARE = 0.6
 
 
 def is_loopback(host: str) -> bool:
@@ -238,7 +241,7 @@ class WorkerSettings(_Section):
 class ReaderSettings(_Section):
     """What reading one document file may take."""
 
-    #: Well below `worker.window_deadline_seconds`, after which the whole worker is replaced.
+    #: Below `worker.window_deadline_seconds`, after which the whole worker is replaced.
     timeout_seconds: float = Field(default=40, gt=0)
     memory_bytes: int = Field(default=2048 * MIB, ge=256 * MIB)
     max_expansion_bytes: int = Field(default=512 * MIB, ge=1024)
@@ -252,13 +255,21 @@ class ModelSettings(_Section):
 
 
 def _check_endpoint(name: str, endpoint: str, *, allow_http: bool) -> None:
-    if not endpoint.startswith(("https://", "http://")):
+    if not endpoint.startswith(("https://", "http://")) or not _has_host(endpoint):
         raise ValueError(f"{name}: expected http(s)://host[:port], got {endpoint!r}")
     if endpoint.startswith("http://") and not allow_http:
         raise ValueError(
             f"{name}: expected https://, got {endpoint!r}; "
             "set sources.s3.allow_http to send data and credentials unencrypted"
         )
+
+
+def _has_host(endpoint: str) -> bool:
+    try:
+        parts = urlsplit(endpoint)
+        return bool(parts.hostname) and parts.port != 0 and not (parts.query or parts.fragment)
+    except ValueError:
+        return False
 
 
 class S3Settings(_Section):
@@ -314,6 +325,10 @@ class SourceSettings(_Section):
                 raise ValueError(f"{name}: expected a region of a-z, 0-9 and `-`, or `*`, got {region!r}")
             if "{" in endpoint.replace("{region}", "") or ("{" in endpoint and region != "*"):
                 raise ValueError(f"{name}: expected no braces but {{region}} below `*`, got {endpoint!r}")
+            host = urlsplit(endpoint).netloc
+            if "{region}" in host and "." not in host.partition("{region}")[2]:
+                # Else whoever names a region names a host of the operator's own network.
+                raise ValueError(f"{name}: expected a domain after {{region}}, got {endpoint!r}")
         return self
 
     @field_validator("allowed_folders")
@@ -411,6 +426,22 @@ class Settings(BaseSettings):
         if self.callbacks.amqp_url is not None:
             return self.callbacks.amqp_url
         return self.celery.broker_url if self.celery.broker_mode == "rabbitmq" else None
+
+    @model_validator(mode="after")
+    def _files_are_read_within_a_window(self) -> Settings:
+        deadline = self.worker.window_deadline_seconds
+        if self.sources.timeout_seconds > deadline * FETCH_SHARE:
+            raise ValueError(
+                f"sources.timeout_seconds: expected at most {FETCH_SHARE:g} times worker.window_deadline_seconds, "
+                f"which is {deadline * FETCH_SHARE:g}, got {self.sources.timeout_seconds:g}; "
+                "set it lower, or the deadline higher"
+            )
+        if self.readers.timeout_seconds >= deadline:
+            raise ValueError(
+                f"readers.timeout_seconds: expected less than worker.window_deadline_seconds, which is {deadline:g}, "
+                f"got {self.readers.timeout_seconds:g}; set it lower, or the deadline higher"
+            )
+        return self
 
     @model_validator(mode="after")
     def _somewhere_to_call_back(self) -> Settings:

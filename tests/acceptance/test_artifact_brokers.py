@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import psycopg
 import pytest
 
 from tests import sample_files
@@ -143,7 +144,13 @@ def killed_in_the_middle(
     wait_until(view.leases, 20, "a window", pause=0.002)
     time.sleep(after)
     kill_all(fleet.everything_below())
-    status = client.wait(task, timeout=90)
+    check_done_once(fleet, server, task, view)
+
+
+def check_done_once(fleet: Fleet, server: RabbitmqServer, task: str, view: LedgerView, timeout: float = 90) -> None:
+    """The document is there, it is one, and its end is told once."""
+    client = ArtifactClient(fleet.service)
+    status = client.wait(task, timeout=timeout)
     assert status["task_status"] == "SUCCESS", status
     assert client.ids() == ["a"]
     ends = [each["type"] for each in heard(server, ends=1) if not each["type"].endswith("progress")]
@@ -159,3 +166,50 @@ def test_a_worker_killed_while_it_extracts(
     pages = [f"page {number} about neural nets. " * 60 for number in range(60)]
     body = ArtifactClient(fleet.service).file("a", sample_files.pdf(tmp_path / "long.pdf", pages))
     killed_in_the_middle(fleet, rabbitmq_server, body, view, after)
+
+
+#: Makes the ends of batches wait for the lock of whoever watches: at once, all writes of the window being done, or
+#: when the server has been told to COMMIT.
+_GATE = """
+CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN SET LOCAL lock_timeout = 0; PERFORM pg_advisory_xact_lock_shared(4711); RETURN NULL; END';
+CREATE CONSTRAINT TRIGGER gate AFTER UPDATE ON batch {when} FOR EACH ROW WHEN (NEW.state = 'done')
+    EXECUTE FUNCTION gate();
+"""
+_WAITING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = 'advisory'
+"""
+
+
+def killed_in_its_commit(fleet: Fleet, server: RabbitmqServer, view: LedgerView, when: str) -> None:
+    client = ArtifactClient(fleet.service)
+    with psycopg.connect(view.url, autocommit=True) as gate:
+        gate.execute(_GATE.format(when=when))
+        gate.execute("SELECT pg_advisory_lock(4711)")
+        task = client.ingest(client.text("a", "neural nets and words"), callback=_CALLBACK)
+        wait_until(lambda: view.value(_WAITING), 20, "the commit", pause=0.01)
+        assert client.ids() == [], "committed already"
+        kill_all(fleet.everything_below())
+        gate.execute("SELECT pg_advisory_unlock(4711)")
+    # What starts again, and the callback's own turn, take a few seconds of this machine.
+    check_done_once(fleet, server, task, view, timeout=_LEASE + _SWEEP + 10)
+    # The document's rows, whoever wrote them.
+    assert view.value("SELECT count(*) FROM document WHERE id = 'a' AND deleted_at IS NULL") == 1
+    assert view.value("SELECT max(claims) FROM batch") == (1 if when == _IN_COMMIT else 2)
+
+
+_IN_COMMIT = "DEFERRABLE INITIALLY DEFERRED"
+
+
+@pytest.mark.parametrize(
+    "fleet", ["local", *(pytest.param(each, marks=pytest.mark.chaos) for each in ("redis", "rabbitmq"))], indirect=True
+)
+@pytest.mark.parametrize(
+    "when", [pytest.param("", id="written"), pytest.param(_IN_COMMIT, id="committing", marks=pytest.mark.chaos)]
+)
+def test_a_worker_killed_in_its_commit(
+    fleet: Fleet, rabbitmq_server: RabbitmqServer, view: LedgerView, when: str
+) -> None:
+    """All is written and nothing committed: it is done again. Or the server has the COMMIT: it is done, and told."""
+    killed_in_its_commit(fleet, rabbitmq_server, view, when)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 import random
 import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from indexmill.settings import Settings
+from indexmill.worker.celery_app import DRAIN_TASK, make_celery
 from tests import sample_files
 from tests.acceptance.fixtures import StartService
 from tests.acceptance.ledger_view import LedgerView
@@ -159,3 +163,29 @@ def test_one_long_document_does_not_block_the_next(client: ArtifactClient) -> No
     still_running = client.status(long)["task_status"] == "STARTED"
     assert took < 2 or not still_running
     assert client.wait(long, timeout=120)["task_status"] == "SUCCESS"
+
+
+class Pickled:
+    """Touches a file where somebody unpickles it."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.mark,)
+
+
+def test_no_pickle_on_the_broker_is_opened_and_the_worker_goes_on(client: ArtifactClient, tmp_path: Path) -> None:
+    """Who can write to the broker of the original can run whatever they like in its workers."""
+    pickle.loads(pickle.dumps(Pickled(tmp_path / "how it would look")))  # noqa: S301 - what the test is about
+    assert (tmp_path / "how it would look").exists()
+    service = client.service
+    app = make_celery(Settings(data_folder=service.data_folder))
+    for each in ({"args": [Pickled(tmp_path / "opened")]}, {"kwargs": {"x": Pickled(tmp_path / "opened")}}):
+        app.send_task(DRAIN_TASK, serializer="pickle", retry=False, **each)
+    app.close()
+    broker = service.data_folder / "broker"
+    wait_until(lambda: list(broker.rglob("*.msg")) == [], 20, "the messages to be taken")
+    client.done(client.text("after", "the worker is there"))
+    assert "ContentDisallowed" in service.log.read_text()
+    assert not (tmp_path / "opened").exists()

@@ -101,7 +101,12 @@ def test_a_supervisor_killed_with_sigkill_takes_its_processes_along_and_a_new_on
 def test_a_supervisor_killed_with_sigkill_leaves_no_process_that_hangs(
     start_service: StartService, view: LedgerView
 ) -> None:
-    service = start_service(INDEXMILL_WORKER__WINDOW_DEADLINE_SECONDS="3", INDEXMILL_WORKER__LEASE_SECONDS="3")
+    service = start_service(
+        INDEXMILL_WORKER__WINDOW_DEADLINE_SECONDS="3",
+        INDEXMILL_WORKER__LEASE_SECONDS="3",
+        INDEXMILL_SOURCES__TIMEOUT_SECONDS="1",
+        INDEXMILL_READERS__TIMEOUT_SECONDS="1",
+    )
     service.deploy(hang_on=["HANG"])
     service.run([item("hang", "HANG")])
     wait_until(view.leases, 10, "the window that hangs")

@@ -89,7 +89,7 @@ def _own_folder() -> Iterator[None]:
 def _own_database(engine: Engine) -> Iterator[None]:
     engine.deploy("embed-123", "deterministic", {"dimension": 8})
     service.engine.engine = engine
-    verbs: KnowledgeBaseVerbs = KnowledgeBases(engine, lambda *_: b"", lambda *_: None, lambda _: "tokens-12-0")
+    verbs: KnowledgeBaseVerbs = KnowledgeBases(engine, lambda *_: b"", lambda _: None)
     service.knowledge_bases.engine = verbs
     yield
     service.engine.engine = service.knowledge_bases.engine = None

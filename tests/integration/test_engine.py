@@ -284,7 +284,7 @@ def act(engine: Engine, action: str, job: Job) -> None:
         execute(engine, "UPDATE batch SET available_at = now() WHERE state = 'waiting'")
         engine.ledger.workload.wake_waiting()
     elif action == "finish":
-        engine.ledger.transitions.finish(engine.ledger.workload.finishable_jobs())
+        engine.ledger.transitions.finish(engine.ledger.workload.finishable_jobs()[0])
     elif (claim := claim_next(engine, max_bytes=1)) is not None:
         if action == "run":
             run(engine, claim)

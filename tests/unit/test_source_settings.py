@@ -1,4 +1,4 @@
-"""The settings of sources: what is wrong is said at the start, the secret goes to the service's own processes."""
+"""The settings of sources and crawls: errors are told at the start, the secret goes to the service's own processes."""
 
 from __future__ import annotations
 
@@ -30,11 +30,53 @@ SECRET = {"access_key_id": "id", "secret_access_key": "very secret"}
         ({"regions": {"NYC 3": "https://nyc3.example"}}, "region of a-z"),
         ({"regions": {"nyc3": "https://{region}.example"}}, "braces"),
         ({"regions": {"*": "https://{host}.example"}}, "braces"),
+        ({"regions": {"*": "https://{region}"}}, "domain after"),
+        ({"regions": {"*": "https://store.{region}:9000/a.b"}}, "domain after"),
+        ({"regions": {"nyc3": "https://"}}, r"host\[:port\]"),
+        ({"regions": {"nyc3": "https://store:99999"}}, r"host\[:port\]"),
+        ({"s3": {"endpoint": "https://store/?a=b"}}, r"host\[:port\]"),
     ],
 )
 def test_what_is_wrong_is_said_at_the_start(sources: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         load_settings(sources=sources)
+
+
+@pytest.mark.parametrize(
+    ("crawl", "message"),
+    [
+        ({"max_pages": 5501}, "max_pages"),
+        ({"delay_seconds": -1}, "delay_seconds"),
+        ({"delay_seconds": 40}, "max_delay_seconds"),
+        ({"timeout_seconds": 0}, "timeout_seconds"),
+        ({"user_agent": ""}, "user_agent"),
+        ({"user_agent": "A\r\nCookie: b"}, "user_agent"),
+        ({"user_agent": "A\n"}, "user_agent"),
+        ({"user_agent": "(nobody)"}, "user_agent"),
+    ],
+)
+def test_what_is_wrong_with_crawls_is_said_too(crawl: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        load_settings(crawl=crawl)
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"sources": {"timeout_seconds": 37}}, r"sources\.timeout_seconds: expected at most .* 36, got 37"),
+        ({"readers": {"timeout_seconds": 60}}, r"readers\.timeout_seconds: expected less than .* 60, got 60"),
+        ({"worker": {"window_deadline_seconds": 40}}, r"sources\.timeout_seconds: .* 24, got 30"),
+    ],
+)
+def test_a_file_that_takes_longer_than_a_window_is_refused_at_the_start(sections: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        load_settings(**sections)
+
+
+def test_longer_reads_go_with_a_longer_window() -> None:
+    load_settings(
+        worker={"window_deadline_seconds": 600}, sources={"timeout_seconds": 360}, readers={"timeout_seconds": 500}
+    )
 
 
 def test_lists_come_from_the_environment_as_json(monkeypatch: pytest.MonkeyPatch) -> None:

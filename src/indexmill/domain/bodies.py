@@ -21,6 +21,7 @@ __all__ = [
     "Body",
     "RequestDigest",
     "StoredItem",
+    "UnreadableBody",
     "decode_body",
     "pack",
 ]
@@ -160,8 +161,25 @@ def _length(part: bytes | None) -> int | None:
     return None if part is None else len(part)
 
 
-def decode_body(data: bytes) -> list[StoredItem]:
-    """The items of a stored body, in order."""
+class UnreadableBody(Exception):
+    """The stored items are gone, or are not what was stored."""
+
+
+def decode_body(data: bytes | None) -> list[StoredItem]:
+    """The items of a stored body, in order.
+
+    Raises:
+        UnreadableBody: there is none, or it is damaged.
+    """
+    if data is None:
+        raise UnreadableBody
+    try:
+        return _decode(data)
+    except (ValueError, TypeError, zlib.error) as error:
+        raise UnreadableBody from error
+
+
+def _decode(data: bytes) -> list[StoredItem]:
     plain = data if data[:1] == b"[" else zlib.decompress(data)
     line, _, rest = plain.partition(b"\n")
     items: list[StoredItem] = []

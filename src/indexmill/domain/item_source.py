@@ -9,9 +9,10 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from indexmill.domain.failure import FailureCode, Stage
+from indexmill.domain.job import JobKind
 from indexmill.errors import ItemError
 
-__all__ = ["ItemSource", "SourceKind", "has_source", "is_fixed", "reported_item_info", "source_of"]
+__all__ = ["ItemSource", "SourceKind", "has_source", "is_fixed", "own_splitting", "reported_item_info", "source_of"]
 
 
 class SourceKind(StrEnum):
@@ -46,7 +47,15 @@ class ItemSource:
 
 def has_source(item_info_json: bytes | None) -> bool:
     """Whether the item's content lies elsewhere; parses only what may."""
-    return item_info_json is not None and b'"source":' in item_info_json and "source" in json.loads(item_info_json)
+    return _with_source(item_info_json) is not None
+
+
+def _with_source(item_info_json: bytes | None) -> dict[str, Any] | None:
+    """The parsed `item_info` that names a source; None for any other. It may hold a whole text: parsed once."""
+    if item_info_json is None or b'"source":' not in item_info_json:
+        return None
+    item_info: dict[str, Any] = json.loads(item_info_json)
+    return item_info if "source" in item_info else None
 
 
 def is_fixed(item_info_json: bytes | None, *, is_upload: bool) -> bool:
@@ -54,9 +63,9 @@ def is_fixed(item_info_json: bytes | None, *, is_upload: bool) -> bool:
 
     `is_upload`: as for `source_of`; what it refuses is not fixed, so that nobody takes it for what is stored.
     """
-    if item_info_json is None or not has_source(item_info_json):
+    item_info = _with_source(item_info_json)
+    if item_info is None:
         return True
-    item_info = json.loads(item_info_json)
     if item_info["source"] == "uri":
         return (_text(item_info, "uri") or "")[:5].lower() == "data:"
     return is_upload and item_info["source"] in _OF_UPLOADS
@@ -67,6 +76,17 @@ def reported_item_info(item_info: dict[str, Any] | None) -> dict[str, Any] | Non
     if item_info is None or item_info.get("source") not in _OF_UPLOADS:
         return item_info
     return {name: value for name, value in item_info.items() if name != "value"}
+
+
+def own_splitting(kind: JobKind, item_info_json: bytes | None) -> str | None:
+    """How this item becomes chunks, as its data source wants it; None: as its collection says.
+
+    Only the items of indexing jobs say so: nobody but this service writes their `item_info`.
+    """
+    if kind is not JobKind.INDEXING or item_info_json is None:
+        return None
+    splitting: str | None = json.loads(item_info_json).get("splitting")
+    return splitting
 
 
 def source_of(item_info: dict[str, Any], *, is_upload: bool) -> ItemSource:

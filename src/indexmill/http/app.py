@@ -115,8 +115,7 @@ def create_app(service: Service) -> FastAPI:
         app.include_router(router)
     app.include_router(artifact_router(door, small_bodies))
     verbs, signer, store = service.knowledge_bases, service.url_signer, service.upload_store
-    if verbs is not None and signer is not None and store is not None:
-        app.include_router(indexing_router(door, small_bodies, verbs, signer, store))
+    app.include_router(indexing_router(door, small_bodies, verbs, signer, store))
     app.include_router(jobs_router(door))
     app.include_router(models_router(door, small_bodies))
     app.include_router(search_router(door, small_bodies))

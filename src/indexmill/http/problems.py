@@ -29,6 +29,7 @@ from indexmill.errors import (
     NotFound,
     SearchTimeout,
     ServiceError,
+    SettingsError,
     SourceRefused,
     TransientError,
 )
@@ -88,6 +89,7 @@ _KINDS: Final[dict[type[IndexmillError], tuple[int, str]]] = {
     SearchTimeout: (503, "search_timeout"),
     SourceRefused: (403, "source_refused"),
     ModelError: (503, "model_unavailable"),
+    SettingsError: (503, "not_configured"),
     ServiceError: (503, "service_unavailable"),
     TransientError: (503, "service_unavailable"),
 }
@@ -104,7 +106,7 @@ def problem_of(error: Exception) -> Problem | None:
         return None
     status, code = known
     headers = {"Retry-After": str(RETRY_AFTER)} if status == 503 else {}
-    if status == 503 and not isinstance(error, SearchTimeout):
+    if status == 503 and not isinstance(error, SearchTimeout | SettingsError):
         # The cause may name hosts, paths or SQL: it is for the log, not for the client.
         message = "A part of the service does not answer; try again in a few seconds, tasks with the same ID"
         return Problem(status, code, message, headers)

@@ -110,7 +110,7 @@ class CollectionView(BaseModel):
     documents: int
     chunks: int
     generation: int
-    splitting: str = Field(description="`whole`, or `tokens-SIZE-OVERLAP`.")
+    splitting: str = Field(description="`whole`, `tokens-SIZE-OVERLAP`, `sections-SIZE` or `fixed-SIZE`.")
 
 
 class MadeCollection(BaseModel):

@@ -66,7 +66,7 @@ class Batches:
         for end in ends:
             insert_failures(connection, end.key[0], end.key[1], end.failures)
 
-    def has_committed(self, token: UUID, keys: Collection[BatchKey]) -> bool:
+    def has_committed(self, token: UUID, keys: Collection[BatchKey], patience: float | None = None) -> bool:
         """After a commit whose answer was lost: whether it happened. A finished batch keeps its token.
 
         Waits for the doubtful transaction to end, so that the answer is final.
@@ -82,7 +82,7 @@ class Batches:
             )
             return any(row["state"] == "done" for row in rows)
 
-        return self.database.repeat(work)
+        return self.database.repeat(work, patience)
 
     def defer(self, token: UUID, seconds: float, sentence: str) -> int:
         """running -> waiting for the lease's batches: a transient cause. How many batches."""

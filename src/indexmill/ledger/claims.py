@@ -47,7 +47,8 @@ class ClaimedBatch:
     losses: int
     set_aside: tuple[int, ...]
     outcomes: bytes | None
-    body: bytes
+    #: None: it is gone, which only a damaged database can explain.
+    body: bytes | None
     #: Whether somebody is told of the job's steps.
     has_callback: bool = False
     work: BatchWork = BatchWork.WRITE
@@ -153,7 +154,7 @@ def _claimed(row: Row) -> ClaimedBatch:
         losses=row["losses"],
         set_aside=tuple(row["set_aside"] or ()),
         outcomes=bytes(row["outcomes"]) if row["outcomes"] is not None else None,
-        body=bytes(row["body"]),
+        body=bytes(row["body"]) if row["body"] is not None else None,
         has_callback=row["has_callback"],
         work=BatchWork(row["work"]),
         source=row["source"],

@@ -28,7 +28,11 @@ class Collection:
     @property
     def recipe(self) -> str:
         """What, with the text, decides a document's vectors."""
-        return f"{self.deployment.recipe}/{self.splitting}"
+        return self.recipe_with(None)
+
+    def recipe_with(self, splitting: str | None) -> str:
+        """The recipe of documents with a splitting of their own; None: with the collection's."""
+        return f"{self.deployment.recipe}/{splitting or self.splitting}"
 
 
 def lane_of(tenant: int, model: str, splitting: str = WHOLE) -> str:

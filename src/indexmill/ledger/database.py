@@ -119,17 +119,18 @@ class Database:
         return True
 
     @contextmanager
-    def connection(self) -> Iterator[Connection]:
-        """A connection in autocommit mode.
+    def connection(self, patience: float | None = None) -> Iterator[Connection]:
+        """A connection in autocommit mode. `patience`: seconds to wait for it, by default the connect time-out.
 
         Raises:
-            ServiceError: none could be had within the time-out.
+            ServiceError: none could be had within that time.
         """
+        timeout = self._timeout if patience is None else min(patience, self._timeout)
         try:
-            borrowed = self._borrow()
+            borrowed = self._borrow(timeout)
         except PoolTimeout as error:
             raise ServiceError(
-                f"database: expected a connection within {self._timeout:g} s, got none; "
+                f"database: expected a connection within {timeout:g} s, got none; "
                 "check that PostgreSQL runs and accepts connections"
             ) from error
         try:
@@ -137,21 +138,21 @@ class Database:
         finally:
             self._pool.putconn(borrowed)
 
-    def _borrow(self) -> Connection:
+    def _borrow(self, timeout: float) -> Connection:
         """A session of the pool that the server has not ended: there may be more dead ones than a query has tries."""
-        borrowed = self._pool.getconn()
+        borrowed = self._pool.getconn(timeout)
         for _ in range(self._pool.max_size):
             if not _was_ended(borrowed):
                 break
             borrowed.close()
             self._pool.putconn(borrowed)
-            borrowed = self._pool.getconn()
+            borrowed = self._pool.getconn(timeout)
         return borrowed
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def transaction(self, patience: float | None = None) -> Iterator[Connection]:
         """A connection inside one transaction: committed at the end, rolled back by any exception."""
-        with self.connection() as connection, connection.transaction():
+        with self.connection(patience) as connection, connection.transaction():
             yield connection
 
     def query(self, name: str, /, *, prepare: bool | None = None, **values: object) -> list[Row]:
@@ -170,13 +171,13 @@ class Database:
         """
         return self._insist(self.connection, work)
 
-    def repeat(self, work: Callable[[Connection], T]) -> T:
+    def repeat(self, work: Callable[[Connection], T], patience: float | None = None) -> T:
         """Run `work` in a transaction, again after conflicts and lost connections. It must be idempotent.
 
         Raises:
             ServiceError: the database could not be reached in several tries.
         """
-        return self._insist(self.transaction, work)
+        return self._insist(lambda: self.transaction(patience), work)
 
     def _insist(self, context: Callable[[], AbstractContextManager[Connection]], work: Callable[[Connection], T]) -> T:
         for attempt in range(1, _REPEATS + 1):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from indexmill.domain.bodies import StoredItem, decode_body
+from indexmill.domain.bodies import StoredItem, UnreadableBody, decode_body
 from indexmill.domain.identifier import parse_job_id
 from indexmill.domain.job import Job, JobFilter, JobKind, JobPage
 from indexmill.domain.job_state import END_REASONS, OPEN_STATES, TERMINAL_STATES, JobState
@@ -87,6 +87,9 @@ class Jobs:
         return JobPage(jobs, min(total, MAX_COUNTED), total <= MAX_COUNTED, len(rows) > limit)
 
     def first_item(self, job_id: UUID) -> StoredItem | None:
-        """The first item of the first batch; None without items, and where bodies are no longer kept."""
+        """The first item of the first batch; None without items, and where bodies are no longer kept, or damaged."""
         rows = self.database.query("read_body", job=job_id, ordinal=0)
-        return decode_body(bytes(rows[0]["body"]))[0] if rows else None
+        try:
+            return decode_body(bytes(rows[0]["body"]))[0] if rows else None
+        except UnreadableBody:
+            return None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from indexmill.ledger.database import Database
+from indexmill.ledger.pages import page_of
 from indexmill.ledger.transitions import Transitions
 
 __all__ = ["Lanes"]
@@ -25,9 +27,9 @@ class Lanes:
         """A window of the lane went well."""
         self.database.query("resume_lane", lane=lane)
 
-    def give_up(self) -> int:
-        """Fail the open jobs of lanes that have been stopped for too long; how many jobs."""
-        rows = self.database.query("jobs_of_given_up_lanes", seconds=self.give_up_seconds)
-        return sum(
-            self.transitions.fail(row["id"], f"The embedding model does not work: {row['stop_reason']}") for row in rows
-        )
+    def give_up(self, after: UUID | None = None) -> UUID | None:
+        """Fail a page of the open jobs of lanes that have been stopped for too long; where the next page begins."""
+        rows, following = page_of(self.database, "jobs_of_given_up_lanes", after, seconds=self.give_up_seconds)
+        for row in rows:
+            self.transitions.fail(row["id"], f"The embedding model does not work: {row['stop_reason']}")
+        return following

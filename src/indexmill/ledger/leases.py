@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from uuid import UUID
 
-from indexmill.domain.bodies import StoredItem, decode_body
+from indexmill.domain.bodies import StoredItem, UnreadableBody, decode_body
 from indexmill.domain.failure import Failure, FailureCode, Stage
 from indexmill.domain.item_source import reported_item_info
 from indexmill.domain.outcome import open_positions
@@ -122,8 +122,12 @@ def _set_aside(connection: Connection, batch: Row, lease: Row) -> None:
     else:
         return
     bodies = run_query(connection, "read_body", job=batch["job"], ordinal=batch["ordinal"])
+    try:
+        contents = decode_body(bytes(bodies[0]["body"]) if bodies else None)
+    except UnreadableBody:
+        # Whoever claims the batch next ends its job.
+        return
     run_query(connection, "set_aside", job=batch["job"], ordinal=batch["ordinal"], positions=positions)
-    contents = decode_body(bytes(bodies[0]["body"]))
     is_known = positions == [position]
     failures = [_lost(contents[each - first], each, lease["past_deadline"], is_known=is_known) for each in positions]
     insert_failures(connection, batch["job"], batch["ordinal"], failures)

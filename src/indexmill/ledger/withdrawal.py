@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from uuid import UUID
 
 from indexmill.domain.job import DEFAULT_TENANT
 from indexmill.domain.job_state import JobState, Reason
 from indexmill.domain.outcome import Ending
 from indexmill.ledger.database import Connection, Database, Row, run_query
 from indexmill.ledger.models import Models
+from indexmill.ledger.pages import page_of
 from indexmill.ledger.transitions import Transitions
 
 __all__ = ["Withdrawal"]
@@ -21,20 +23,25 @@ class Withdrawal:
     models: Models
     transitions: Transitions
 
-    def withdraw(self, model: str, tenant: int = DEFAULT_TENANT) -> int:
-        """How many jobs were ended by it. Deletions go on: they need no model.
+    def withdraw(self, model: str, tenant: int = DEFAULT_TENANT) -> None:
+        """End its open jobs: a page of them now, the others by the sweep. Deletions go on: they need no model.
 
         Raises:
             ModelNotFound
         """
         self.models.require(model, tenant)
         self.database.query("withdraw_model", tenant=tenant, id=model)
-        return self.end_jobs()
+        self.end_jobs()
 
-    def end_jobs(self) -> int:
-        """End the open jobs of withdrawn models; a sweep repeats it for those that were being submitted meanwhile."""
-        rows = self.database.query("open_jobs_of_withdrawn_models")
-        return sum(self.transitions.alone(row["id"], partial(self._end, row)) for row in rows)
+    def end_jobs(self, after: UUID | None = None) -> UUID | None:
+        """End a page of the open jobs of withdrawn models; where the next page begins.
+
+        A sweep repeats it for those that were being submitted meanwhile.
+        """
+        rows, following = page_of(self.database, "open_jobs_of_withdrawn_models", after)
+        for row in rows:
+            self.transitions.alone(row["id"], partial(self._end, row))
+        return following
 
     def _end(self, row: Row, connection: Connection) -> None:
         sentence = f"Embedding model `{row['model']}` was withdrawn"

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from indexmill.ledger.database import Connection, Database, Row, run_query
+from indexmill.ledger.pages import page_of
 
-__all__ = ["FINISHABLE_PAGE", "HeldLease", "Ready", "Workload"]
-
-FINISHABLE_PAGE = 1000
-_BEFORE_ALL = UUID(int=0)
+__all__ = ["HeldLease", "Ready", "Workload"]
 
 
 @dataclass(frozen=True)
@@ -41,17 +39,18 @@ class Workload:
         """Make batches whose wait is over claimable again; how many."""
         return len(self.database.query("wake_waiting_batches"))
 
-    def stalled_jobs(self) -> list[UUID]:
-        """Running jobs that only wait."""
-        return [row["id"] for row in self.database.query("stalled_jobs")]
+    def stalled_jobs(self, after: UUID | None = None) -> tuple[list[UUID], UUID | None]:
+        """A page of running jobs that only wait, and where the next begins."""
+        rows, following = page_of(self.database, "stalled_jobs", after)
+        return [row["id"] for row in rows], following
 
-    def finishable_jobs(self, after: UUID | None = None) -> list[UUID]:
-        """Open jobs without an open batch: their last worker died between its commit and the finish.
+    def finishable_jobs(self, after: UUID | None = None) -> tuple[list[UUID], UUID | None]:
+        """A page of open jobs without an open batch, and where the next begins.
 
-        By id, up to `FINISHABLE_PAGE`; `after`: the last id of the page before.
+        Their last worker died between its commit and the finish.
         """
-        rows = self.database.query("finishable_jobs", after=after or _BEFORE_ALL, limit=FINISHABLE_PAGE)
-        return [row["id"] for row in rows]
+        rows, following = page_of(self.database, "finishable_jobs", after)
+        return [row["id"] for row in rows], following
 
     def report(self, worker: str, slots: int) -> None:
         """Say that this supervisor lives and how many windows it can run at once; 0 slots: it leaves."""

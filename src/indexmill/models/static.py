@@ -107,7 +107,8 @@ class StaticModel:
             return table
         with self._lock:
             table = self._table
-            unknown = units - table.rows.keys()
+            # Not `units - table.rows.keys()`, which walks the whole table.
+            unknown = units.difference(table.rows)
             if not table.has_room_for(unknown):
                 table = self._table = _Table(self.dimension)
                 unknown = units

@@ -30,6 +30,22 @@ _CHUNK: Final = 1024 * 1024
 
 
 @dataclass(frozen=True)
+class _Crawled:
+    """`pages`: those that were found. `is_partial`: of what was not met, some may be there all the same."""
+
+    pages: int = 0
+    is_partial: bool = False
+
+    @property
+    def progress(self) -> ScanProgress:
+        return ScanProgress(ScanPhase.LISTING, f"{self.pages}{'+' if self.is_partial else ''}")
+
+    @staticmethod
+    def of(cursor: str) -> _Crawled:
+        return _Crawled(int(cursor.rstrip("+")), cursor.endswith("+"))
+
+
+@dataclass(frozen=True)
 class CrawlScan:
     """One slice of one source's crawl."""
 
@@ -40,8 +56,8 @@ class CrawlScan:
     def run(self, progress: ScanProgress) -> tuple[ScanProgress, float]:
         """Visit until the slice is over; how far the crawl is then, and the seconds that it has to wait.
 
-        The phase is `REMOVING` where every URL has been visited, and `ENDED` where there are more pages than may be:
-        then what was not met may still be there.
+        The phase is `REMOVING` where every URL has been visited, and `ENDED` where what was not met may still be
+        there: more pages than may be, none at all, or a sitemap that could not be read.
 
         Raises:
             ScanLost
@@ -54,18 +70,18 @@ class CrawlScan:
         limit = self.crawler.max_pages
         while True:
             self.slice.check()
-            pages = int(progress.cursor or 0)
+            crawled = _Crawled.of(progress.cursor or "0")
             visited, _ = scans.crawl_counts(batch)
-            if pages >= limit or visited >= limit * _KNOWN_PER_PAGE:
-                return self._advance(ScanProgress(ScanPhase.ENDED, progress.cursor)), 0.0
             url = scans.crawl_next(batch)
-            if url is None:
+            if url is None and crawled.pages and not crawled.is_partial:
                 return self._advance(ScanProgress(ScanPhase.REMOVING, None)), 0.0
+            if url is None or crawled.pages >= limit or visited >= limit * _KNOWN_PER_PAGE:
+                return self._advance(ScanProgress(ScanPhase.ENDED, None)), 0.0
             if url.wait > 0:
                 return progress, url.wait
             if not self.crawler.wait(url.url, _MAX_PAUSE):
                 return progress, self.crawler.seconds_until(url.url)
-            progress = self._visit(url, pages)
+            progress = self._visit(url, crawled)
             if self.slice.is_over:
                 return progress, 0.0
 
@@ -74,31 +90,30 @@ class CrawlScan:
             seeds = self.crawler.seeds()
         except (ItemError, SourceRefused) as error:
             raise SourceError("crawl_failed", str(error)) from error
-        progress = ScanProgress(ScanPhase.LISTING, "0")
+        progress = _Crawled().progress
 
         def work(connection: Connection) -> None:
             self._add(connection, seeds)
-            self.slice.ledger.scans.advance(connection, self.slice.batch, progress)
+            self.slice.advance(connection, progress)
 
         self.slice.commit(work)
         return progress
 
     def _advance(self, progress: ScanProgress) -> ScanProgress:
-        scans, batch = self.slice.ledger.scans, self.slice.batch
-        self.slice.commit(lambda connection: scans.advance(connection, batch, progress))
+        self.slice.commit(lambda connection: self.slice.advance(connection, progress))
         return progress
 
     def _add(self, connection: Connection, urls: list[str], *, visited: bool = False) -> None:
         known = self.crawler.max_pages * _KNOWN_PER_PAGE
         self.slice.ledger.scans.crawl_add(connection, self.slice.batch, urls, known, visited=visited)
 
-    def _visit(self, url: CrawlUrl, pages: int) -> ScanProgress:
+    def _visit(self, url: CrawlUrl, crawled: _Crawled) -> ScanProgress:
         visit = self.crawler.visit(url.url, check=self.slice.check)
         if visit.file is None:
-            return self._store(url, visit, pages, [], [])
+            return self._store(url, visit, crawled, [], [])
         with visit.file as file:
             new, references = self._file(visit, file)
-            return self._store(url, visit, pages, new, references)
+            return self._store(url, visit, crawled, new, references)
 
     def _file(self, visit: Visit, file: FetchedSource) -> tuple[list[NewBatch], list[str]]:
         """A document that the site offers: into the spool, if it is not indexed as it is."""
@@ -121,23 +136,25 @@ class CrawlScan:
         return new_batches(source, splitting, [(found, text_item(source, splitting, found, visit.text))], known)
 
     def _store(
-        self, url: CrawlUrl, visit: Visit, pages: int, new: list[NewBatch], references: list[str]
+        self, url: CrawlUrl, visit: Visit, crawled: _Crawled, new: list[NewBatch], references: list[str]
     ) -> ScanProgress:
         scans, batch = self.slice.ledger.scans, self.slice.batch
         if visit.outcome is VisitOutcome.FAILED and visit.retryable and url.tries + 1 < _PAGE_TRIES:
             seconds = visit.retry_after or backoff_seconds(url.tries + 1)
             self.slice.commit(lambda connection: scans.crawl_later(connection, batch, url.url, seconds))
-            return ScanProgress(ScanPhase.LISTING, str(pages))
+            return crawled.progress
         is_twin = visit.final_url != url.url and bool(scans.crawl_known(batch, [visit.final_url]))
         seen = [visit.final_url]
         if visit.outcome is VisitOutcome.FAILED:
-            self._refuse_seed(visit, pages)
+            self._refuse_seed(visit, crawled.pages)
             new = [self._failed(visit)]
+            crawled = _Crawled(crawled.pages, crawled.is_partial or visit.url != visit.final_url)
         elif is_twin or visit.outcome not in {VisitOutcome.PAGE, VisitOutcome.FILE}:
             new, references, seen = [], [], []
         elif visit.outcome is VisitOutcome.PAGE:
             new = self._page(visit)
-        after = ScanProgress(ScanPhase.LISTING, str(pages + len(new)))
+        is_page = visit.outcome is not VisitOutcome.FAILED
+        after = _Crawled(crawled.pages + (len(new) if is_page else 0), crawled.is_partial).progress
 
         def work(connection: Connection) -> None:
             scans.append(connection, batch, new, references)
@@ -146,7 +163,7 @@ class CrawlScan:
             self._add(connection, list(visit.links))
             if seen and visit.final_url != url.url:
                 self._add(connection, [visit.final_url], visited=True)
-            scans.advance(connection, batch, after)
+            self.slice.advance(connection, after)
 
         self.slice.commit(work)
         return after

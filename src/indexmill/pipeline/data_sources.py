@@ -13,13 +13,14 @@ from indexmill.domain.knowledge_base import DataSourceKind
 from indexmill.errors import DataSourceNotFound, InvalidRequest, SourceError
 from indexmill.ledger.knowledge_bases import KnowledgeBases, OpenDataSource
 from indexmill.readers.reader import Extractor
-from indexmill.security.keyring import open_keyring
+from indexmill.security.keyring import LateKeyring
 from indexmill.security.secret_box import SecretBox
 from indexmill.settings import Settings
 from indexmill.sources.bucket_listing import DataSourceBucket, open_data_source_bucket
 from indexmill.sources.crawl_definition import CrawlDefinition
 from indexmill.sources.crawler import Crawler
 from indexmill.sources.listing import FoundFile, Listing, ListingPage
+from indexmill.sources.politeness import Politeness, open_politeness
 from indexmill.sources.source import FetchedSource, unavailable
 from indexmill.sources.spool import Spool, open_spool
 from indexmill.sources.upload_store import UploadStore, open_upload_store
@@ -52,6 +53,7 @@ class DataSources:
     unseal: Callable[[bytes, str], Mapping[str, str]]
     _opened: dict[UUID, _Opened] = field(default_factory=dict)
     _crawlers: dict[UUID, Crawler] = field(default_factory=dict)
+    _politeness: Politeness | None = None
 
     def open(self, source_id: UUID) -> OpenDataSource:
         """What the source is, as it is now.
@@ -95,11 +97,13 @@ class DataSources:
         if found is None or found.definition != definition:
             while len(self._crawlers) >= _MAX_KEPT:
                 del self._crawlers[next(iter(self._crawlers))]
-            # It remembers what robots.txt said, and when it last asked each host.
-            found = self._crawlers[source.id] = Crawler(definition, self.settings, self.extractor)
+            # One for all crawls: it remembers what robots.txt said, and when each host was last asked.
+            self._politeness = self._politeness or open_politeness(self.settings)
+            found = Crawler(definition, self.settings, self.extractor, politeness=self._politeness)
+            self._crawlers[source.id] = found
         return found
 
-    def fetch(self, source_id: UUID, key: str) -> FetchedSource:
+    def fetch(self, source_id: UUID, key: str, check: Callable[[], None]) -> FetchedSource:
         """A file of the source, by the key that its listing gave.
 
         Raises:
@@ -119,9 +123,9 @@ class DataSources:
                 raise unavailable(str(error), retryable=True) from error
             opened = self._opened[source_id]
         if opened.bucket is not None:
-            return opened.bucket.fetch(key)
+            return opened.bucket.fetch(key, check)
         if opened.source.kind is DataSourceKind.FILE_UPLOAD:
-            return self.uploads.fetch(opened.source.settings["stored_object_key"])
+            return self.uploads.fetch(opened.source.settings["stored_object_key"], check)
         raise unavailable("The data source holds no files", retryable=False)
 
     def close(self) -> None:
@@ -169,17 +173,10 @@ class _UploadListing:
 
 
 def open_data_sources(settings: Settings, knowledge_bases: KnowledgeBases, extractor: Extractor) -> DataSources:
-    """The service's key is read when the first secret needs it.
-
+    """
     Raises:
         SettingsError: the settings of the sources cannot be used.
     """
-    boxes: list[SecretBox] = []
-
-    def unseal(sealed: bytes, context: str) -> Mapping[str, str]:
-        if not boxes:
-            boxes.append(SecretBox(open_keyring(settings)))
-        return boxes[0].open(sealed, context)
-
+    box = SecretBox(LateKeyring(settings))
     uploads, spool = open_upload_store(settings), open_spool(settings)
-    return DataSources(knowledge_bases, settings, uploads, spool, extractor, unseal)
+    return DataSources(knowledge_bases, settings, uploads, spool, extractor, box.open)

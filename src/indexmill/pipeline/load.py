@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from uuid import UUID
 
-from indexmill.domain.bodies import decode_body
+from indexmill.domain.bodies import UnreadableBody, decode_body
 from indexmill.domain.failure import FailureCode, Stage
+from indexmill.domain.item_source import own_splitting
 from indexmill.domain.outcome import open_positions
 from indexmill.errors import ItemError
 from indexmill.pipeline.window import Window, WorkItem
@@ -14,10 +16,19 @@ from indexmill.pipeline.window import Window, WorkItem
 __all__ = ["check_storable", "load_bodies", "load_items", "load_texts"]
 
 
-def load_bodies(window: Window) -> None:
-    """Give the window what its batches hold; nothing of it is parsed."""
+def load_bodies(window: Window) -> set[UUID]:
+    """Give the window what its batches hold; nothing of it is parsed. The jobs of which something cannot be read."""
+    unreadable: set[UUID] = set()
     for batch in window.claim.batches:
-        window.contents[batch.key] = decode_body(batch.body)
+        try:
+            contents = decode_body(batch.body)
+        except UnreadableBody:
+            contents = []
+        if len(contents) == batch.items:
+            window.contents[batch.key] = contents
+        else:
+            unreadable.add(batch.job)
+    return unreadable
 
 
 def load_items(window: Window) -> None:
@@ -25,7 +36,9 @@ def load_items(window: Window) -> None:
     for batch in window.claim.batches:
         contents = window.contents[batch.key]
         for position in open_positions(batch.outcomes, batch.first_position, batch.items, batch.set_aside):
-            item = WorkItem(len(window.items), batch, position, contents[position - batch.first_position])
+            content = contents[position - batch.first_position]
+            item = WorkItem(len(window.items), batch, position, content)
+            item.splitting = own_splitting(batch.kind, content.item_info_json)
             check_id(item)
             window.items.append(item)
 

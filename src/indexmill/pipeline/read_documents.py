@@ -28,9 +28,6 @@ from indexmill.sources.uri import Sources, file_name_of, open_sources
 
 __all__ = ["DocumentReader", "open_document_reader"]
 
-#: Of a window's deadline; at least so much of it is left when a fetch begins.
-_FETCH_SHARE = 0.6
-
 
 @dataclass(frozen=True)
 class DocumentReader:
@@ -68,9 +65,9 @@ class DocumentReader:
     def _read(self, item: WorkItem, recipe: str, comparison: BatchComparison, check: Callable[[], None]) -> None:
         source = source_of(item.content.item_info or {}, is_upload=item.is_upload)
         if source.kind is SourceKind.TEXT:
-            self._read_given(item, recipe, comparison, source)
+            self._read_given(item, recipe, comparison, source, check)
             return
-        with self._fetched(source) as fetched:
+        with self._fetched(source, check) as fetched:
             check()
             name = clean_file_name(source.file_name) or fetched.file_name or file_name_of(source.value)
             kind = detect(fetched.path, name, source.media_type or fetched.media_type)
@@ -78,7 +75,9 @@ class DocumentReader:
             if _must_be_read(item, reading, recipe, comparison, kind):
                 _take(item, reading, self.extractor.extract(fetched.path, kind, check=check))
 
-    def _read_given(self, item: WorkItem, recipe: str, comparison: BatchComparison, source: ItemSource) -> None:
+    def _read_given(
+        self, item: WorkItem, recipe: str, comparison: BatchComparison, source: ItemSource, check: Callable[[], None]
+    ) -> None:
         data = source.value.encode()
         if len(data) > self.max_text_bytes:
             raise too_large(FileType.TEXT, self.max_text_bytes)
@@ -88,13 +87,13 @@ class DocumentReader:
         reading = Reading(hashlib.sha256(data).hexdigest(), len(data), kind.media_type, name)
         if _must_be_read(item, reading, recipe, comparison, kind):
             text = storable(source.value)
-            headings = markdown_headings(text) if is_markdown else ()
+            headings = markdown_headings(text, check) if is_markdown else ()
             _take(item, reading, ExtractedText(text, kind.media_type, headings=headings))
 
-    def _fetched(self, source: ItemSource) -> FetchedSource:
+    def _fetched(self, source: ItemSource, check: Callable[[], None]) -> FetchedSource:
         if source.kind is SourceKind.DATA_SOURCE:
-            return self.data_sources.fetch(UUID(source.data_source), source.value)
-        return (self.spool if source.kind is SourceKind.SPOOL else self.sources).fetch(source.value)
+            return self.data_sources.fetch(UUID(source.data_source), source.value, check)
+        return (self.spool if source.kind is SourceKind.SPOOL else self.sources).fetch(source.value, check)
 
 
 def _must_be_read(item: WorkItem, reading: Reading, recipe: str, comparison: BatchComparison, kind: FileType) -> bool:
@@ -134,8 +133,5 @@ def open_document_reader(settings: Settings, ledger: Ledger) -> DocumentReader:
     """
     max_text_bytes = settings.worker.max_text_bytes
     extractor = Extractor(settings.readers, max_text_bytes)
-    # Nobody moves the window's deadline during a fetch.
-    seconds = min(settings.sources.timeout_seconds, settings.worker.window_deadline_seconds * _FETCH_SHARE)
-    settings = settings.model_copy(update={"sources": settings.sources.model_copy(update={"timeout_seconds": seconds})})
     data_sources = open_data_sources(settings, ledger.knowledge_bases, extractor)
     return DocumentReader(open_sources(settings), open_spool(settings), data_sources, extractor, max_text_bytes)

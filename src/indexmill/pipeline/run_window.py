@@ -96,7 +96,7 @@ class WindowRunner:
 
         deadline = time.monotonic() + self.deadline_seconds
         collections = self.ledger.collections.by_id(sorted({batch.collection for batch in claim.batches}))
-        window = Window(claim, collections, deadline)
+        window = Window(claim, collections, deadline, must_release)
         self.ledger.transitions.start(claim.job_ids)
         if any(batch.tries for batch in claim.batches):
             self.ledger.transitions.resume(claim.job_ids)
@@ -139,7 +139,10 @@ class WindowRunner:
         return self._conclude(window, {batch.key})
 
     def _run(self, window: Window, check: Callable[[], None]) -> WindowOutcome:
-        load_bodies(window)
+        self._end_unreadable(window, load_bodies(window))
+        if not window.claim.batches:
+            self.ledger.leases.give_back(window.claim.token)
+            return WindowOutcome.LOST
         skipped: set[BatchKey] = set()
         if not window.deletes:
             compare_batches(window, self.vectors)
@@ -158,6 +161,14 @@ class WindowRunner:
         if window.postponed:
             return self._postpone(window, done)
         return self._conclude(window, done | skipped)
+
+    def _end_unreadable(self, window: Window, jobs: set[UUID]) -> None:
+        """Their items are not what was stored, whatever happened to the database: they would be claimed for ever."""
+        for job in sorted(jobs):
+            self.ledger.transitions.fail(
+                job, "The stored items of this task are missing or damaged in the database; submit them again"
+            )
+        window.drop({batch.key for batch in window.claim.batches if batch.job in jobs})
 
     def _progressing(self, window: Window, check: Callable[[], None]) -> Callable[[], None]:
         """`check`, called as work goes on: a window that is long, and does not hang, moves its deadline."""
@@ -233,14 +244,17 @@ class WindowRunner:
         for item in items:
             compare_payload(item, window.comparisons[item.batch.key])
         unknown = [item for item in items if item.action is ItemStatus.INDEXED and item.superseded_by is None]
-        plain = [item for item in unknown if not has_source(item.content.item_info_json)]
+        # Told apart once: an `item_info` may be as long as a document.
+        documents = [item for item in unknown if has_source(item.content.item_info_json)]
+        sourced = {item.number for item in documents}
+        plain = [item for item in unknown if item.number not in sourced]
         load_texts(plain, text_keys(collection.deployment.settings), self.max_text_bytes)
         for item in plain:
             if item.failure is None:
-                item.fingerprint = fingerprint(item.text or "", collection.recipe)
+                item.fingerprint = fingerprint(item.text or "", window.recipe_of(item))
                 compare_text(item, window.comparisons[item.batch.key])
-        if len(plain) < len(unknown):
-            self._read(window, [item for item in unknown if has_source(item.content.item_info_json)], check)
+        if documents:
+            self._read(window, documents, check)
 
     def _read(
         self, window: Window, items: list[WorkItem], check: Callable[[], None], stored: BatchComparison | None = None
@@ -259,7 +273,7 @@ class WindowRunner:
                 before(item.position)
             try:
                 check_storable(item)
-                self.documents.read(item, window.collection_of(item).recipe, stored or window.comparisons[key], check)
+                self.documents.read(item, window.recipe_of(item), stored or window.comparisons[key], check)
             except ItemError as error:
                 item.fail_by(error)
             except TransientError as error:
@@ -329,14 +343,16 @@ class WindowRunner:
 
     def _reopen(self, window: Window, items: list[WorkItem], check: Callable[[], None]) -> None:
         """What these items would have skipped must be done after all."""
+        documents: list[WorkItem] = []
         for item in items:
             item.action = ItemStatus.INDEXED
             collection = window.collection_of(item)
-            if not has_source(item.content.item_info_json):
+            if has_source(item.content.item_info_json):
+                documents.append(item)
+            else:
                 load_texts([item], text_keys(collection.deployment.settings), self.max_text_bytes)
-                item.fingerprint = fingerprint(item.text or "", collection.recipe)
+                item.fingerprint = fingerprint(item.text or "", window.recipe_of(item))
         # As if nothing were stored: then nothing can be relied on.
-        documents = [item for item in items if has_source(item.content.item_info_json)]
         self._read(window, documents, check, stored=BatchComparison([], set(), {}))
 
     def _defer(self, window: Window, check: Callable[[], None], error: TransientError) -> WindowOutcome:

@@ -9,6 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from indexmill.domain.bodies import MAX_BATCH_ITEMS, RequestDigest, pack
+from indexmill.domain.chunking import splitting_of
 from indexmill.domain.failure import Failure, FailureCode, Stage
 from indexmill.domain.job import Item
 from indexmill.domain.knowledge_base import DataSourceKind
@@ -51,7 +52,8 @@ class SourceScan:
             raise ScanLost
         until = time.monotonic() + self.slice_seconds
         source = self.sources.open(batch.source)
-        slice_ = ScanSlice(self.ledger, token, batch, source, "tokens-512-64", until, check)
+        splitting, note = splitting_of(source.chunking)
+        slice_ = ScanSlice(self.ledger, token, batch, source, splitting, note, until, check)
         progress = self.ledger.scans.progress(batch.job, source.id)
         if progress.phase is ScanPhase.LISTING:
             progress, seconds = self._find(slice_, progress)
@@ -113,7 +115,7 @@ def _page(slice_: ScanSlice, listing: Listing, progress: ScanProgress, files: in
     def work(connection: Connection) -> None:
         scans.append(connection, slice_.batch, new)
         scans.see(connection, slice_.batch, keys)
-        scans.advance(connection, slice_.batch, after)
+        slice_.advance(connection, after)
 
     slice_.commit(work)
     return after
@@ -130,7 +132,7 @@ def _remove(slice_: ScanSlice, progress: ScanProgress) -> ScanProgress:
 
     def work(connection: Connection) -> None:
         scans.append(connection, slice_.batch, new)
-        scans.advance(connection, slice_.batch, after)
+        slice_.advance(connection, after)
 
     slice_.commit(work)
     return after

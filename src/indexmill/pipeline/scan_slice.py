@@ -11,6 +11,7 @@ from indexmill.ledger.claims import ClaimedBatch
 from indexmill.ledger.database import Connection
 from indexmill.ledger.knowledge_bases import OpenDataSource
 from indexmill.ledger.ledger import Ledger
+from indexmill.ledger.scans import ScanProgress
 
 __all__ = ["ScanLost", "ScanSlice", "commit_scan"]
 
@@ -23,7 +24,7 @@ class ScanLost(Exception):
 class ScanSlice:
     """`until`: monotonic seconds, when others take their turn. `check` raises where the window must stop.
 
-    `splitting`: how the source's files become chunks.
+    `splitting`: how the source's files become chunks; `note`: a sentence where it is not what was asked for.
     """
 
     ledger: Ledger
@@ -31,6 +32,7 @@ class ScanSlice:
     batch: ClaimedBatch
     source: OpenDataSource
     splitting: str
+    note: str | None
     until: float
     check: Callable[[], None]
 
@@ -41,6 +43,10 @@ class ScanSlice:
     def commit(self, work: Callable[[Connection], None]) -> None:
         """Raises: ScanLost."""
         commit_scan(self.ledger, self.token, self.batch, work)
+
+    def advance(self, connection: Connection, progress: ScanProgress) -> None:
+        """So far the scan is now."""
+        self.ledger.scans.advance(connection, self.batch, progress, error_sentence=self.note)
 
     def let_go(self, seconds: float = 0.0) -> None:
         """The scan goes on later; not before so many seconds.

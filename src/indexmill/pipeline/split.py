@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from indexmill.domain.failure import FailureCode, Stage
-from indexmill.domain.splitting import Splitting
+from indexmill.domain.splitting import Method, Splitting
 from indexmill.errors import TransientError
 from indexmill.models.embedding_model import EmbeddingModel
+from indexmill.pipeline.fixed_splitting import split_fixed
+from indexmill.pipeline.section_splitting import split_sections
 from indexmill.pipeline.splitting import split
 from indexmill.pipeline.window import WorkItem
 
@@ -29,13 +31,18 @@ def split_items(
 ) -> None:
     """Give every item the spans of its chunks, in characters of its text, or its failure. `check` may raise to stop.
 
-    `before`, where given, is called with the position of the item that is split next.
+    `splitting`: of items that have none of their own. `before`, where given, is called with the position of the item
+    that is split next.
 
     Raises:
         TransientError, ModelError: as counting its tokens does.
     """
-    wanted = Splitting.named(splitting)
+    named: dict[str, Splitting | None] = {}
     for item in items:
+        name = item.splitting or splitting
+        if name not in named:
+            named[name] = Splitting.named(name)
+        wanted = named[name]
         if wanted is None:
             item.spans = ((0, len(item.text or "")),)
             continue
@@ -63,15 +70,25 @@ def split_last_tries(
 def _spans(
     item: WorkItem, wanted: Splitting, model: EmbeddingModel, check: Callable[[], None]
 ) -> tuple[tuple[int, int], ...]:
-    reading = item.reading
+    text, reading = item.text or "", item.reading
+    if wanted.method is Method.FIXED:
+        return tuple(split_fixed(text, wanted.size, model.count_tokens, check=check))
+    headings = reading.headings if reading is not None else ()
+    is_markdown = reading is not None and reading.media_type == _MARKDOWN
+    if wanted.method is Method.SECTIONS:
+        return tuple(
+            split_sections(
+                text, wanted.size, model.count_tokens, headings=headings, is_markdown=is_markdown, check=check
+            )
+        )
     return tuple(
         split(
-            item.text or "",
+            text,
             wanted.size,
             wanted.overlap,
             model.count_tokens,
-            headings=reading.headings if reading is not None else (),
-            is_markdown=reading is not None and reading.media_type == _MARKDOWN,
+            headings=headings,
+            is_markdown=is_markdown,
             check=check,
         )
     )

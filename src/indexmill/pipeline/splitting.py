@@ -18,7 +18,7 @@ from semantic_text_splitter import MarkdownSplitter, TextSplitter
 
 from indexmill.readers.extracted_text import Heading
 
-__all__ = ["Span", "split"]
+__all__ = ["CHARS_A_TOKEN", "CountTokens", "Span", "split", "without_surrogates"]
 
 #: Start and end of a chunk, in characters of the text.
 Span: TypeAlias = tuple[int, int]
@@ -32,8 +32,8 @@ _BLOCK_CHARS: Final = 4_000
 #: Where to cut sections and blocks off: the first of these that is found in the last quarter.
 _CUTS: Final = ("\n\n", "\n", " ")
 _PIECE_CHARS: Final = (16, 400)
-#: Longer texts are not counted as a whole, to see whether they fit.
-_CHARS_A_TOKEN: Final = 16
+#: Longer texts, a token, are not counted as a whole, to see whether they fit.
+CHARS_A_TOKEN: Final = 16
 _SENTENCE_ENDS: Final = ".!?\u2026\u3002\uff01\uff1f"
 
 
@@ -74,9 +74,8 @@ def split(
     """
     if size < 1 or not 0 <= overlap < size:
         raise ValueError(f"expected 0 <= overlap < size, got an overlap of {overlap} and a size of {size}")
-    # The splitter takes UTF-8, which has no lone surrogates; what stands in for them is as long.
-    text = text if _is_unicode(text) else "".join("\ufffd" if "\ud800" <= each <= "\udfff" else each for each in text)
-    if len(text) <= size * _CHARS_A_TOKEN and count_tokens([text])[0] <= size:
+    text = without_surrogates(text)
+    if len(text) <= size * CHARS_A_TOKEN and count_tokens([text])[0] <= size:
         return _stripped(text, 0, len(text))
     starts = [each.start for each in headings]
     splitting = _Splitting(text, size, overlap, count_tokens, is_markdown=is_markdown)
@@ -243,6 +242,13 @@ def _stripped(text: str, start: int, end: int) -> list[Span]:
         return []
     first = start + len(chunk) - len(chunk.lstrip())
     return [(first, first + len(words))]
+
+
+def without_surrogates(text: str) -> str:
+    """Splitter and models take UTF-8, which has no lone surrogates; what stands in for them is as long."""
+    if _is_unicode(text):
+        return text
+    return "".join("\ufffd" if "\ud800" <= each <= "\udfff" else each for each in text)
 
 
 def _is_unicode(text: str) -> bool:

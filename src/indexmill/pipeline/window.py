@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -60,6 +60,8 @@ class WorkItem:
     reading: Reading | None = None
     failure: Failure | None = None
     superseded_by: int | None = None
+    #: How it becomes chunks; None: as its collection says.
+    splitting: str | None = None
 
     @property
     def object_id(self) -> str:
@@ -110,6 +112,8 @@ class Window:
     claim: Claim
     collections: dict[int, Collection]
     deadline: float
+    #: Whether the worker stops and has waited long enough for this window.
+    must_release: Callable[[], bool] = lambda: False
     #: The items of each batch, in the order of its body.
     contents: dict[BatchKey, list[StoredItem]] = field(default_factory=dict)
     #: What is stored of each batch's documents; none for batches of deletions.
@@ -141,6 +145,10 @@ class Window:
 
     def collection_of(self, item: WorkItem) -> Collection:
         return self.collections[item.batch.collection]
+
+    def recipe_of(self, item: WorkItem) -> str:
+        """What, with the text, decides the item's vectors."""
+        return self.collection_of(item).recipe_with(item.splitting)
 
     def of_collection(self, collection: int, items: Sequence[WorkItem]) -> list[WorkItem]:
         return [item for item in items if item.batch.collection == collection]

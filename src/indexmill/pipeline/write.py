@@ -23,6 +23,7 @@ from indexmill.ledger.database import Connection, is_connection_loss, is_repeata
 from indexmill.ledger.ledger import Ledger
 from indexmill.ledger.scans import WrittenFile
 from indexmill.pipeline.window import Reading, Window, WorkItem
+from indexmill.readers.extracted_text import MAX_PLACES
 from indexmill.vectors.vector_store import SkippedDocument, StagedDocument, VectorStore, Written
 
 __all__ = ["StaleItems", "WindowWriter"]
@@ -39,8 +40,8 @@ _REJECTIONS = (
 )
 
 
-#: Pages, and headings, that are kept of a document: jsonb takes no array of more than 256 MiB.
-_MAX_PLACES = 100_000
+#: A repeated commit waits so long for a connection: a worker that stops must notice it.
+_RETRY_PATIENCE = 2.0
 
 
 class StaleItems(Exception):
@@ -73,7 +74,8 @@ class WindowWriter:
 
         Raises:
             StaleItems: nothing was written.
-            ServiceError: the database did not come back in time; nothing is lost, the lease will be rescued.
+            ServiceError: the database did not come back in time, or before the worker had to stop; nothing is lost, the
+                lease will be rescued.
         """
         if keys is None:
             keys = {batch.key for batch in self.window.claim.batches}
@@ -133,8 +135,10 @@ class WindowWriter:
         """One transaction, repeated with the vectors kept while its failure is one that passes."""
         tries = 0
         while True:
+            # The first try waits as long as everybody; the next ones come back often, to see whether to go on.
+            patience = _RETRY_PATIENCE if tries else None
             try:
-                with self.ledger.database.transaction() as connection:
+                with self.ledger.database.transaction(patience) as connection:
                     return write(connection, keys)
             except psycopg.Error as error:
                 if not is_repeatable(error):
@@ -148,6 +152,8 @@ class WindowWriter:
     def _pause(self, tries: int, error: Exception) -> int:
         if time.monotonic() > self.window.deadline:
             raise ServiceError("database: expected the window to commit before its deadline, it did not") from error
+        if self.window.must_release():
+            raise ServiceError("database: expected the window to commit before the worker stops, it did not") from error
         _log.info("commit repeated: %s", type(error).__name__)
         self.restart_deadline()
         time.sleep(backoff_seconds(tries + 1, base=0.05, cap=2))
@@ -155,7 +161,7 @@ class WindowWriter:
 
     def _has_committed(self, keys: set[BatchKey]) -> bool:
         try:
-            return self.ledger.batches.has_committed(self.window.claim.token, keys)
+            return self.ledger.batches.has_committed(self.window.claim.token, keys, _RETRY_PATIENCE)
         except (psycopg.Error, ServiceError):
             # Not answered: the next try of the commit finds no batch of ours if this one was committed.
             return False
@@ -304,7 +310,7 @@ def _removed_file(item: WorkItem) -> tuple[UUID, str, int] | None:
 def _structure(reading: Reading | None) -> str | None:
     if reading is None or not (reading.pages or reading.headings):
         return None
-    return canonical_json({"pages": reading.pages[:_MAX_PLACES], "headings": reading.headings[:_MAX_PLACES]})
+    return canonical_json({"pages": reading.pages[:MAX_PLACES], "headings": reading.headings[:MAX_PLACES]})
 
 
 def _decoded(data: bytes | None) -> str | None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-__all__ = ["ExtractedText", "Heading", "Page"]
+__all__ = ["MAX_PLACES", "ExtractedText", "Heading", "Page"]
+
+#: Pages, and headings, that are kept of a document: jsonb takes no array of more than 256 MiB.
+MAX_PLACES: Final = 100_000
 
 
 class Page(NamedTuple):

@@ -51,7 +51,7 @@ def read_text(path: Path, file_type: FileType, max_text_bytes: int, check: Calla
         raise ItemError(
             Stage.EXTRACT, FailureCode.NO_CONTENT, f"The {file_type.label} holds only white space", retryable=False
         )
-    headings = markdown_headings(text) if file_type is FileType.MARKDOWN else ()
+    headings = markdown_headings(text, check) if file_type is FileType.MARKDOWN else ()
     return ExtractedText(text, file_type.media_type, headings=headings)
 
 

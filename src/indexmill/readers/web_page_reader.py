@@ -71,6 +71,10 @@ def _tree(written: str) -> Any:
     except lxml.etree.ParserError:
         # Nothing in it.
         return None
+    except lxml.etree.XMLSyntaxError as error:
+        if error.code == lxml.etree.ErrorTypes.ERR_NO_MEMORY:
+            raise MemoryError from error
+        raise
 
 
 class _Words:
@@ -183,6 +187,8 @@ def _main_text(tree: Any) -> str:
         text = trafilatura.extract(
             tree, output_format="markdown", include_comments=False, include_tables=True, deduplicate=False
         )
+    except MemoryError:
+        raise
     except Exception:  # noqa: BLE001 - its heuristics meet pages nobody thought of; all of the text is there still
         return ""
     return (text or "").strip()

@@ -10,16 +10,22 @@ import hmac
 import os
 import tempfile
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from indexmill.errors import ServiceError, SettingsError
 from indexmill.settings import SECRET_KEY_BYTES, Settings
 
-__all__ = ["Keyring", "open_keyring"]
+__all__ = ["Derives", "Keyring", "LateKeyring", "open_keyring"]
 
 _FILE: Final = "secret_key"
 _SALT: Final = b"indexmill keys 1"
+
+
+class Derives(Protocol):
+    def derived(self, purpose: str) -> tuple[bytes, ...]:
+        """Keys for one purpose, the one in use first."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,24 @@ class Keyring:
     def derived(self, purpose: str) -> tuple[bytes, ...]:
         """Keys for one purpose, in the same order; none of them tells anything of those of another."""
         return tuple(_hkdf(key, purpose) for key in self.keys)
+
+
+class LateKeyring:
+    """The keyring of these settings, opened when the first secret or link needs it: many services never do."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @cached_property
+    def _keyring(self) -> Keyring:
+        return open_keyring(self._settings)
+
+    def derived(self, purpose: str) -> tuple[bytes, ...]:
+        """
+        Raises:
+            SettingsError, ServiceError: as `open_keyring`.
+        """
+        return self._keyring.derived(purpose)
 
 
 def open_keyring(settings: Settings) -> Keyring:

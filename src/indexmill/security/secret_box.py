@@ -6,10 +6,11 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from indexmill.errors import SettingsError, SourceError
-from indexmill.security.keyring import Keyring
+from indexmill.security.keyring import Derives
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -25,11 +26,16 @@ _HEAD_BYTES: Final = len(_VERSION) + _TAG_BYTES
 class SecretBox:
     """AES-256-GCM. What is sealed says which key it needs, so that keys can be changed."""
 
-    def __init__(self, keyring: Keyring) -> None:
-        keys = keyring.derived("seal secrets")
-        # Of a hash, never of the key itself.
-        self._keys = {hashlib.sha256(b"tag" + key).digest()[:_TAG_BYTES]: key for key in reversed(keys)}
-        self._current = hashlib.sha256(b"tag" + keys[0]).digest()[:_TAG_BYTES]
+    def __init__(self, keyring: Derives) -> None:
+        self._keyring = keyring
+
+    @cached_property
+    def _keys(self) -> dict[bytes, bytes]:
+        return {_tag(key): key for key in reversed(self._keyring.derived("seal secrets"))}
+
+    @property
+    def _current(self) -> bytes:
+        return next(reversed(self._keys))
 
     def seal(self, secrets: Mapping[str, str], context: str = "") -> bytes:
         """`context`: what they belong to; sealed for one thing they do not open for another.
@@ -80,3 +86,8 @@ def _cipher(key: bytes) -> AESGCM:
             "Storing credentials needs the package `cryptography`: install the extra `sources` (indexmill[sources])"
         ) from error
     return AESGCM(key)
+
+
+def _tag(key: bytes) -> bytes:
+    """Of a hash, never of the key itself."""
+    return hashlib.sha256(b"tag" + key).digest()[:_TAG_BYTES]

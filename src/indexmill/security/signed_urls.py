@@ -9,11 +9,12 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
 from indexmill.errors import LinkRefused
-from indexmill.security.keyring import Keyring
+from indexmill.security.keyring import Derives
 
 __all__ = ["LinkPurpose", "UrlSigner"]
 
@@ -34,8 +35,12 @@ class LinkPurpose(StrEnum):
 class UrlSigner:
     """Whoever has such a URL may use it, with no other key: give it to nobody else, and let it expire soon."""
 
-    def __init__(self, keyring: Keyring) -> None:
-        self._keys = keyring.derived("sign urls")
+    def __init__(self, keyring: Derives) -> None:
+        self._keyring = keyring
+
+    @cached_property
+    def _keys(self) -> tuple[bytes, ...]:
+        return self._keyring.derived("sign urls")
 
     def sign(
         self, purpose: LinkPurpose, path: str, expires_at: datetime, claims: Mapping[str, str] | None = None

@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Final
 from indexmill.errors import InvalidRequest, ServiceError, SourceRefused
 from indexmill.settings import S3Settings, SourceSettings
 from indexmill.sources.source import (
+    CHUNK_BYTES,
+    Check,
     Deadline,
     FetchedSource,
     IncomingFile,
     clean_file_name,
     clean_media_type,
+    go_on,
     too_large,
     unavailable,
 )
@@ -30,7 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["MISSING_EXTRA", "BucketSource", "bucket_errors", "open_bucket", "split_s3_uri"]
 
 MISSING_EXTRA: Final = "`s3://` needs the package `obstore`: install the extra `sources` (indexmill[sources])"
-_CHUNK: Final = 1 << 20
 _MAX_KEY_BYTES: Final = 1024
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
@@ -138,16 +140,16 @@ class BucketSource:
     def check(self, uri: str) -> None:
         self._parse(uri)
 
-    def fetch(self, uri: str) -> FetchedSource:
+    def fetch(self, uri: str, check: Check = go_on) -> FetchedSource:
         import obstore
 
         bucket, key = self._parse(uri)
-        deadline = Deadline(self._timeout)
+        deadline = Deadline(self._timeout, check)
         with bucket_errors("The object"), IncomingFile(self._folder, self._max_bytes) as incoming:
             answer = obstore.get(open_bucket(self._settings, bucket, None, self._timeout), key)
             if answer.meta["size"] > self._max_bytes:
                 raise too_large(self._max_bytes)
-            for chunk in answer.stream(min_chunk_size=_CHUNK):
+            for chunk in answer.stream(min_chunk_size=CHUNK_BYTES):
                 deadline.remaining()
                 incoming.write(chunk)
             media_type = clean_media_type(answer.attributes.get("Content-Type"))

@@ -21,11 +21,13 @@ from indexmill.sources.listing import FoundFile, ListingPage, is_listed
 from indexmill.sources.s3_reader import MAX_KEYS, S3Bucket, S3Reader, S3Refused, StoredObject
 from indexmill.sources.s3_signature import S3Credentials
 from indexmill.sources.source import (
+    Check,
     Deadline,
     FetchedSource,
     IncomingFile,
     clean_file_name,
     clean_media_type,
+    go_on,
     private_folder,
     too_large,
     unavailable,
@@ -75,7 +77,7 @@ class DataSourceBucket:
                     return _listed(first, cursor=path)
             return self._page(f"{path}/", None if cursor == path else cursor, limit)
 
-    def fetch(self, key: str) -> FetchedSource:
+    def fetch(self, key: str, check: Check = go_on) -> FetchedSource:
         """The object's bytes, in a file that the `with` block of the answer removes.
 
         Raises:
@@ -84,7 +86,7 @@ class DataSourceBucket:
         """
         _check_key(key)
         private_folder(self._folder)
-        deadline = Deadline(self._timeout)
+        deadline = Deadline(self._timeout, check)
         with _object_errors(), self._reader.get(key) as answer, IncomingFile(self._folder, self._max_bytes) as incoming:
             headers = {name.lower(): value.decode("latin-1") for name, value in answer.headers}
             announced = headers.get(b"content-length", "")

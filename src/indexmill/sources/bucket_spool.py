@@ -11,7 +11,7 @@ from indexmill.errors import ItemError, ServiceError, TransientError
 from indexmill.settings import SourceSettings
 from indexmill.sources.kept_files import Pruned
 from indexmill.sources.kept_objects import KeptObjects
-from indexmill.sources.source import FetchedSource, unavailable
+from indexmill.sources.source import Check, FetchedSource, go_on, unavailable
 from indexmill.sources.spool import InUse, SpooledFile, digest_of, reference_to
 
 __all__ = ["BucketSpool"]
@@ -48,9 +48,9 @@ class BucketSpool:
             # The name may go: the bytes stay as long as the file is open.
             return fetched.path.open("rb")
 
-    def fetch(self, reference: str) -> FetchedSource:
+    def fetch(self, reference: str, check: Check = go_on) -> FetchedSource:
         digest = digest_of(reference)
-        fetched = self._objects.fetch(digest)
+        fetched = self._objects.fetch(digest, check)
         if fetched.sha256 != digest:
             fetched.remove()
             raise unavailable("The uploaded file is not what was uploaded", retryable=True)

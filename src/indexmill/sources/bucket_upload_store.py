@@ -9,7 +9,7 @@ from indexmill.errors import ItemError, TransientError
 from indexmill.settings import SourceSettings
 from indexmill.sources.kept_files import AreKept, Pruned
 from indexmill.sources.kept_objects import KeptObjects
-from indexmill.sources.source import FetchedSource
+from indexmill.sources.source import Check, FetchedSource, go_on
 from indexmill.sources.upload_store import OBJECT_KEY, OBJECTS, StoredUpload, checked_object_key, upload_gone
 
 __all__ = ["BucketUploadStore"]
@@ -37,9 +37,9 @@ class BucketUploadStore:
         revision = f"{found.etag}/{found.modified_at.isoformat()}/{found.size}"
         return StoredUpload(object_key, found.size, revision, found.modified_at)
 
-    def fetch(self, object_key: str) -> FetchedSource:
+    def fetch(self, object_key: str, check: Check = go_on) -> FetchedSource:
         try:
-            return self._objects.fetch(checked_object_key(object_key))
+            return self._objects.fetch(checked_object_key(object_key), check)
         except ItemError as error:
             if isinstance(error.__cause__, FileNotFoundError):
                 raise upload_gone() from error

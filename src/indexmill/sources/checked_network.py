@@ -22,6 +22,8 @@ __all__ = ["CheckedBackend", "Resolve", "resolve"]
 Resolve: TypeAlias = Callable[[str, int], list[IPAddress]]
 
 _RESOLVE_SECONDS: Final = 10.0
+#: How often a wait looks whether it is still wanted.
+_LOOK_SECONDS: Final = 0.5
 #: Addresses tried, one after the other.
 _MAX_ADDRESSES: Final = 4
 
@@ -50,7 +52,7 @@ class CheckedBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        addresses = _resolved(self._resolve, host, port, self._deadline.cap(_RESOLVE_SECONDS))
+        addresses = _resolved(self._resolve, host, port, self._deadline)
         self._policy.check_addresses(host, port, addresses)
         failure: Exception | None = None
         for address in addresses[:_MAX_ADDRESSES]:
@@ -81,15 +83,20 @@ class _DeadlineStream(httpcore.NetworkStream):
         self._has_answered = False
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        try:
-            data = self._stream.read(max_bytes, self._deadline.cap(timeout))
-        except httpcore.ReadTimeout:
-            if self._has_answered:
-                # Too slow is another thing than silent; says so where the time is over.
-                self._deadline.remaining()
-            raise
-        self._has_answered = True
-        return data
+        left = self._deadline.cap(timeout)
+        while True:
+            try:
+                data = self._stream.read(max_bytes, min(left, _LOOK_SECONDS))
+            except httpcore.ReadTimeout:
+                left -= _LOOK_SECONDS
+                if left > 0 or self._has_answered:
+                    # Too slow is another thing than silent; says so where the time is over.
+                    self._deadline.remaining()
+                if left <= 0:
+                    raise
+            else:
+                self._has_answered = True
+                return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._stream.write(buffer, self._deadline.cap(timeout))
@@ -107,7 +114,7 @@ class _DeadlineStream(httpcore.NetworkStream):
         return self._stream.get_extra_info(info)
 
 
-def _resolved(resolve: Resolve, host: str, port: int, timeout: float) -> list[IPAddress]:
+def _resolved(resolve: Resolve, host: str, port: int, deadline: Deadline) -> list[IPAddress]:
     """`resolve` with a timeout, which the system's resolver does not have."""
     answers: queue.SimpleQueue[list[IPAddress] | Exception] = queue.SimpleQueue()
 
@@ -118,10 +125,16 @@ def _resolved(resolve: Resolve, host: str, port: int, timeout: float) -> list[IP
             answers.put(error)
 
     threading.Thread(target=ask, name="resolve", daemon=True).start()
-    try:
-        answer = answers.get(timeout=timeout)
-    except queue.Empty:
-        raise TransientError(f"The host `{host}` could not be looked up within {timeout:.0f} s") from None
+    timeout = left = deadline.cap(_RESOLVE_SECONDS)
+    while True:
+        try:
+            answer = answers.get(timeout=min(left, _LOOK_SECONDS))
+            break
+        except queue.Empty:
+            left -= _LOOK_SECONDS
+            if left <= 0:
+                raise TransientError(f"The host `{host}` could not be looked up within {timeout:.0f} s") from None
+            deadline.remaining()
     if isinstance(answer, socket.gaierror) and answer.errno == socket.EAI_AGAIN:
         raise TransientError(f"The host `{host}` could not be looked up") from answer
     if isinstance(answer, Exception):

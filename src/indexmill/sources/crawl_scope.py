@@ -105,6 +105,10 @@ class CrawlScope:
         self._is_address = literal_address(self._host) is not None
         self._folder = _folder(urlsplit(self.base_url).path)
 
+    def is_base(self, url: str) -> bool:
+        """Whether `url` is the base URL itself, by http or https, with `www.` or without."""
+        return _place(url) == _place(self.base_url)
+
     def contains(self, url: str) -> bool:
         """`url`: canonical."""
         host, port, path = _place(url)

@@ -20,8 +20,8 @@ from indexmill.settings import Settings
 from indexmill.sources.checked_network import Resolve, resolve
 from indexmill.sources.crawl_definition import CrawlDefinition
 from indexmill.sources.crawl_scope import MAX_URL, CrawlOption, CrawlScope, canonical_link
-from indexmill.sources.http_client import HttpClient, HttpResponse, parse_url
-from indexmill.sources.politeness import Politeness, user_agent
+from indexmill.sources.http_client import HttpResponse, parse_url
+from indexmill.sources.politeness import Politeness, open_client, open_politeness
 from indexmill.sources.robots import PageDirectives, page_directives
 from indexmill.sources.sitemap import MAX_SITEMAP_URLS, read_sitemap
 from indexmill.sources.source import Deadline, FetchedSource, IncomingFile, file_name_of_path, private_folder, too_large
@@ -73,8 +73,8 @@ class Crawler:
         self.scope = CrawlScope(definition.base_url, definition.option)
         self._settings = settings
         self._extractor = extractor
-        self._client = HttpClient(settings.sources, user_agent=user_agent(settings.crawl), resolve=resolve)
-        self._politeness = politeness or Politeness(settings.crawl, self._client)
+        self._client = open_client(settings, resolve)
+        self._politeness = politeness or open_politeness(settings, resolve)
         self._folder = settings.data_folder / "fetched"
 
     @property
@@ -139,7 +139,8 @@ class Crawler:
                     if depth:
                         return self._sitemap(url, depth, response)
                     if current != url:
-                        return Visit(url, VisitOutcome.REDIRECT, current, links=(current,))
+                        refused = self._refused(url, response) if self._is_seed(url) else None
+                        return refused or Visit(url, VisitOutcome.REDIRECT, current, links=(current,))
                     received = self._received(url, response)
             if target is None:
                 # The connection is closed: its server need not wait for what is made of the page.
@@ -224,16 +225,17 @@ class Crawler:
             links += tuple(_marked(each, depth + 1) for each in self.scope.links(found.sitemaps, base))[
                 : self.max_pages
             ]
-        if not links and not found.is_complete:
-            return _failed(
-                url,
-                FailureCode.SOURCE_UNAVAILABLE,
-                "Expected a sitemap (XML or a list of URLs), got something else; name the sitemap itself as base URL",
+        sentence = f"A sitemap that lists {len(found.pages) + len(found.sitemaps)} URLs; to be visited: {len(links)}"
+        if found.is_complete or len(links) >= self.max_pages:
+            return Visit(
+                url, VisitOutcome.IGNORED, _plain(url), links=links, code=IgnoredCode.SITEMAP, sentence=sentence
             )
-        listed = len(found.pages) + len(found.sitemaps)
-        sentence = f"A sitemap that lists {listed} URLs, {len(links)} of them to be visited"
+        if links:
+            sentence = "The sitemap is damaged or incomplete; what could be read of it is visited"
+        else:
+            sentence = "Expected a sitemap (XML or a list of URLs), got something else; name the sitemap as base URL"
         return Visit(
-            url, VisitOutcome.IGNORED, _unmarked(url)[0], links=links, code=IgnoredCode.SITEMAP, sentence=sentence
+            url, VisitOutcome.FAILED, _plain(url), links=links, code=FailureCode.MALFORMED_FILE, sentence=sentence
         )
 
     def _refused(self, url: str, response: HttpResponse) -> Visit | None:
@@ -243,9 +245,10 @@ class Crawler:
             return None
         sentence = f"`{response.url.host}` answered {status} where 200 was expected"
         if status in _WAIT or status >= 500:
-            return _failed(
-                url, FailureCode.SOURCE_UNAVAILABLE, sentence, retryable=True, retry_after=_retry_after(response)
-            )
+            seconds = _retry_after(response)
+            if seconds is not None:
+                self._politeness.hold(response.url.text, seconds)
+            return _failed(url, FailureCode.SOURCE_UNAVAILABLE, sentence, retryable=True, retry_after=seconds)
         if status in {404, 410}:
             return self._ignored(url, IgnoredCode.GONE, sentence)
         if status in {204, 205}:
@@ -264,15 +267,14 @@ class Crawler:
         return self._ignored(url, IgnoredCode.NOINDEX, "The page asks not to be indexed", links)
 
     def _ignored(self, url: str, code: IgnoredCode, sentence: str, links: tuple[str, ...] = ()) -> Visit:
-        plain, _ = _unmarked(url)
-        if self._is_seed(url) and not links:
-            # A crawl that cannot begin has found out nothing: least of all that everything is gone.
-            return Visit(url, VisitOutcome.FAILED, plain, code=code, sentence=sentence)
-        return Visit(url, VisitOutcome.IGNORED, plain, links=links, code=code, sentence=sentence)
+        # A crawl that cannot begin has found out nothing: least of all that everything is gone.
+        outcome = VisitOutcome.FAILED if self._is_seed(url) and not links else VisitOutcome.IGNORED
+        return Visit(url, outcome, _plain(url), links=links, code=code, sentence=sentence)
 
     def _is_seed(self, url: str) -> bool:
-        plain, depth = _unmarked(url)
-        return depth == 1 if self.definition.option is CrawlOption.SITEMAP else plain == self.scope.base_url
+        if self.definition.option is CrawlOption.SITEMAP:
+            return _unmarked(url)[1] == 1
+        return self.scope.is_base(url)
 
     def _deadline(self) -> Deadline:
         return Deadline(self._settings.crawl.timeout_seconds, setting="crawl.timeout_seconds")
@@ -318,7 +320,7 @@ def _failed(
     return Visit(
         url,
         VisitOutcome.FAILED,
-        _unmarked(url)[0],
+        _plain(url),
         code=code,
         sentence=sentence,
         retryable=retryable,
@@ -339,6 +341,10 @@ def _retry_after(response: HttpResponse) -> float | None:
 
 def _marked(url: str, depth: int) -> str:
     return f"{url}#sitemap-{depth}"
+
+
+def _plain(url: str) -> str:
+    return _unmarked(url)[0]
 
 
 def _unmarked(url: str) -> tuple[str, int]:

@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 
 from indexmill.errors import InvalidRequest
 from indexmill.settings import SourceSettings
-from indexmill.sources.source import FetchedSource, IncomingFile, clean_media_type
+from indexmill.sources.source import Check, FetchedSource, IncomingFile, clean_media_type, go_on
 
 __all__ = ["DataUriSource"]
 
@@ -36,10 +36,11 @@ class DataUriSource:
         for _ in chunks:
             pass
 
-    def fetch(self, uri: str) -> FetchedSource:
+    def fetch(self, uri: str, check: Check = go_on) -> FetchedSource:
         media_type, chunks = _parse(uri)
         with IncomingFile(self._folder, self._max_bytes) as incoming:
             for chunk in chunks:
+                check()
                 incoming.write(chunk)
             return incoming.keep(None, media_type)
 

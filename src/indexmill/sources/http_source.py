@@ -9,7 +9,7 @@ from indexmill.errors import InvalidRequest, SourceRefused
 from indexmill.settings import SourceSettings
 from indexmill.sources.checked_network import Resolve, resolve
 from indexmill.sources.http_client import HttpClient, HttpResponse, HttpUrl, check_status, parse_url
-from indexmill.sources.source import Deadline, FetchedSource, IncomingFile, too_large, unavailable
+from indexmill.sources.source import Check, Deadline, FetchedSource, IncomingFile, go_on, too_large, unavailable
 
 __all__ = ["HttpSource"]
 
@@ -35,8 +35,8 @@ class HttpSource:
         url = parse_url(uri)
         self._client.policy.check_host(url.host, url.port)
 
-    def fetch(self, uri: str) -> FetchedSource:
-        deadline = Deadline(self._timeout)
+    def fetch(self, uri: str, check: Check = go_on) -> FetchedSource:
+        deadline = Deadline(self._timeout, check)
         url = parse_url(uri)
         origin, userinfo = url.origin, url.userinfo
         for _ in range(self._max_redirects + 1):

@@ -7,7 +7,6 @@ import fcntl
 import itertools
 import os
 import re
-import shutil
 import tempfile
 import threading
 import time
@@ -18,11 +17,19 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from indexmill.errors import TransientError
-from indexmill.sources.source import FetchedSource, IncomingFile, own_disk, private_folder, remove_leftovers
+from indexmill.sources.source import (
+    CHUNK_BYTES,
+    Check,
+    FetchedSource,
+    IncomingFile,
+    go_on,
+    own_disk,
+    private_folder,
+    remove_leftovers,
+)
 
 __all__ = ["ASKED_AT_ONCE", "AreKept", "KeptFiles", "Pruned"]
 
-_PIECE: Final = 1 << 20
 _LOCK_SECONDS: Final = 10.0
 _USAGE_SECONDS: Final = 10.0
 _LEFTOVER_SECONDS: Final = 3600.0
@@ -82,7 +89,7 @@ class KeptFiles:
             raise
         return complete
 
-    def linked(self, name: str) -> Path:
+    def linked(self, name: str, check: Check = go_on) -> Path:
         """A file of the caller's own with the same bytes, which stay when the name is replaced or pruned.
 
         Raises:
@@ -94,13 +101,13 @@ class KeptFiles:
             os.close(descriptor)
         own = Path(temporary)
         try:
-            _link(self.path(name), own)
+            _link(self.path(name), own, check)
         except BaseException:
             own.unlink(missing_ok=True)
             raise
         return own
 
-    def copied(self, name: str) -> FetchedSource:
+    def copied(self, name: str, check: Check = go_on) -> FetchedSource:
         """A file of the caller's own with the same bytes, counted and hashed on the way.
 
         Raises:
@@ -110,7 +117,8 @@ class KeptFiles:
         with self.path(name).open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             with IncomingFile(self.incoming, size) as incoming:
-                while data := file.read(_PIECE):
+                while data := file.read(CHUNK_BYTES):
+                    check()
                     incoming.write(data)
                 return incoming.keep()
 
@@ -190,7 +198,7 @@ class KeptFiles:
                 )
 
 
-def _link(path: Path, own: Path) -> None:
+def _link(path: Path, own: Path, check: Check) -> None:
     """Under another name, the bytes stay when the kept name is pruned; nothing is copied."""
     own.unlink()
     for last in (False, False, True):
@@ -203,10 +211,17 @@ def _link(path: Path, own: Path) -> None:
         except OSError as error:
             if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.EXDEV}:
                 raise
-            shutil.copyfile(path, own)
+            _copy(path, own, check)
             return
         else:
             return
+
+
+def _copy(path: Path, own: Path, check: Check) -> None:
+    with path.open("rb") as source, own.open("xb") as target:
+        while piece := source.read(CHUNK_BYTES):
+            check()
+            target.write(piece)
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -13,14 +13,13 @@ from indexmill.errors import ItemError, SettingsError, TransientError
 from indexmill.settings import SourceSettings
 from indexmill.sources.bucket import MISSING_EXTRA, bucket_errors, open_bucket, split_s3_uri
 from indexmill.sources.kept_files import ASKED_AT_ONCE, AreKept, Pruned
-from indexmill.sources.source import FetchedSource, IncomingFile, private_folder
+from indexmill.sources.source import CHUNK_BYTES, Check, FetchedSource, IncomingFile, go_on, private_folder
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
 
 __all__ = ["KeptObject", "KeptObjects"]
 
-_CHUNK: Final = 1 << 20
 #: Each of 5 MiB, in memory.
 _PARTS_AT_ONCE: Final = 2
 _WHAT: Final = "The uploaded file"
@@ -71,7 +70,7 @@ class KeptObjects:
             obstore.put(self._store, name or complete.sha256, complete.path, max_concurrency=_PARTS_AT_ONCE)
         return complete
 
-    def fetch(self, name: str) -> FetchedSource:
+    def fetch(self, name: str, check: Check = go_on) -> FetchedSource:
         """
         Raises:
             ItemError: it is not there, or cannot be had now.
@@ -82,7 +81,8 @@ class KeptObjects:
         with bucket_errors(_WHAT):
             answer = obstore.get(self._store, name)
             with IncomingFile(self._folder, answer.meta["size"]) as incoming:
-                for chunk in answer.stream(min_chunk_size=_CHUNK):
+                for chunk in answer.stream(min_chunk_size=CHUNK_BYTES):
+                    check()
                     incoming.write(chunk)
                 return incoming.keep()
 

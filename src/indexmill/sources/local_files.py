@@ -14,10 +14,13 @@ from urllib.parse import unquote, urlsplit
 from indexmill.errors import InvalidRequest, SourceRefused
 from indexmill.settings import SourceSettings
 from indexmill.sources.source import (
+    CHUNK_BYTES,
+    Check,
     Deadline,
     FetchedSource,
     IncomingFile,
     clean_file_name,
+    go_on,
     private_folder,
     too_large,
     unavailable,
@@ -25,7 +28,6 @@ from indexmill.sources.source import (
 
 __all__ = ["LocalFiles", "inbox"]
 
-_CHUNK: Final = 1 << 20
 _OPEN_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Not blocking: what has become a fifo since it was looked at must not hold the worker.
 _OPEN_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -54,10 +56,10 @@ class LocalFiles:
     def check(self, uri: str) -> None:
         self._locate(self._path(uri))
 
-    def fetch(self, uri: str) -> FetchedSource:
+    def fetch(self, uri: str, check: Check = go_on) -> FetchedSource:
         path = self._path(uri)
         root, below = self._locate(path)
-        deadline = Deadline(self._timeout)
+        deadline = Deadline(self._timeout, check)
         with self._opened(root, below) as descriptor, IncomingFile(self._folder, self._max_bytes) as incoming:
             if os.fstat(descriptor).st_size > self._max_bytes:
                 raise too_large(self._max_bytes)
@@ -153,7 +155,7 @@ def _why(error: OSError) -> str:
 
 def _read(descriptor: int) -> bytes:
     try:
-        return os.read(descriptor, _CHUNK)
+        return os.read(descriptor, CHUNK_BYTES)
     except OSError as error:
         raise unavailable(f"The local file cannot be read ({os.strerror(error.errno or 0)})", retryable=True) from error
 

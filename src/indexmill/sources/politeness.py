@@ -11,13 +11,14 @@ from typing import Final, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from indexmill.errors import ItemError, TransientError
-from indexmill.settings import CrawlSettings
+from indexmill.settings import CrawlSettings, Settings
+from indexmill.sources.checked_network import Resolve, resolve
 from indexmill.sources.crawl_scope import canonical_link
 from indexmill.sources.http_client import HttpClient, HttpResponse, parse_url
 from indexmill.sources.robots import ALLOW_ALL, MAX_ROBOTS_BYTES, RobotsRules, parse_robots
 from indexmill.sources.source import Deadline
 
-__all__ = ["Politeness", "user_agent"]
+__all__ = ["Politeness", "open_client", "open_politeness"]
 
 _T = TypeVar("_T")
 _MAX_HOSTS: Final = 1000
@@ -29,8 +30,17 @@ _FAILED_SECONDS: Final = 30.0
 _TOKEN: Final = re.compile(r"[A-Za-z_-]+")
 
 
-def user_agent(settings: CrawlSettings) -> str:
-    """As requests carry it."""
+def open_client(settings: Settings, resolve: Resolve = resolve) -> HttpClient:
+    """Requests in the name of the crawler."""
+    return HttpClient(settings.sources, user_agent=_user_agent(settings.crawl), resolve=resolve)
+
+
+def open_politeness(settings: Settings, resolve: Resolve = resolve) -> Politeness:
+    """For all crawls of a process."""
+    return Politeness(settings.crawl, open_client(settings, resolve))
+
+
+def _user_agent(settings: CrawlSettings) -> str:
     # Not at the top: whoever imports the package need not look up what is installed.
     from indexmill import __version__
 
@@ -71,10 +81,11 @@ class Politeness:
         self._settings = settings
         self._client = client
         self._clock = clock
-        token = _TOKEN.match(user_agent(settings))
+        token = _TOKEN.match(_user_agent(settings))
         self.token = token[0].lower() if token else "indexmill"
         self._robots: _Recent[_Known] = _Recent()
         self._last_request: _Recent[float] = _Recent()
+        self._held_until: _Recent[float] = _Recent()
 
     def rules(self, url: str, deadline: Deadline) -> RobotsRules:
         """What the site of `url` allows; read again after an hour.
@@ -97,12 +108,16 @@ class Politeness:
         """A request to the host of `url` was made just now."""
         self._last_request.put(_host(url), self._clock())
 
+    def hold(self, url: str, seconds: float) -> None:
+        """The host of `url` asks to be left alone for so long; granted up to `crawl.max_delay_seconds`."""
+        self._held_until.put(_host(url), self._clock() + min(seconds, self._settings.max_delay_seconds))
+
     def seconds_until(self, url: str) -> float:
         """How long to wait until the host of `url` may be asked again; 0: now."""
-        last = self._last_request.get(_host(url))
-        if last is None:
-            return 0.0
-        return max(0.0, last + self.delay(url) - self._clock())
+        host, now = _host(url), self._clock()
+        last = self._last_request.get(host)
+        next_at = now if last is None else last + self.delay(url)
+        return max(0.0, next_at - now, (self._held_until.get(host) or now) - now)
 
     def delay(self, url: str) -> float:
         """The pause between two requests to the host of `url`."""

@@ -27,6 +27,8 @@ MAX_KEYS: Final = 1000
 _MAX_LISTING_BYTES: Final = 8 * 1024 * 1024
 _MAX_ERROR_BYTES: Final = 64 * 1024
 _CONNECT_SECONDS: Final = 5.0
+#: Without a byte of the answer. Short of the whole time: together they stay below a window's deadline.
+_READ_SECONDS: Final = 20.0
 _PORTS: Final = {"http": 80, "https": 443}
 _WAIT: Final = frozenset({408, 429, 500, 502, 503, 504})
 _AWAY: Final = "The object store did not answer as expected"
@@ -80,8 +82,8 @@ class S3Reader:
         self._base = parts.path.rstrip("/")
         self._timeouts = {
             "connect": min(_CONNECT_SECONDS, timeout_seconds),
-            "read": timeout_seconds,
-            "write": timeout_seconds,
+            "read": min(_READ_SECONDS, timeout_seconds),
+            "write": min(_READ_SECONDS, timeout_seconds),
             "pool": timeout_seconds,
         }
         is_encrypted = parts.scheme == "https"

@@ -47,7 +47,7 @@ def read_sitemap(
                 reader.feed(piece)
                 continue
             head = (head + piece).lstrip(_WHITE)
-            if len(head) >= len(codecs.BOM_UTF8):
+            if len(head) > len(codecs.BOM_UTF8):
                 reader = _Xml(max_urls) if head.removeprefix(codecs.BOM_UTF8).startswith(_XML) else _List(max_urls)
                 reader.feed(head)
         if reader is not None:

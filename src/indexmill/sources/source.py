@@ -8,18 +8,20 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import Final, Protocol, TypeAlias
 from urllib.parse import unquote
 
 from indexmill.domain.failure import FailureCode, Stage
 from indexmill.errors import ItemError, TransientError
 
 __all__ = [
+    "CHUNK_BYTES",
+    "Check",
     "Deadline",
     "FetchedSource",
     "IncomingFile",
@@ -27,6 +29,7 @@ __all__ = [
     "clean_file_name",
     "clean_media_type",
     "file_name_of_path",
+    "go_on",
     "own_disk",
     "private_folder",
     "remove_leftovers",
@@ -34,9 +37,16 @@ __all__ = [
     "unavailable",
 ]
 
+#: Called between the pieces of what is fetched; may raise to stop.
+Check: TypeAlias = Callable[[], None]
+CHUNK_BYTES: Final = 1 << 20
 _PART = ".part"
 _MAX_NAME_BYTES = 255
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,63}/[a-z0-9!#$&^_.+-]{1,127}")
+
+
+def go_on() -> None:
+    """The check of whoever waits to the end."""
 
 
 @dataclass(frozen=True)
@@ -74,21 +84,23 @@ class Source(Protocol):
             InvalidRequest: it is not a URI of this kind.
         """
 
-    def fetch(self, uri: str) -> FetchedSource:
+    def fetch(self, uri: str, check: Check = go_on) -> FetchedSource:
         """The bytes.
 
         Raises:
-            SourceRefused, InvalidRequest: as `check`.
+            SourceRefused, InvalidRequest: as the method `check`.
             ItemError: they cannot be had; says whether a retry can help.
             TransientError: waiting helps.
+            What the argument `check` raises.
         """
 
 
 class Deadline:
-    """The time that one fetch has in all, whatever its single steps may take."""
+    """The time that one fetch has in all, whatever its single steps may take; and whether it is still wanted."""
 
-    def __init__(self, seconds: float, *, setting: str = "sources.timeout_seconds") -> None:
+    def __init__(self, seconds: float, check: Check = go_on, *, setting: str = "sources.timeout_seconds") -> None:
         self._seconds = seconds
+        self._check = check
         self._setting = setting
         self._at = time.monotonic() + seconds
 
@@ -97,7 +109,9 @@ class Deadline:
 
         Raises:
             ItemError: the time is over.
+            What `check` raises.
         """
+        self._check()
         left = self._at - time.monotonic()
         if left <= 0:
             raise unavailable(

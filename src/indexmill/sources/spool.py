@@ -13,7 +13,7 @@ from typing import BinaryIO, Final, Protocol, TypeAlias
 from indexmill.errors import ItemError, ServiceError, TransientError
 from indexmill.settings import Settings
 from indexmill.sources.kept_files import KeptFiles, Pruned
-from indexmill.sources.source import FetchedSource, own_disk, unavailable
+from indexmill.sources.source import Check, FetchedSource, go_on, own_disk, unavailable
 
 __all__ = [
     "FolderSpool",
@@ -66,11 +66,12 @@ class Spool(Protocol):
             ItemError: it is not there (any more), or this is no reference.
         """
 
-    def fetch(self, reference: str) -> FetchedSource:
+    def fetch(self, reference: str, check: Check = go_on) -> FetchedSource:
         """A file of the caller's own, as with every source; pruning does not take it away.
 
         Raises:
             ItemError: as `open`.
+            What `check` raises: it is called between the pieces.
         """
 
     def delete(self, reference: str) -> None:
@@ -140,11 +141,11 @@ class FolderSpool:
             except FileNotFoundError as error:
                 raise _gone() from error
 
-    def fetch(self, reference: str) -> FetchedSource:
+    def fetch(self, reference: str, check: Check = go_on) -> FetchedSource:
         digest = digest_of(reference)
         with own_disk():
             try:
-                own = self._files.linked(digest)
+                own = self._files.linked(digest, check)
             except FileNotFoundError as error:
                 raise _gone() from error
             return FetchedSource(own, own.stat().st_size, digest)

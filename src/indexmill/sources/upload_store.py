@@ -13,7 +13,7 @@ from uuid import uuid4
 from indexmill.errors import InvalidRequest
 from indexmill.settings import Settings
 from indexmill.sources.kept_files import AreKept, KeptFiles, Pruned
-from indexmill.sources.source import FetchedSource, own_disk, unavailable
+from indexmill.sources.source import Check, FetchedSource, go_on, own_disk, unavailable
 
 __all__ = [
     "OBJECTS",
@@ -63,7 +63,7 @@ class UploadStore(Protocol):
             TransientError: the store does not answer.
         """
 
-    def fetch(self, object_key: str) -> FetchedSource:
+    def fetch(self, object_key: str, check: Check = go_on) -> FetchedSource:
         """A file of the caller's own, as with every source.
 
         Raises:
@@ -138,11 +138,11 @@ class FolderUploadStore:
         revision = f"{found.st_mtime_ns}/{found.st_ino}/{found.st_size}"
         return StoredUpload(object_key, found.st_size, revision, modified_at)
 
-    def fetch(self, object_key: str) -> FetchedSource:
+    def fetch(self, object_key: str, check: Check = go_on) -> FetchedSource:
         name = checked_object_key(object_key)
         with own_disk():
             try:
-                return self._files.copied(name)
+                return self._files.copied(name, check)
             except FileNotFoundError as error:
                 raise upload_gone() from error
 

@@ -15,10 +15,12 @@ from indexmill.sources.data_uri import DataUriSource
 from indexmill.sources.http_source import HttpSource
 from indexmill.sources.local_files import LocalFiles, inbox
 from indexmill.sources.source import (
+    Check,
     FetchedSource,
     Source,
     clean_file_name,
     file_name_of_path,
+    go_on,
     private_folder,
     remove_leftovers,
 )
@@ -61,16 +63,17 @@ class Sources:
         """
         self._source(uri).check(uri)
 
-    def fetch(self, uri: str) -> FetchedSource:
+    def fetch(self, uri: str, check: Check = go_on) -> FetchedSource:
         """The bytes, in a file that the `with` block of the answer removes.
 
         Raises:
             ItemError: they cannot be had (`source_forbidden`, `source_unavailable`, `too_large`).
             TransientError: waiting helps.
+            What `check` raises: it is called between the pieces, and now and then while nothing comes.
         """
         private_folder(self._fetched)
         try:
-            return self._source(uri).fetch(uri)
+            return self._source(uri).fetch(uri, check)
         except SourceRefused as error:
             raise ItemError(Stage.LOAD, FailureCode.SOURCE_FORBIDDEN, str(error), retryable=False) from error
         except InvalidRequest as error:

@@ -21,6 +21,7 @@ class VisitOutcome(StrEnum):
     REDIRECT = "redirect"
     #: There is nothing to index, and nobody is to blame; `links` may lead on.
     IGNORED = "ignored"
+    #: `links` only of a sitemap that is damaged.
     FAILED = "failed"
 
 

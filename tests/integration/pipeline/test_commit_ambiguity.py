@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -18,6 +19,7 @@ from indexmill.ledger.batches import BatchEnd, Batches, BatchKey
 from indexmill.ledger.database import Connection
 from indexmill.ledger.ledger import Ledger, open_ledger
 from indexmill.pipeline.run_window import WindowOutcome
+from indexmill.pipeline.write import _RETRY_PATIENCE
 from indexmill.settings import Settings
 from tests.draining import (
     alter_query,
@@ -176,6 +178,40 @@ def test_a_commit_that_never_goes_through_leaves_the_batch_to_the_rescue(engine:
     assert rows(engine, "SELECT state FROM batch") == [{"state": "running"}]
 
 
+def test_a_commit_that_is_repeated_ends_when_the_worker_stops(engine: Engine) -> None:
+    """Its supervisor would kill it else; and what it did not commit is rescued."""
+    upsert(engine, {"a": "one"})
+    batches = BatchesThatFail(engine.ledger.database, engine.ledger.transitions, raising(sqlstate("40001"), 100))
+    runner = runner_of(engine, replace(engine.ledger, batches=batches), deadline_seconds=5)
+    tried = iter([False] * 3)
+    with pytest.raises(ServiceError, match="before the worker stops"):
+        # Asked between the stages too: the first answers are theirs.
+        runner.run(claimed(engine), lambda: True, lambda: next(tried, True))
+    assert documents(engine) == {}
+    assert rows(engine, "SELECT state FROM batch") == [{"state": "running"}]
+
+
+def test_a_repeated_commit_asks_often_whether_the_worker_stops_while_the_database_is_away(engine: Engine) -> None:
+    """One who waits for a connection as long as a request may has no time left for anything else."""
+    upsert(engine, {"a": "one"})
+    waits: list[float | None] = []
+    database = engine.ledger.database
+
+    class Away:
+        def transaction(self, patience: float | None = None) -> None:
+            waits.append(patience)
+            raise ServiceError("database: away")
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(database, name)
+
+    away: Any = Away()
+    runner = runner_of(engine, replace(engine.ledger, database=away), deadline_seconds=5)
+    with pytest.raises(ServiceError, match="before the worker stops"):
+        runner.run(claimed(engine), lambda: True, lambda: len(waits) >= 3)
+    assert waits == [None, _RETRY_PATIENCE, _RETRY_PATIENCE]
+
+
 @dataclass(frozen=True)
 class ImpatientBatches(Batches):
     """Gives up a lock after 50 ms; from the second fence on, what is in its way has let go."""
@@ -212,8 +248,8 @@ def test_a_submission_whose_answer_was_lost_is_stored_once(
     original = type(far_ledger.database).connection
     lost: list[bool] = []
 
-    def connection(database: object) -> object:
-        manager = original(database)  # type: ignore[arg-type]
+    def connection(database: object, patience: float | None = None) -> object:
+        manager = original(database, patience)  # type: ignore[arg-type]
         return manager if lost else _LostAfterwards(manager, lost)
 
     monkeypatch.setattr(type(far_ledger.database), "connection", connection)

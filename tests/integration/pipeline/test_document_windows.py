@@ -124,7 +124,7 @@ def test_in_a_batch_that_waits_for_an_upload_s_disk_every_item_waits_and_none_is
     runner = library.runner(max_tries=2)
     fetch = runner.documents.spool.fetch
     flaky = _Flaky(fetch, (first.item_info or {})["value"])
-    monkeypatch.setattr(type(runner.documents.spool), "fetch", lambda _, reference: flaky(reference))
+    monkeypatch.setattr(type(runner.documents.spool), "fetch", lambda _, reference, check: flaky(reference))
     claim = claimed(library.engine)
     assert len(claim.batches) == 2
     assert runner.run(claim, lambda: True) is WindowOutcome.DEFERRED
@@ -152,7 +152,7 @@ def test_a_model_that_is_away_in_a_window_with_a_batch_that_waits_already(
     runner = library.runner(max_tries=3)
     flaky = _Flaky(runner.documents.spool.fetch, (first.item_info or {})["value"])
     with monkeypatch.context() as patch:
-        patch.setattr(type(runner.documents.spool), "fetch", lambda _, reference: flaky(reference))
+        patch.setattr(type(runner.documents.spool), "fetch", lambda _, reference, check: flaky(reference))
         assert drain(engine, runner) == [WindowOutcome.DEFERRED]
         assert rows(engine, "SELECT state, tries FROM batch") == [{"state": "waiting", "tries": 1}] * 2
         assert_conserved(engine)
@@ -312,6 +312,23 @@ def test_a_window_of_uploads_asks_the_database_no_question_for_each(
     assert runner.run(claim, lambda: True) is WindowOutcome.DONE
     assert asked == []
     assert len(stored(library)) == 20
+
+
+def test_a_cancelled_job_stops_its_fetch(library: Library) -> None:
+    """Its server goes on for ever; the fetch would for all of `sources.timeout_seconds`."""
+    with WebServer() as server:
+        server.answers["/"] = server.drip(b"HTTP/1.1 200 OK\r\n\r\n")
+        job = library.ingest(uri_item("a", server.url))
+        claim = claimed(library.engine)
+
+        def is_held() -> bool:
+            if server.connections and job_of(library.engine, job).state is not JobState.CANCELLED:
+                library.engine.cancel(job_of(library.engine, job))
+            return not server.connections
+
+        assert library.runner().run(claim, is_held) is WindowOutcome.LOST
+    assert library.leftovers() == []
+    assert_conserved(library.engine)
 
 
 def _execute(library: Library, statement: str, *values: object) -> None:

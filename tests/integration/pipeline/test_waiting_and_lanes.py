@@ -252,9 +252,10 @@ def test_a_lane_that_stays_stopped_is_given_up(engine: Engine, deploy: Deploy, t
     flag.touch()
     job = upsert(engine, {"a": "one"}, model=model)
     drain(engine)
-    assert engine.ledger.lanes.give_up() == 0
+    engine.ledger.lanes.give_up()
+    assert job_of(engine, job).state is not JobState.FAILED
     execute(engine, "UPDATE lane SET stopped_at = stopped_at - interval '11 minutes'")
-    assert engine.ledger.lanes.give_up() == 1
+    engine.ledger.lanes.give_up()
     ended = job_of(engine, job)
     assert (ended.state, ended.reason) == (JobState.FAILED, Reason.SYSTEM)
     assert ended.detail == "The embedding model does not work: The key was refused"

@@ -252,3 +252,23 @@ def test_pruning_asks_for_many_at_once_and_for_nothing_that_is_not_ours(
 
     assert spool.prune(in_use, 60, max_files=3).files == 3
     assert [set(each) for each in asked] == [written]
+
+
+class Stop(Exception):
+    pass
+
+
+def stop() -> None:
+    raise Stop
+
+
+def test_a_fetch_that_is_not_wanted_any_more_stops_and_leaves_nothing(
+    spool: Spool, s3: S3Server, tmp_path: Path
+) -> None:
+    s3.client().put_object(Bucket="documents", Key="a", Body=b"hello")
+    with pytest.raises(Stop):
+        _sources(tmp_path, s3.settings()).fetch("s3://documents/a", stop)
+    reference = spool.write([b"hello"]).reference
+    with pytest.raises(Stop):
+        spool.fetch(reference, stop)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -367,3 +367,35 @@ def test_a_bomb_meets_the_limit(fetcher: Callable[..., Sources], server: WebServ
 def test_an_unknown_encoding_is_refused(fetcher: Callable[..., Sources], server: WebServer) -> None:
     server.answers["/"] = answer(body=b"x", content_encoding="br")
     assert not _fails(fetcher(), server.url).retryable
+
+
+# A fetch that is not wanted any more
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("kind", ["drip", "silence", "resolver"])
+def test_a_fetch_that_is_not_wanted_any_more_stops_whatever_it_waits_for(
+    fetcher: Callable[..., Sources], server: WebServer, kind: str
+) -> None:
+    server.answers["/"] = server.silence if kind == "silence" else server.drip(b"HTTP/1.1 200 OK\r\n\r\n")
+    asked = threading.Event()
+    released = threading.Event()
+
+    def resolve(host: str, port: int) -> list[IPAddress]:
+        asked.set()
+        released.wait(10)
+        return []
+
+    def check() -> None:
+        # The server has taken the request, or the resolver the question.
+        if server.heads or asked.is_set():
+            raise Stop
+
+    sources = fetcher(resolve, timeout_seconds=20)
+    with pytest.raises(Stop):
+        sources.fetch("http://slow.example/" if kind == "resolver" else server.url, check)
+    released.set()
+    assert list(sources._fetched.iterdir()) == []

@@ -67,7 +67,7 @@ def test_200_mib_take_the_memory_of_one(kind: str, server: WebServer, tmp_path: 
             allowed_hosts=["127.0.0.1"],
             allowed_folders=[tmp_path / "docs"],
             max_bytes=LARGE,
-            timeout_seconds=60,
+            timeout_seconds=36,
             s3=S3Settings(endpoint=server.url, region="us-east-1", allow_http=True, anonymous=True),
         ),
     )

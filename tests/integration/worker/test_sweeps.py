@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -11,9 +12,9 @@ import pytest
 from indexmill.domain.job import Job
 from indexmill.domain.job_state import JobState
 from indexmill.engine import Engine
-from indexmill.ledger import transitions, workload
+from indexmill.ledger import pages, transitions, workload
 from indexmill.ledger.records import counters_of
-from indexmill.worker.sweeps import finish, rescue, wake
+from indexmill.worker.sweeps import end_withdrawn, finish, give_up_lanes, rescue, wake
 from tests.draining import (
     assert_conserved,
     claimed,
@@ -78,8 +79,7 @@ def test_what_is_no_fault_of_the_database_is_isolated_too(
 def test_a_page_full_of_jobs_that_cannot_be_ended_is_passed(
     engine: Engine, left_open: list[Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (workload, finish):
-        monkeypatch.setattr(module, "FINISHABLE_PAGE", 2)
+    monkeypatch.setattr(pages, "_JOBS_A_PAGE", 2)
     for bad in left_open[:2]:
         break_job(engine, bad)
     sweep = finish.sweep(engine.ledger, 1)
@@ -132,13 +132,13 @@ def test_a_lost_connection_is_no_job_s_fault(
 
 
 def lost_poison_and_another(engine: Engine) -> None:
-    """Two expired leases; the older one's batch is due to be set aside and its body is gone."""
+    """Two expired leases; the older one's batch is due to be set aside, and its failures cannot be stored."""
     for name in ("broken", "whole"):
         upsert(engine, {name: name})
         claim = claimed(engine)
         if name == "broken":
             execute(engine, "UPDATE batch SET losses = 5")
-            execute(engine, "DELETE FROM batch_body")
+            execute(engine, "ALTER TABLE failed_item ADD CONSTRAINT broken CHECK (position < 0)")
         expire(engine, claim)
 
 
@@ -211,14 +211,34 @@ def test_jobs_that_only_wait_say_so_although_one_of_them_cannot(
     assert states(engine, jobs) == ["retrying", "running", "retrying"]
 
 
+def test_a_page_full_of_jobs_that_cannot_say_that_they_wait_is_passed(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "_JOBS_A_PAGE", 2)
+    jobs = by_id(upsert(engine, {f"d{number}": "text"}) for number in range(5))
+    execute(engine, "UPDATE batch SET state = 'waiting', available_at = now() + interval '1 hour'")
+    execute(engine, "UPDATE job SET state = 'running'")
+    for job in jobs[:2]:
+        execute(engine, "INSERT INTO job_event (job, number, state) SELECT id, events + 1, 'x' FROM job WHERE id = %s",
+                job.id)  # fmt: skip
+    sweep = wake.sweep(engine.ledger, 1, lambda: None)
+    for _ in range(3):
+        sweep.run()
+    assert states(engine, jobs) == ["running", "running", *["retrying"] * 3]
+
+
 # Given up and withdrawn
 
 
-def refuse_to_close(monkeypatch: pytest.MonkeyPatch, bad: Job) -> None:
+def by_id(jobs: Iterable[Job]) -> list[Job]:
+    return sorted(jobs, key=lambda job: job.id)
+
+
+def refuse_to_close(monkeypatch: pytest.MonkeyPatch, *bad: Job) -> None:
     original = transitions.Transitions.close
 
     def close(self: Any, connection: Any, job_id: Any, end: Any, detail: Any) -> None:
-        if job_id == bad.id:
+        if job_id in {job.id for job in bad}:
             raise ValueError("a defect")
         original(self, connection, job_id, end, detail)
 
@@ -226,15 +246,39 @@ def refuse_to_close(monkeypatch: pytest.MonkeyPatch, bad: Job) -> None:
 
 
 def test_a_job_of_a_lane_that_is_given_up_stops_no_other(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    jobs = sorted((upsert(engine, {f"d{number}": "text"}) for number in range(3)), key=lambda job: job.id)
+    jobs = by_id(upsert(engine, {f"d{number}": "text"}) for number in range(3))
     execute(engine, "UPDATE lane SET stopped_at = now() - interval '1 hour', stop_reason = 'key', probe_at = now()")
     refuse_to_close(monkeypatch, jobs[0])
-    assert engine.ledger.lanes.give_up() == 2
+    engine.ledger.lanes.give_up()
     assert states(engine, jobs) == ["queued", "failed", "failed"]
 
 
 def test_a_job_of_a_withdrawn_model_stops_no_other(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    jobs = sorted((upsert(engine, {f"d{number}": "text"}) for number in range(3)), key=lambda job: job.id)
+    jobs = by_id(upsert(engine, {f"d{number}": "text"}) for number in range(3))
     refuse_to_close(monkeypatch, jobs[0])
-    assert engine.ledger.withdrawal.withdraw("tiny") == 2
+    engine.ledger.withdrawal.withdraw("tiny")
     assert states(engine, jobs) == ["queued", "refused", "refused"]
+
+
+def test_a_page_full_of_jobs_that_cannot_be_given_up_is_passed(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "_JOBS_A_PAGE", 2)
+    jobs = by_id(upsert(engine, {f"d{number}": "text"}) for number in range(5))
+    execute(engine, "UPDATE lane SET stopped_at = now() - interval '1 hour', stop_reason = 'key', probe_at = now()")
+    refuse_to_close(monkeypatch, *jobs[:2])
+    sweep = give_up_lanes.sweep(engine.ledger, 1)
+    for _ in range(3):
+        sweep.run()
+    assert states(engine, jobs) == ["queued", "queued", *["failed"] * 3]
+
+
+def test_a_page_full_of_jobs_of_a_withdrawn_model_that_cannot_be_ended_is_passed(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "_JOBS_A_PAGE", 2)
+    jobs = by_id(upsert(engine, {f"d{number}": "text"}) for number in range(5))
+    refuse_to_close(monkeypatch, *jobs[:2])
+    engine.ledger.withdrawal.withdraw("tiny")
+    sweep = end_withdrawn.sweep(engine.ledger, 1)
+    for _ in range(3):
+        sweep.run()
+    assert states(engine, jobs) == ["queued", "queued", *["refused"] * 3]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -14,9 +15,11 @@ from indexmill.domain.item_source import (
     SourceKind,
     has_source,
     is_fixed,
+    own_splitting,
     reported_item_info,
     source_of,
 )
+from indexmill.domain.job import JobKind
 from indexmill.errors import ItemError
 
 
@@ -27,6 +30,20 @@ def stored(item_info: Any) -> bytes:
 @given(st.dictionaries(st.sampled_from(["source", "a", '"source":']), st.text(max_size=3) | st.just({"source": "uri"})))
 def test_only_the_key_itself_redirects(item_info: dict[str, Any]) -> None:
     assert has_source(stored(item_info)) == ("source" in item_info)
+
+
+@pytest.mark.parametrize("source", ["uri", "spool", "text"])
+def test_an_item_info_that_may_hold_a_whole_text_is_parsed_once(monkeypatch: pytest.MonkeyPatch, source: str) -> None:
+    parsed: list[bytes] = []
+    loads = json.loads
+
+    def counted(data: bytes) -> Any:
+        parsed.append(data)
+        return loads(data)
+
+    monkeypatch.setattr(json, "loads", counted)
+    is_fixed(b'{"source":"%b","uri":"data:,x","value":"x"}' % source.encode(), is_upload=True)
+    assert len(parsed) == 1
 
 
 def test_nothing_redirects_nothing() -> None:
@@ -81,3 +98,12 @@ def test_a_report_repeats_no_upload() -> None:
     }  # fmt: skip
     assert reported_item_info({"source": "uri", "uri": "x", "value": 1}) == {"source": "uri", "uri": "x", "value": 1}
     assert reported_item_info(None) is None
+
+
+def test_only_items_of_indexing_jobs_say_how_they_are_split() -> None:
+    item_info = stored({"source": "data_source", "data_source": "1", "key": "a.txt", "splitting": "fixed-9"})
+    assert {kind: own_splitting(kind, item_info) for kind in JobKind} == {
+        kind: "fixed-9" if kind is JobKind.INDEXING else None for kind in JobKind
+    }
+    assert own_splitting(JobKind.INDEXING, stored({"source": "data_source"})) is None
+    assert own_splitting(JobKind.INDEXING, None) is None

@@ -93,6 +93,24 @@ def test_vectors_do_not_depend_on_what_is_remembered(monkeypatch: pytest.MonkeyP
         np.testing.assert_array_equal(small.embed(texts).vectors, expected)
 
 
+def test_new_words_cost_nothing_for_what_is_remembered_already(model: StaticModel) -> None:
+    """A large text is counted in thousands of calls, and most of them bring a new word."""
+
+    class Remembered(str):
+        looks = 0
+
+        def __hash__(self) -> int:
+            Remembered.looks += 1
+            return super().__hash__()
+
+    own = StaticModel()
+    own.embed(["some words"])
+    own._table.rows[Remembered("remembered")] = 0
+    before = Remembered.looks
+    assert own.count_tokens(["quite another word"]) == model.count_tokens(["quite another word"])
+    assert Remembered.looks == before
+
+
 def test_long_words_do_not_fill_memory_as_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     model = StaticModel()
     for number in range(300):

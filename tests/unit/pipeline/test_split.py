@@ -14,6 +14,7 @@ from indexmill.pipeline import split
 from indexmill.pipeline.split import split_items, split_last_tries
 from indexmill.pipeline.window import Reading
 from indexmill.readers.extracted_text import Heading
+from indexmill.readers.markdown_headings import markdown_headings
 from tests.unit.pipeline.items import work_item
 
 LONG = " ".join(f"word{n}" for n in range(40))
@@ -72,6 +73,16 @@ def test_a_document_of_too_many_chunks_fails_alone(monkeypatch: pytest.MonkeyPat
     assert (large.failure.stage, large.failure.code) == (Stage.SPLIT, FailureCode.TOO_MANY_CHUNKS)
     assert "more than the allowed 3" in large.failure.sentence
     assert (small.failure, small.spans) == (None, ((0, 7),))
+
+
+def test_an_item_s_own_splitting_is_used_instead() -> None:
+    text = "# One\n" + "word " * 6 + "\n# Two\n" + "word " * 6
+    items = [work_item(text, number) for number in range(4)]
+    for item, own in zip(items, [None, "fixed-5", "sections-10", WHOLE], strict=True):
+        item.splitting = own
+        item.reading = Reading("0" * 64, 1, "text/markdown", None, headings=markdown_headings(text))
+    split_items(items, "tokens-16-0", Words(), nothing)
+    assert [len(item.spans) for item in items] == [1, 4, 2, 1]
 
 
 def test_a_document_without_a_chunk_fails() -> None:

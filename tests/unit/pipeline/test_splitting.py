@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from itertools import pairwise
 
 import pytest
@@ -11,65 +10,17 @@ from hypothesis import strategies as st
 
 from indexmill.models.deterministic import DeterministicModel
 from indexmill.models.embedding_model import EmbeddingModel
-from indexmill.models.static import StaticModel
-from indexmill.pipeline.splitting import Span, split
+from indexmill.pipeline.splitting import Span, split, without_surrogates
 from indexmill.readers.extracted_text import Heading
 from indexmill.readers.markdown_headings import markdown_headings
-
-MODELS: list[EmbeddingModel] = [StaticModel(dimension=64), DeterministicModel()]
-_PLAIN = [
-    "crane",
-    "lighthouse",
-    "Fog.",
-    "a",
-    "x" * 90,
-    "\n",
-    "\n\n",
-    "\r\n",
-    "  ",
-    "\t",
-    "# Bird",
-    "## Fog\n",
-    "- item",
-]
-_ODD = [
-    "灯台守",
-    "😀😀",
-    "|a|b|",
-    "```",
-    "\x1c",
-    "\u2028",
-    "é",
-    "\ud800",
-    "<s>",
-    "\u2581",
-    "e\u0301",
-    "1.5",
-    "> q",
-    "`",
-]
-WORDS = st.sampled_from([*_PLAIN, *_ODD])
-TEXTS = st.one_of(
-    st.lists(WORDS, max_size=150).map(" ".join),
-    st.lists(WORDS, max_size=150).map("".join),
-    st.text(max_size=300),
-)
+from tests.unit.pipeline.split_texts import MODELS, TEXTS, assert_whole
 
 
 def _check(text: str, spans: list[Span], size: int, overlap: int, model: EmbeddingModel) -> None:
-    chunks = [text[start:end] for start, end in spans]
-    assert all(0 <= start < end <= len(text) for start, end in spans)
-    assert all(one[0] < other[0] and one[1] < other[1] for one, other in pairwise(spans))
-    assert all(chunk.strip() for chunk in chunks)
-    covered = {at for start, end in spans for at in range(start, end)}
-    assert [at for at, each in enumerate(text) if not each.isspace() and at not in covered] == []
-    plain = [re.sub("[\ud800-\udfff]", "\ufffd", chunk) for chunk in chunks]
-    assert all(tokens <= size for tokens in model.count_tokens(plain))
+    assert_whole(text, spans, size, model)
     shared = [text[other[0] : one[1]] for one, other in pairwise(spans) if other[0] < one[1]]
-    assert all(
-        tokens <= overlap
-        for tokens in model.count_tokens([re.sub("[\ud800-\udfff]", "\ufffd", each) for each in shared])
-    )
+    counts = model.count_tokens([without_surrogates(each) for each in shared])
+    assert all(tokens <= overlap for tokens in counts)
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from indexmill.readers import markdown_headings as module
+from indexmill.readers.extracted_text import MAX_PLACES
 from indexmill.readers.markdown_headings import markdown_headings
 
 
@@ -21,6 +23,8 @@ from indexmill.readers.markdown_headings import markdown_headings
         ("- item\n---\n\n| a |\n---\n", []),
         ("text\n\n---\n\ntext", []),
         ("    # code", []),
+        ("# a b #c\n# #\n## d ## \n", [(1, "a b #c"), (2, "d")]),
+        ("# a\n===\n```\n```\n---\n", [(1, "a")]),
         ("", []),
     ],
 )
@@ -40,3 +44,31 @@ def test_every_title_stands_where_it_says(text: str) -> None:
     found = markdown_headings(text)
     assert all(each.title and each.title in _line(text, each.start) for each in found)
     assert [each.start for each in found] == sorted({each.start for each in found})
+
+
+def test_no_more_headings_are_found_than_are_kept() -> None:
+    found = markdown_headings("# a\n" * (MAX_PLACES + 10))
+    assert len(found) == MAX_PLACES
+    assert found[-1].start == 4 * (MAX_PLACES - 1)
+
+
+def test_lines_that_only_look_like_headings_are_not_looked_at_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MAX_MARKS", 100)
+    assert [each.title for each in markdown_headings("```\n" * 98 + "# in\n" + "```\n" * 100 + "# behind")] == ["in"]
+
+
+def test_a_heading_of_spaces_takes_no_longer_than_it_is_long() -> None:
+    """A pattern that tries every space as the title's end would take the square of the line, here a minute."""
+    found = markdown_headings(("# a" + " " * 1900 + "b\n") * 2000)
+    assert len(found) == 2000
+
+
+def test_a_long_search_can_be_stopped() -> None:
+    class Stop(Exception):
+        pass
+
+    def check() -> None:
+        raise Stop
+
+    with pytest.raises(Stop):
+        markdown_headings("# a\n", check)

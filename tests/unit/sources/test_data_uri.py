@@ -85,3 +85,17 @@ def test_more_than_the_limit_is_too_large(tmp_path: Path) -> None:
     with pytest.raises(ItemError, match=r"allowed 4 bytes.*sources\.max_bytes"):
         _source(tmp_path, max_bytes=4).fetch("data:,hello")
     assert list(tmp_path.iterdir()) == []
+
+
+class Stop(Exception):
+    pass
+
+
+def stop() -> None:
+    raise Stop
+
+
+def test_a_fetch_that_is_not_wanted_any_more_stops_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(Stop):
+        _source(tmp_path).fetch("data:,hello", stop)
+    assert list(tmp_path.iterdir()) == []

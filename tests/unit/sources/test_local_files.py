@@ -224,3 +224,23 @@ def test_a_file_that_grows_while_it_is_read_meets_the_limit_too(files: LocalFile
         with pytest.raises(ItemError) as failure:
             files.fetch(str(docs / "sub" / "a.txt"))
     assert failure.value.code is FailureCode.TOO_LARGE
+
+
+class Stop(Exception):
+    pass
+
+
+def test_a_fetch_that_is_not_wanted_any_more_stops_at_the_next_piece(
+    files: LocalFiles, docs: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_files, "CHUNK_BYTES", 10)
+    (docs / "pieces").write_bytes(b"x" * 1000)
+    pieces = iter(range(3))
+
+    def check() -> None:
+        if next(pieces, None) is None:
+            raise Stop
+
+    with pytest.raises(Stop):
+        files.fetch(str(docs / "pieces"), check)
+    assert list((data_folder / "fetched").iterdir()) == []

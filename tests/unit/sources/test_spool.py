@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import multiprocessing
 import os
@@ -198,3 +199,26 @@ def test_pruning_asks_for_many_at_once(spool: FolderSpool, monkeypatch: pytest.M
     assert spool.prune(in_use, 50).files == 0
     assert [len(each) for each in asked] == [3, 3, 1]
     assert {each for page in asked for each in page} == written
+
+
+class Stop(Exception):
+    pass
+
+
+def stop() -> None:
+    raise Stop
+
+
+def test_a_copy_out_of_the_spool_that_is_not_wanted_any_more_stops(
+    spool: FolderSpool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_links(*_: object) -> None:
+        raise OSError(errno.EXDEV, "no links here")
+
+    reference = spool.write([b"hello"]).reference
+    monkeypatch.setattr(os, "link", no_links)
+    with pytest.raises(Stop):
+        spool.fetch(reference, stop)
+    with spool.fetch(reference) as fetched:
+        assert fetched.path.read_bytes() == b"hello"
+    assert [path.name for path in tmp_path.rglob("*.part")] == []

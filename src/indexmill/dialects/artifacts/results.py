@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from indexmill.dialects.artifacts.translate import document_view
 from indexmill.domain.bodies import StoredItem
+from indexmill.domain.callback import CallbackEvent
 from indexmill.domain.job import Job, JobKind
 from indexmill.domain.job_state import JobState, Reason
 from indexmill.vectors.stored_documents import StoredDocument
 
-__all__ = ["Documents", "indexed_documents"]
+__all__ = ["Documents", "documents_told", "indexed_documents"]
 
 
 class Documents(Protocol):
@@ -22,6 +24,12 @@ class Documents(Protocol):
     def documents(
         self, collection_name: str, *, limit: int, ids: Sequence[str] | None = None
     ) -> list[StoredDocument]: ...
+
+
+def documents_told(job: Job, event: CallbackEvent, stored: Documents) -> list[dict[str, Any]]:
+    """As `indexed_documents`, of the end that the event is about: the job may run again by now."""
+    ended = replace(job, state=JobState(event.data["state"]), reason=Reason(event.data["reason"]))
+    return indexed_documents(ended, stored)
 
 
 def indexed_documents(job: Job, stored: Documents) -> list[dict[str, Any]]:

@@ -47,5 +47,6 @@ SELECT c.job, c.ordinal, j.kind, c.work, c.source, j.seq, j.force, j.tenant, j.m
        EXISTS (SELECT 1 FROM probed) AS probes
 FROM claimed c
 JOIN job j ON j.id = c.job
-JOIN batch_body body ON body.job = c.job AND body.ordinal = c.ordinal
+-- A batch without its body is given out too: who claims it ends its job.
+LEFT JOIN batch_body body ON body.job = c.job AND body.ordinal = c.ordinal
 ORDER BY c.rank, c.job, c.ordinal;

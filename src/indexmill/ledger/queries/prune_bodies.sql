@@ -6,5 +6,8 @@ WITH old AS (
     UPDATE job j SET bodies_deleted_at = ledger_now() FROM old WHERE j.id = old.id
 ), deleted AS (
     DELETE FROM batch_body b USING old WHERE b.job = old.id
+), forgotten AS (
+    -- Of crawls that failed: nobody takes them up again without their items.
+    DELETE FROM crawl_page c USING old WHERE c.job = old.id
 )
 SELECT id FROM old;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from uuid import UUID
 
 from indexmill.domain.callback import Compose
 from indexmill.ledger.ledger import Ledger
@@ -12,7 +13,7 @@ from indexmill.sources.spool import Spool
 from indexmill.sources.upload_store import open_upload_store
 from indexmill.sources.uri import Sources
 
-__all__ = ["Sweep", "all_sweeps", "callback_sweeps"]
+__all__ = ["Sweep", "all_sweeps", "callback_sweeps", "page_by_page"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,17 @@ class Sweep:
     local: bool = False
     #: It waits for files or a bucket, and the others must not wait for it.
     slow: bool = False
+
+
+def page_by_page(take: Callable[[UUID | None], UUID | None]) -> Callable[[], None]:
+    """A duty that takes a page a turn: `take` is given where it begins, and says where the next one does."""
+    after: UUID | None = None
+
+    def run() -> None:
+        nonlocal after
+        after = take(after)
+
+    return run
 
 
 def all_sweeps(

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from indexmill.domain.backoff import backoff_seconds
 from indexmill.ledger.ledger import Ledger
-from indexmill.ledger.workload import FINISHABLE_PAGE
 from indexmill.worker.sweeps import Sweep
 
 _LONGEST_PAUSE = 300.0
@@ -30,8 +29,7 @@ class _Finish:
     _postponed: dict[UUID, tuple[float, int]] = field(default_factory=dict)
 
     def run(self) -> None:
-        page = self.ledger.workload.finishable_jobs(self._after)
-        self._after = page[-1] if len(page) == FINISHABLE_PAGE else None
+        page, self._after = self.ledger.workload.finishable_jobs(self._after)
         now = time.monotonic()
         due = [job for job in page if self._postponed.get(job, (now, 0))[0] <= now]
         if not due:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from indexmill.ledger.ledger import Ledger
-from indexmill.worker.sweeps import Sweep
+from indexmill.worker.sweeps import Sweep, page_by_page
 
 
 def sweep(ledger: Ledger, seconds: float) -> Sweep:
-    return Sweep("give_up_lanes", seconds, ledger.lanes.give_up)
+    return Sweep("give_up_lanes", seconds, page_by_page(ledger.lanes.give_up))

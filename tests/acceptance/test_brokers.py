@@ -1,8 +1,10 @@
-"""The redis broker with `indexmill worker` as a process of its own: it only wakes, whatever happens to it."""
+"""Redis and RabbitMQ, with `indexmill worker` as a process of its own: they only wake, whatever happens to them."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from typing import TypeAlias
 
 import httpx
 import psutil
@@ -12,18 +14,36 @@ from tests.acceptance.fixtures import StartService
 from tests.acceptance.items import item, long_items, short_items
 from tests.acceptance.ledger_view import LedgerView
 from tests.acceptance.processes import family_of, is_gone, wait_gone
+from tests.rabbitmq_server import RabbitmqServer
 from tests.redis_server import RedisServer
 from tests.running_service import RunningService, wait_until
 
-pytestmark = pytest.mark.redis
-
 GRACE = 20.0
+QUEUE = "indexmill"
+Server: TypeAlias = RedisServer | RabbitmqServer
+_SERVERS: dict[str, type[Server]] = {"redis": RedisServer, "rabbitmq": RabbitmqServer}
+
+
+def on(*modes: str, quick: str | None = None) -> pytest.MarkDecorator:
+    """On these brokers, by default on each; with `make test` on one of them, with `make chaos` on the others."""
+    params = [
+        pytest.param(mode, marks=[getattr(pytest.mark, mode), *([] if mode == quick else [pytest.mark.chaos])])
+        for mode in modes or _SERVERS
+    ]
+    return pytest.mark.parametrize("server", params, indirect=True)
 
 
 @pytest.fixture
-def broker(redis_server: RedisServer) -> dict[str, str]:
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    with _SERVERS[request.param]() as running:
+        yield running
+
+
+@pytest.fixture
+def broker(server: Server) -> dict[str, str]:
     """The settings of everybody who uses this broker."""
-    return {"INDEXMILL_CELERY__BROKER_MODE": "redis", "INDEXMILL_CELERY__BROKER_URL": redis_server.url}
+    mode = next(mode for mode, kind in _SERVERS.items() if isinstance(server, kind))
+    return {"INDEXMILL_CELERY__BROKER_MODE": mode, "INDEXMILL_CELERY__BROKER_URL": server.url}
 
 
 @pytest.fixture
@@ -54,11 +74,12 @@ def pool_children(worker: RunningService) -> list[psutil.Process]:
     return [child for parent in worker.workers() for child in parent.children()]
 
 
+@on(quick="redis")
 def test_without_a_worker_tasks_wait_a_cancel_holds_and_a_wiped_broker_loses_nothing(
     service: RunningService,
     start_worker: StartService,
     broker: dict[str, str],
-    redis_server: RedisServer,
+    server: Server,
     view: LedgerView,
 ) -> None:
     parts = service.http.get("/readyz").json()["parts"]
@@ -72,23 +93,24 @@ def test_without_a_worker_tasks_wait_a_cancel_holds_and_a_wiped_broker_loses_not
     answer = service.http.put("/internal/upsertion-tasks/cancel", params={"task_id": "dropped"})
     assert answer.json()["status"] == "canceled"
     assert service.info("kept")["status"] == "pending"
-    wait_until(lambda: redis_server.command("LLEN", "indexmill") != ":0\r\n", 10, "a wake in the broker")
-    redis_server.flush()
+    wait_until(lambda: server.depth(QUEUE), 10, "a wake in the broker")
+    # Wakes for ready batches are topped up by each sweep, not piled up.
+    time.sleep(2)
+    assert server.depth(QUEUE) == 1
+    server.wipe()
     start_worker(**broker)
-    assert service.wait("kept", timeout=30)["status"] == "done"
+    assert service.wait("kept", timeout=40)["status"] == "done"
     assert service.info("dropped")["status"] == "canceled"
     assert set(view.texts()) == {f"kept-{number}" for number in range(10)}
     # Wiped with the worker connected and work queued: one wake sweep later it goes on.
     service.deploy("slow", delay_ms_per_text=2)
     service.run(long_items(2000), model="slow", task_id="wiped")
     wait_until(lambda: view.count("slow") >= 256, 30, "the first documents")
-    redis_server.flush()
+    server.wipe()
     assert service.wait("wiped", timeout=40)["status"] == "done"
-    redis_server.flush()
-    submitted = time.monotonic()
-    service.run([item("quick", "after the flush")], task_id="quick")
+    server.wipe()
+    service.run([item("quick", "after the loss")], task_id="quick")
     assert service.wait("quick")["status"] == "done"
-    assert time.monotonic() - submitted < 3
     assert view.losses() == 0
     view.check()
 
@@ -100,13 +122,13 @@ def answers(service: RunningService) -> bool:
         return False
 
 
-@pytest.mark.chaos
+@on(quick="rabbitmq")
 @pytest.mark.usefixtures("worker")
 def test_submissions_are_taken_while_the_broker_is_down_or_silent(
-    service: RunningService, redis_server: RedisServer, view: LedgerView
+    service: RunningService, server: Server, view: LedgerView
 ) -> None:
     service.deploy()
-    redis_server.stop()
+    server.stop()
     for number in range(20):
         asked = time.monotonic()
         assert service.run([item(f"down-{number}", "text")], task_id=f"down-{number}")["status"] == "pending"
@@ -115,14 +137,14 @@ def test_submissions_are_taken_while_the_broker_is_down_or_silent(
     assert answer.status_code == 503
     assert "broker" in answer.json()["parts"]["broker"]
     assert answer.json()["parts"]["database"] is None
-    redis_server.start()
+    server.start()
     back = time.monotonic()
     for number in range(20):
         assert service.wait(f"down-{number}", timeout=30)["status"] == "done"
-    assert time.monotonic() - back < 15
+    assert time.monotonic() - back < 20
     wait_until(service.is_ready, 10, "readiness")
     # It accepts connections and says nothing.
-    redis_server.pause()
+    server.pause()
     for number in range(5):
         asked = time.monotonic()
         service.run([item(f"silent-{number}", "text")], task_id=f"silent-{number}")
@@ -130,36 +152,34 @@ def test_submissions_are_taken_while_the_broker_is_down_or_silent(
     asked = time.monotonic()
     assert service.http.get("/readyz").status_code == 503
     assert time.monotonic() - asked < 5
-    redis_server.resume()
+    server.resume()
     for number in range(5):
-        assert service.wait(f"silent-{number}", timeout=30)["status"] == "done"
+        assert service.wait(f"silent-{number}", timeout=40)["status"] == "done"
     assert view.count() == 25
     view.check()
 
 
+@on("redis")
 @pytest.mark.usefixtures("worker")
-@pytest.mark.chaos
-def test_wakes_ten_times_over_change_nothing(
-    service: RunningService, redis_server: RedisServer, view: LedgerView
-) -> None:
+def test_wakes_ten_times_over_change_nothing(service: RunningService, server: RedisServer, view: LedgerView) -> None:
     service.deploy(delay_ms_per_text=1)
     service.run(long_items(1500), task_id="doubled")
-    wake = wait_until(lambda: wake_in(redis_server), 10, "a wake in the broker", pause=0.001)
+    wake = wait_until(lambda: wake_in(server), 10, "a wake in the broker", pause=0.001)
     for _ in range(10):
-        push(redis_server, wake)
+        push(server, wake)
     assert service.wait("doubled", timeout=40)["status"] == "done"
     assert view.count() == 1500
     assert service.http.get("/jobs/doubled").json()["counters"]["embedded"] == 1500
     assert view.losses() == 0
     view.check()
-    wait_until(lambda: redis_server.command("LLEN", "indexmill") == ":0\r\n", 20, "the wakes to be used up")
+    wait_until(lambda: server.depth(QUEUE) == 0, 20, "the wakes to be used up")
 
 
 def wake_in(server: RedisServer) -> bytes | None:
     import redis
 
     with redis.Redis(port=server.port) as client:
-        found = client.lindex("indexmill", 0)
+        found = client.lindex(QUEUE, 0)
         return found if isinstance(found, bytes) else None
 
 
@@ -167,11 +187,11 @@ def push(server: RedisServer, message: bytes) -> None:
     import redis
 
     with redis.Redis(port=server.port) as client:
-        client.lpush("indexmill", message)
+        client.lpush(QUEUE, message)
 
 
 @pytest.mark.timeout(200)
-@pytest.mark.chaos
+@on()
 def test_a_killed_child_and_a_killed_parent_of_the_pool_are_replaced(
     service: RunningService, worker: RunningService, view: LedgerView
 ) -> None:
@@ -194,7 +214,24 @@ def test_a_killed_child_and_a_killed_parent_of_the_pool_are_replaced(
     view.check()
 
 
-@pytest.mark.chaos
+@on("rabbitmq")
+@pytest.mark.usefixtures("worker")
+def test_a_broker_that_is_killed_again_and_again_loses_nothing(
+    service: RunningService, server: RabbitmqServer, view: LedgerView
+) -> None:
+    service.deploy(delay_ms_per_text=2)
+    for number in range(4):
+        service.run(long_items(1500, f"round{number}"), task_id=f"round-{number}")
+        server.stop()
+        time.sleep(1)
+        server.start()
+    for number in range(4):
+        assert service.wait(f"round-{number}", timeout=60)["status"] == "done"
+    assert view.count() == 6000
+    view.check()
+
+
+@on()
 def test_a_worker_stops_under_load_without_a_loss(
     service: RunningService,
     worker: RunningService,

@@ -1,0 +1,112 @@
+"""Web crawls as data sources: a site becomes documents, goes on after a kill, and what is gone from it is removed."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from indexmill.domain.job_state import JobState, Reason
+from indexmill.domain.knowledge_base import DataSourceKind, IndexingJob, KnowledgeBase, NewDataSource, SourceRunStatus
+from indexmill.engine import Engine
+from indexmill.settings import CrawlSettings, Settings, SourceSettings
+from tests.draining import claim_next, execute, lose, rows, wake
+from tests.knowledge_bases import Shelf
+from tests.site_server import METADATA, SiteServer
+from tests.web_server import answer
+
+
+@pytest.fixture
+def site() -> Iterator[SiteServer]:
+    with SiteServer(pages=20, slow=1, slow_seconds=0.05) as running:
+        yield running
+
+
+@pytest.fixture
+def shelf(engine: Engine, settings: Settings, site: SiteServer) -> Iterator[Shelf]:
+    host = site.url.removeprefix("http://").rstrip("/")
+    crawled = settings.model_copy(
+        update={
+            "sources": SourceSettings(allowed_hosts=[host], timeout_seconds=5),
+            "crawl": CrawlSettings(delay_seconds=0.0, timeout_seconds=5),
+        }
+    )
+    made = Shelf(engine, crawled)
+    yield made
+    made.close()
+
+
+def _create(shelf: Shelf, url: str, option: str = "DOMAIN") -> KnowledgeBase:
+    return shelf.create(NewDataSource(DataSourceKind.WEB_CRAWLER, {"base_url": url, "crawling_option": option}))
+
+
+def _drain(shelf: Shelf, **changes: Any) -> None:
+    """To the job's end: what is to be tried again later is due at once."""
+    for _ in range(20):
+        shelf.drain(**changes)
+        wake(shelf.engine)
+        if not execute(shelf.engine, "UPDATE crawl_page SET due_at = now() WHERE due_at IS NOT NULL"):
+            return
+
+
+def _run(shelf: Shelf, kb: KnowledgeBase) -> IndexingJob:
+    shelf.verbs.start(kb.id)
+    _drain(shelf)
+    return shelf.last(kb)
+
+
+def _paths(shelf: Shelf, kb: KnowledgeBase, site: SiteServer) -> set[str]:
+    return {name.removeprefix(site.url.rstrip("/")) for name in shelf.names(kb)}
+
+
+def test_a_site_is_crawled_and_kept_in_step(shelf: Shelf, site: SiteServer) -> None:
+    kb = _create(shelf, site.url)
+    _drain(shelf)
+    first = shelf.last(kb)
+    assert _paths(shelf, kb, site) == set(site.indexable)
+    assert (first.counts.indexed, first.counts.failed) == (len(site.indexable), len(site.failing))
+    assert first.job.reason is Reason.WITH_FAILURES
+    assert not any(METADATA in key for key in site.requests)
+    again = _run(shelf, kb)
+    assert (again.counts.indexed, again.counts.skipped, again.counts.tokens) == (0, len(site.indexable), 0)
+    site.write(7, "Quite another text of cranes.")
+    site.remove(8)
+    third = _run(shelf, kb)
+    assert (third.counts.indexed, third.counts.removed) == (1, 1)
+    assert site.path(8) not in _paths(shelf, kb, site)
+    assert rows(shelf.engine, "SELECT count(*) AS left_over FROM crawl_page")[0]["left_over"] == 0
+
+
+def test_a_killed_crawl_goes_on_where_it_was(shelf: Shelf, site: SiteServer) -> None:
+    kb = _create(shelf, site.url)
+    runner = shelf.runner(scanning={"slice_seconds": 0.0})
+    for number in itertools.count():
+        claim = claim_next(shelf.engine)
+        if claim is None:
+            if shelf.last(kb).job.is_terminal:
+                break
+            execute(shelf.engine, "UPDATE crawl_page SET due_at = now() WHERE due_at IS NOT NULL")
+            wake(shelf.engine)
+        elif number % 3 == 0:
+            lose(shelf.engine, claim)
+        else:
+            runner.run(claim, lambda: True)
+    job = shelf.last(kb)
+    assert job.job.state is JobState.SUCCEEDED
+    assert job.counts.indexed == len(site.indexable)
+    assert _paths(shelf, kb, site) == set(site.indexable)
+
+
+def test_a_site_that_is_away_removes_nothing(shelf: Shelf, site: SiteServer) -> None:
+    kb = _create(shelf, site.url)
+    _drain(shelf)
+    before = shelf.names(kb)
+    site.answers |= {"/": answer("503 Service Unavailable")}
+    shelf.verbs.start(kb.id)
+    _drain(shelf, max_tries=1)
+    job = shelf.last(kb)
+    assert (job.job.state, job.runs[0].status) == (JobState.FAILED, SourceRunStatus.FAILED)
+    assert job.runs[0].error_sentence
+    assert shelf.names(kb) == before
