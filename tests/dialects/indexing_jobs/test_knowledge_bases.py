@@ -89,7 +89,7 @@ def test_models_are_chosen_by_use(send: Checked, query: str, count: int) -> None
         (model,) = answer.models
         # Made from the id, so that it is the same on every installation, for ever.
         assert (model.id, model.uuid) == ("embed-123", "b7914b08-fe9b-5882-bdcd-6d2d8784d6c1")
-        assert (model.kb_min_chunk_size, model.kb_default_chunk_size, model.kb_max_chunk_size) == (16, 256, 8192)
+        assert (model.kb_min_chunk_size, model.kb_default_chunk_size, model.kb_max_chunk_size) == (10, 512, 2048)
 
 
 def test_spaces_fields_are_nested_and_flat(send: Checked, base: str) -> None:

@@ -124,9 +124,9 @@ _MODEL_EXAMPLE: Final[dict[str, Any]] = {
     "is_foundational": True,
     "upload_complete": True,
     "usecases": ["MODEL_USECASE_KNOWLEDGEBASE"],
-    "kb_min_chunk_size": 16,
-    "kb_max_chunk_size": 8192,
-    "kb_default_chunk_size": 256,
+    "kb_min_chunk_size": 10,
+    "kb_max_chunk_size": 2048,
+    "kb_default_chunk_size": 512,
     "created_at": "2024-06-14T09:30:00Z",
     "updated_at": "2024-06-14T09:30:00Z",
 }
