@@ -49,6 +49,8 @@ class ClaimedBatch:
     body: bytes
     #: Whether somebody is told of the job's steps.
     has_callback: bool = False
+    #: Whether no two items of the job are of the same document; False: not known.
+    distinct_ids: bool = False
 
     @property
     def key(self) -> tuple[UUID, int]:
@@ -150,4 +152,5 @@ def _claimed(row: Row) -> ClaimedBatch:
         outcomes=bytes(row["outcomes"]) if row["outcomes"] is not None else None,
         body=bytes(row["body"]),
         has_callback=row["has_callback"],
+        distinct_ids=row["distinct_ids"],
     )

@@ -115,7 +115,7 @@ class WindowRunner:
         load_bodies(window)
         skipped: set[BatchKey] = set()
         if not window.deletes:
-            compare_batches(window, self.vectors)
+            compare_batches(window, self.ledger.collections, self.vectors)
             skipped = self._skip(window)
             if not window.claim.batches:
                 return self._conclude(window, skipped)
@@ -160,7 +160,8 @@ class WindowRunner:
         They need no document read, staged or written, and most batches of a repeated job are like that.
         """
         unchanged = {batch.key for batch in window.claim.batches if is_unchanged(window, batch)}
-        ids = [item.object_id for key in unchanged for item in window.contents[key]]
+        moving = [key for key in unchanged if not window.comparisons[key].is_settled]
+        ids = [item.object_id for key in moving for item in window.contents[key]]
         if not unchanged or len(set(ids)) < len(ids):
             # The same document in two batches: which of them wins is for the whole window to decide.
             return set()
@@ -310,7 +311,7 @@ class WindowRunner:
                 item.fingerprint = fingerprint(item.text or "", collection.recipe)
         # As if nothing were stored: then nothing can be relied on.
         documents = [item for item in items if has_source(item.content.item_info_json)]
-        self._read(window, documents, check, stored=BatchComparison([], set(), {}))
+        self._read(window, documents, check, stored=BatchComparison([], {}, {}))
 
     def _defer(self, window: Window, check: Callable[[], None], error: TransientError) -> WindowOutcome:
         """Wait and try again; batches that have been tried often enough are ended, each item for itself."""
