@@ -22,11 +22,12 @@ def compare_batches(window: Window, collections: Collections, vectors: VectorSto
     """Give the window what is stored of its documents."""
     # Before the comparison: what is settled then is settled in it.
     settled = collections.settled(list(window.collections))
-    for number in window.collections:
+    for number, collection in window.collections.items():
         batches = [batch for batch in window.claim.batches if batch.collection == number]
         newest = _compare(window, vectors, batches)
         for batch in batches:
-            window.comparisons[batch.key].is_settled = newest < batch.seq <= settled.get(number, 0) and batch.distinct_ids
+            comes_last = max(newest + 1, collection.min_seq) <= batch.seq <= settled.get(number, 0)
+            window.comparisons[batch.key].is_settled = comes_last and batch.distinct_ids
 
 
 def _compare(window: Window, vectors: VectorStore, batches: list[ClaimedBatch]) -> int:
