@@ -37,8 +37,8 @@ __all__ = [
     "embedded_texts",
     "execute",
     "expire",
-    "hold_back",
     "failures",
+    "hold_back",
     "items_of",
     "job_of",
     "let_go",
@@ -172,7 +172,9 @@ def claim_only(engine: Engine, lane: str, keys: Sequence[tuple[UUID, int]]) -> C
 
 def hold_back(engine: Engine, job: Job) -> None:
     """Nobody gets the job's batches until `let_go`: it stays open."""
-    execute(engine, "UPDATE batch SET state = 'waiting', available_at = now() + interval '1 day' WHERE job = %s", job.id)
+    execute(
+        engine, "UPDATE batch SET state = 'waiting', available_at = now() + interval '1 day' WHERE job = %s", job.id
+    )
 
 
 def let_go(engine: Engine, job: Job) -> None:

@@ -189,7 +189,10 @@ class WindowWriter:
         comparisons = self.window.comparisons
         moving = [batch for batch in batches if not comparisons[batch.key].is_settled]
         seen = self.window.collections[collection.id]
-        if len(moving) < len(batches) and (seen.generation, seen.min_seq) != (collection.generation, collection.min_seq):
+        if len(moving) < len(batches) and (seen.generation, seen.min_seq) != (
+            collection.generation,
+            collection.min_seq,
+        ):
             # A reset came after the comparison.
             raise StaleItems([])
         documents = [document for batch in moving for document in self._skipped(batch)]

@@ -1,4 +1,4 @@
-"""Unchanged batches that write no version: only where nothing older can come any more. Each condition, and without it."""
+"""Unchanged batches that write no version: only where nothing older can come; each condition, and without it."""
 
 from __future__ import annotations
 
@@ -176,7 +176,8 @@ def test_whoever_is_being_given_a_number_holds_nobody_up(engine: Engine) -> None
     execute(engine, "INSERT INTO lane (name) VALUES ('other')")
     other = rows(
         engine,
-        "INSERT INTO collection (tenant, name, model, lane) SELECT 1, 'other', model, 'other' FROM collection RETURNING id",
+        "INSERT INTO collection (tenant, name, model, lane) SELECT 1, 'other', model, 'other' FROM collection "
+        "RETURNING id",
     )[0]["id"]
     open_job = upsert(engine, {"b": "open"})
     collections = engine.ledger.collections
