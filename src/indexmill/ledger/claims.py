@@ -118,6 +118,7 @@ class Claims:
                 rows = run_query(
                     connection,
                     "claim_batches",
+                    binary=True,
                     lane=lane,
                     token=token,
                     worker=worker,

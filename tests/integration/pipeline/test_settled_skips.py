@@ -148,7 +148,7 @@ def _with(engine: Engine, submissions: Submissions) -> Engine:
     return replace(engine, ledger=replace(engine.ledger, submissions=submissions))
 
 
-WAYS = [submit_small, submit_streamed, rerun]
+WAYS: list[Callable[[Engine, Database, Job], None]] = [submit_small, submit_streamed, rerun]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -341,7 +341,7 @@ def test_without_the_lock_an_uncommitted_submission_would_be_seen_to_win(
 def test_without_the_lock_at_the_number_an_uncommitted_submission_would_be_seen_to_win(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, way: Callable[[Engine, Database, Job], None]
 ) -> None:
-    query = {submit_small: "submit_jobs", submit_streamed: "queue_job", rerun: "rerun_job"}[way]
+    query = dict(zip(WAYS, ("submit_jobs", "queue_job", "rerun_job"), strict=True))[way]
     alter_query(monkeypatch, query, "next_job_seq(collection)", "nextval('job_seq')")
     with pytest.raises(AssertionError):
         test_an_older_submission_that_is_not_committed_yet_loses_later(engine, way)

@@ -29,7 +29,7 @@ WITH wanted AS (
     INSERT INTO batch_body (job, ordinal, body)
     SELECT j.id, b.ordinal, b.body
     FROM new_jobs j
-    JOIN unnest(%(jobs)s::uuid[], %(ordinals)s::integer[], %(bodies)s::bytea[]) AS b (job, ordinal, body)
+    JOIN unnest(%(jobs)s::uuid[], %(ordinals)s::integer[], %(bodies)b::bytea[]) AS b (job, ordinal, body)
          ON b.job = j.id
 ), new_spooled AS (
     INSERT INTO spooled_input (job, reference)

@@ -7,7 +7,7 @@ WITH found AS MATERIALIZED (
     SELECT w.place::integer - 1 AS place, d.seq, d.position, d.fingerprint, d.payload_hash, d.chunks,
            d.fingerprint IS NOT NULL
                AND d.payload_hash = substring(%(payload_hashes)b::bytea FROM (w.place::integer - 1) * 16 + 1 FOR 16) AS same
-    FROM unnest(%(ids)s::text[]) WITH ORDINALITY AS w (id, place)
+    FROM unnest(%(ids)b::text[]) WITH ORDINALITY AS w (id, place)
     CROSS JOIN LATERAL (
         SELECT seq, position, fingerprint, payload_hash, chunks FROM document
         WHERE collection = %(collection)s AND id = w.id OFFSET 0
