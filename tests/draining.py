@@ -39,8 +39,10 @@ __all__ = [
     "execute",
     "expire",
     "failures",
+    "hold_back",
     "items_of",
     "job_of",
+    "let_go",
     "log_path",
     "lose",
     "once",
@@ -171,6 +173,17 @@ def claim_only(engine: Engine, lane: str, keys: Sequence[tuple[UUID, int]]) -> C
     )
     assert claim is not None
     return claim
+
+
+def hold_back(engine: Engine, job: Job) -> None:
+    """Nobody gets the job's batches until `let_go`: it stays open."""
+    execute(
+        engine, "UPDATE batch SET state = 'waiting', available_at = now() + interval '1 day' WHERE job = %s", job.id
+    )
+
+
+def let_go(engine: Engine, job: Job) -> None:
+    execute(engine, "UPDATE batch SET state = 'ready', available_at = now() WHERE job = %s", job.id)
 
 
 def execute(engine: Engine, statement: str, *values: object) -> int:

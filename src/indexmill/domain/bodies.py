@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
+from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
+
+import numpy as np
 
 from indexmill.domain.document import canonical_json
 from indexmill.domain.item_source import is_fixed
@@ -19,6 +22,7 @@ __all__ = [
     "MAX_BATCH_ITEMS",
     "MAX_DEPTH",
     "Body",
+    "DistinctIds",
     "RequestDigest",
     "StoredItem",
     "UnreadableBody",
@@ -36,6 +40,8 @@ _FETCHED_WEIGHT = MAX_BATCH_BYTES
 _MAX_WEIGHT = 1 << 30
 #: Below this a body is stored as it is: compressing would cost more than it saves.
 _PLAIN_BYTES = 1024
+#: Of more items nobody remembers the ids: 8 MB.
+_MAX_IDS = 1_000_000
 
 
 class RequestDigest:
@@ -58,6 +64,24 @@ class RequestDigest:
         return self._digest.digest()
 
 
+class DistinctIds:
+    """Whether all the ids that went by differ. It may say no without need: of very many, or by chance."""
+
+    def __init__(self) -> None:
+        self._hashes = array("q")
+        self._are_too_many = False
+
+    def add(self, object_id: str) -> None:
+        if len(self._hashes) < _MAX_IDS:
+            # Of this process alone: nobody can choose ids that collide.
+            self._hashes.append(hash(object_id))
+        else:
+            self._are_too_many = True
+
+    def value(self) -> bool:
+        return not self._are_too_many and np.unique(np.asarray(self._hashes)).size == len(self._hashes)
+
+
 @dataclass(frozen=True, slots=True)
 class Body:
     """The stored form of up to 256 items. `size`: bytes of their JSON before compression."""
@@ -68,8 +92,7 @@ class Body:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class StoredItem:
+class StoredItem(NamedTuple):
     """An item as its batch keeps it: payload and item_info are canonical JSON, parsed only by who needs them."""
 
     object_id: str
@@ -89,8 +112,10 @@ def _parsed(data: bytes | None) -> dict[str, Any] | None:
     return None if data is None else cast("dict[str, Any]", json.loads(data))
 
 
-def pack(items: Iterable[Item], digest: RequestDigest) -> Iterator[Body]:
+def pack(items: Iterable[Item], digest: RequestDigest, ids: DistinctIds) -> Iterator[Body]:
     """Batches of the items, each closed at 256 items or 4 MiB of JSON; holds one batch in memory.
+
+    `digest`, `ids`: are told of every item.
 
     Raises:
         InvalidRequest: an item that JSON in UTF-8 cannot hold.
@@ -99,6 +124,7 @@ def pack(items: Iterable[Item], digest: RequestDigest) -> Iterator[Body]:
     size = position = 0
     for item in items:
         encoded = _encode(item)
+        ids.add(item.object_id)
         weight = _weigh(encoded, digest) + min(item.weight or _weight_of_source(encoded), _MAX_WEIGHT)
         if stored and (len(stored) == MAX_BATCH_ITEMS or size + weight > MAX_BATCH_BYTES):
             yield _close(stored, size, position)

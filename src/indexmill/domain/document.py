@@ -7,6 +7,7 @@ import json
 import re
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 __all__ = ["Version", "canonical_json", "document_fingerprint", "fingerprint", "payload_hash", "with_plain_floats"]
 
@@ -69,7 +70,13 @@ def payload_hash(recipe: str, payload: bytes | None, item_info: bytes | None) ->
 
     `payload`, `item_info`: their canonical JSON.
     """
-    digest = hashlib.blake2b(recipe.encode(), digest_size=16)
+    digest = _begun(recipe).copy()
     for part in (payload, item_info):
         digest.update(b"\0" if part is None else b"\1%d\0" % len(part) + part)
     return digest.digest()
+
+
+@lru_cache(maxsize=64)
+def _begun(recipe: str) -> hashlib.blake2b:
+    """To be copied: beginning a digest costs as much as the digest of a short item."""
+    return hashlib.blake2b(recipe.encode(), digest_size=16)

@@ -54,6 +54,8 @@ class ClaimedBatch:
     work: BatchWork = BatchWork.WRITE
     #: The data source that its items come from.
     source: UUID | None = None
+    #: Whether no two items of the job are of the same document; False: not known.
+    distinct_ids: bool = False
 
     @property
     def key(self) -> tuple[UUID, int]:
@@ -121,6 +123,7 @@ class Claims:
                 rows = run_query(
                     connection,
                     "claim_batches",
+                    binary=True,
                     lane=lane,
                     token=token,
                     worker=worker,
@@ -158,4 +161,5 @@ def _claimed(row: Row) -> ClaimedBatch:
         has_callback=row["has_callback"],
         work=BatchWork(row["work"]),
         source=row["source"],
+        distinct_ids=row["distinct_ids"],
     )

@@ -104,6 +104,16 @@ class Collections:
         """Hold off whoever wants to flip or reset this collection until the transaction ends."""
         run_query(connection, "share_collection", collection=collection)
 
+    def settled(self, ids: list[int]) -> dict[int, int]:
+        """Of each collection, a sequence number below which nothing can be written any more, now or ever.
+
+        Where somebody is being given a number at this moment, nothing is known. It holds for whatever is read later.
+        """
+        settled = [row["id"] for row in self.database.query("settle_collections", ids=ids)]
+        # Another statement, whose snapshot is newer: it sees all that was committed before the locks were had.
+        found = self.database.query("oldest_open_seqs", ids=settled) if settled else []
+        return {row["id"]: row["seq"] for row in found}
+
     def summaries(self, tenant: int = DEFAULT_TENANT) -> list[CollectionSummary]:
         rows = self.database.query("collection_summaries", tenant=tenant)
         return [

@@ -155,7 +155,7 @@ class Database:
         with self.connection(patience) as connection, connection.transaction():
             yield connection
 
-    def query(self, name: str, /, *, prepare: bool | None = None, **values: object) -> list[Row]:
+    def query(self, name: str, /, *, prepare: bool | None = None, **values: Any) -> list[Row]:
         """Run one query of the ledger by itself; it must be harmless to run it twice.
 
         Raises:
@@ -217,10 +217,13 @@ def _configure(connection: Connection) -> None:
     connection.execute("SET idle_in_transaction_session_timeout = '10s'")
 
 
-def run_query(connection: Connection, name: str, /, *, prepare: bool | None = None, **values: object) -> list[Row]:
+def run_query(
+    connection: Connection, name: str, /, *, prepare: bool | None = None, binary: bool = False, **values: object
+) -> list[Row]:
     """Run `ledger/queries/<name>.sql` with bound values; its rows, or none where it returns none.
 
-    `prepare=False`: planned for these very values each time, for filters of which most are not given.
+    `prepare=False`: planned for these very values each time, for filters of which most are not given. `binary`: for
+    rows with many bytes, which would be spelled out.
     """
-    cursor = connection.execute(query_text("indexmill.ledger", name), values, prepare=prepare)
+    cursor = connection.execute(query_text("indexmill.ledger", name), values, prepare=prepare, binary=binary)
     return cursor.fetchall() if cursor.description else []

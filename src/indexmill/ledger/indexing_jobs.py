@@ -8,7 +8,7 @@ from uuid import UUID
 
 import psycopg
 
-from indexmill.domain.bodies import RequestDigest, decode_body, pack
+from indexmill.domain.bodies import DistinctIds, RequestDigest, decode_body, pack
 from indexmill.domain.identifier import new_job_id
 from indexmill.domain.job import DEFAULT_TENANT, Item, Job, JobKind
 from indexmill.domain.job_state import JobState, Reason
@@ -154,7 +154,7 @@ class IndexingJobs:
 
 def _scan_body(source: UUID) -> bytes:
     """A scan is one item, so that everything that holds for batches holds for it."""
-    body = next(pack([Item(str(source), item_info={"data_source": str(source)})], RequestDigest()))
+    body = next(pack([Item(str(source), item_info={"data_source": str(source)})], RequestDigest(), DistinctIds()))
     return body.data
 
 

@@ -23,6 +23,7 @@ class NewJob:
     id: UUID
     bodies: list[Body]
     fingerprint: bytes
+    distinct_ids: bool
 
 
 def store_jobs(database: Database, jobs: Sequence[NewJob]) -> list[Row]:
@@ -47,6 +48,7 @@ def store_jobs(database: Database, jobs: Sequence[NewJob]) -> list[Row]:
             fingerprints=[job.fingerprint for job in jobs],
             totals=[sum(body.items for body in job.bodies) for job in jobs],
             counts=[len(job.bodies) for job in jobs],
+            distinct_ids=[job.distinct_ids for job in jobs],
             callbacks=_callbacks(jobs),
             jobs=[job_id for job_id, _, _ in bodies],
             ordinals=[ordinal for _, ordinal, _ in bodies],

@@ -15,7 +15,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from indexmill.domain.backoff import backoff_seconds
-from indexmill.domain.bodies import Body, RequestDigest, pack
+from indexmill.domain.bodies import Body, DistinctIds, RequestDigest, pack
 from indexmill.domain.identifier import new_job_id
 from indexmill.domain.job import Job, JobKind, Submission, Submitted
 from indexmill.errors import IndexmillError, JobExists, ServiceError
@@ -52,13 +52,13 @@ class Submissions:
             InvalidRequest: an item that cannot be stored as JSON.
             ServiceError: the database could not be reached.
         """
-        digest = _digest(submission)
-        groups = _groups(pack(submission.items, digest))
+        digest, ids = _digest(submission), DistinctIds()
+        groups = _groups(pack(submission.items, digest, ids))
         first = next(groups, [])
         second = next(groups, None)
         if second is None:
-            return self._submit_small(NewJob(submission, new_job_id(), first, digest.value()))
-        created = self._receive(submission, new_job_id(), itertools.chain([first, second], groups), digest)
+            return self._submit_small(NewJob(submission, new_job_id(), first, digest.value(), ids.value()))
+        created = self._receive(submission, new_job_id(), itertools.chain([first, second], groups), digest, ids)
         return self._submitted(submission, created, digest.value())
 
     def submit_together(self, submissions: Sequence[Submission]) -> list[Submitted | IndexmillError]:
@@ -124,7 +124,12 @@ class Submissions:
         raise AssertionError("unreachable")
 
     def _receive(
-        self, submission: Submission, job_id: UUID, groups: Iterator[list[Body]], digest: RequestDigest
+        self,
+        submission: Submission,
+        job_id: UUID,
+        groups: Iterator[list[Body]],
+        digest: RequestDigest,
+        ids: DistinctIds,
     ) -> Job | None:
         ordinal = total = 0
         self.models.require(submission.model, submission.tenant)
@@ -136,16 +141,15 @@ class Submissions:
                 self.database.repeat(lambda c, v=values: run_query(c, "receive_batches", id=job_id, **v))  # type: ignore[misc]
                 ordinal += len(bodies)
                 total += sum(body.items for body in bodies)
-            return self.database.repeat(
-                lambda connection: self._queue(connection, submission, job_id, digest.value(), total)
-            )
+            received = {"fingerprint": digest.value(), "distinct_ids": ids.value(), "total_items": total}
+            return self.database.repeat(lambda connection: self._queue(connection, submission, job_id, received))
         except BaseException:
             # A broken upload leaves nothing behind; what this cannot reach, the prune sweep finds.
             self.database.repeat(lambda connection: run_query(connection, "drop_receiving_job", id=job_id))
             raise
 
     def _queue(
-        self, connection: Connection, submission: Submission, job_id: UUID, fingerprint: bytes, total: int
+        self, connection: Connection, submission: Submission, job_id: UUID, received: dict[str, Any]
     ) -> Job | None:
         """receiving -> queued; where the external id is taken the staging is dropped and None returned."""
         try:
@@ -155,8 +159,7 @@ class Submissions:
                     "queue_job",
                     id=job_id,
                     external_id=submission.external_id,
-                    fingerprint=fingerprint,
-                    total_items=total,
+                    **received,
                     callback=None if submission.callback is None else Jsonb(submission.callback),
                 )
         except psycopg.errors.UniqueViolation:
@@ -181,9 +184,9 @@ class Submissions:
 
 def _encoded(submission: Submission) -> NewJob:
     """Raises: InvalidRequest."""
-    digest = _digest(submission)
-    bodies = list(pack(submission.items, digest))
-    return NewJob(submission, new_job_id(), bodies, digest.value())
+    digest, ids = _digest(submission), DistinctIds()
+    bodies = list(pack(submission.items, digest, ids))
+    return NewJob(submission, new_job_id(), bodies, digest.value(), ids.value())
 
 
 def _digest(submission: Submission) -> RequestDigest:

@@ -6,6 +6,7 @@ from indexmill.domain.document import payload_hash
 from indexmill.domain.item_source import is_fixed
 from indexmill.domain.outcome import ItemStatus
 from indexmill.ledger.claims import ClaimedBatch
+from indexmill.ledger.collections import Collections
 from indexmill.pipeline.window import MADE_HERE, BatchComparison, Window, WorkItem
 from indexmill.vectors.vector_store import Existing, VectorStore
 
@@ -16,13 +17,20 @@ __all__ = ["compare_batches", "compare_payload", "compare_text", "is_unchanged"]
 _NO_HASH = bytes(16)
 
 
-def compare_batches(window: Window, vectors: VectorStore) -> None:
+def compare_batches(window: Window, collections: Collections, vectors: VectorStore) -> None:
     """Give the window what is stored of its documents."""
-    for number in window.collections:
-        _compare(window, vectors, [batch for batch in window.claim.batches if batch.collection == number])
+    # Before the comparison: what is settled then is settled in it.
+    settled = collections.settled(list(window.collections))
+    for number, collection in window.collections.items():
+        batches = [batch for batch in window.claim.batches if batch.collection == number]
+        newest = _compare(window, vectors, batches)
+        for batch in batches:
+            comes_last = max(newest + 1, collection.min_seq) <= batch.seq <= settled.get(number, 0)
+            window.comparisons[batch.key].is_settled = comes_last and batch.distinct_ids
 
 
-def _compare(window: Window, vectors: VectorStore, batches: list[ClaimedBatch]) -> None:
+def _compare(window: Window, vectors: VectorStore, batches: list[ClaimedBatch]) -> int:
+    """The greatest `seq` of those of its documents that are as stored."""
     ids: list[str] = []
     hashes: list[bytes] = []
     for batch in batches:
@@ -34,7 +42,7 @@ def _compare(window: Window, vectors: VectorStore, batches: list[ClaimedBatch]) 
             else _NO_HASH
             for item in contents
         ]
-        window.comparisons[batch.key] = BatchComparison(mine, set(), {})
+        window.comparisons[batch.key] = BatchComparison(mine, {}, {})
         hashes += mine
         ids += [item.object_id.replace("\0", "") for item in contents]
     found = vectors.compare(batches[0].collection, ids, hashes)
@@ -42,9 +50,13 @@ def _compare(window: Window, vectors: VectorStore, batches: list[ClaimedBatch]) 
     for batch in batches:
         comparison = window.comparisons[batch.key]
         places = range(start, start + batch.items)
-        comparison.same = {place - start for place in places if place in found.same}
-        comparison.different = {place - start: found.different[place] for place in places if place in found.different}
+        comparison.same = {place - start: found.same[place] for place in places if place in found.same}
+        if found.different:
+            comparison.different = {
+                place - start: found.different[place] for place in places if place in found.different
+            }
         start += batch.items
+    return found.newest
 
 
 def is_unchanged(window: Window, batch: ClaimedBatch) -> bool:
@@ -58,7 +70,7 @@ def is_unchanged(window: Window, batch: ClaimedBatch) -> bool:
         and not batch.set_aside
         # What is indexed of a data source is noted with the documents that are written.
         and batch.source is None
-        and len({item.object_id for item in window.contents[batch.key]}) == batch.items
+        and (batch.distinct_ids or len({item.object_id for item in window.contents[batch.key]}) == batch.items)
     )
 
 

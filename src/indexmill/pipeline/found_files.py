@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
-from indexmill.domain.bodies import MAX_BATCH_ITEMS, Body, RequestDigest, pack
+from indexmill.domain.bodies import MAX_BATCH_ITEMS, Body, DistinctIds, RequestDigest, pack
 from indexmill.domain.failure import Failure, FailureCode, Stage
 from indexmill.domain.item_source import SourceKind
 from indexmill.domain.job import Item
@@ -111,5 +111,5 @@ def failed_page(source: OpenDataSource, splitting: str, url: str, sentence: str,
 
 def _body(items: Iterable[Item], position: int) -> Body:
     """One batch, whatever its items hold: their JSON is small, or they are one."""
-    (body,) = pack(items, RequestDigest())
+    (body,) = pack(items, RequestDigest(), DistinctIds())
     return replace(body, first_position=position)

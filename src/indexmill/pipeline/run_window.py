@@ -145,7 +145,7 @@ class WindowRunner:
             return WindowOutcome.LOST
         skipped: set[BatchKey] = set()
         if not window.deletes:
-            compare_batches(window, self.vectors)
+            compare_batches(window, self.ledger.collections, self.vectors)
             skipped = self._skip(window)
             if not window.claim.batches:
                 return self._conclude(window, skipped)
@@ -198,7 +198,8 @@ class WindowRunner:
         They need no document read, staged or written, and most batches of a repeated job are like that.
         """
         unchanged = {batch.key for batch in window.claim.batches if is_unchanged(window, batch)}
-        ids = [item.object_id for key in unchanged for item in window.contents[key]]
+        moving = [key for key in unchanged if not window.comparisons[key].is_settled]
+        ids = [item.object_id for key in moving for item in window.contents[key]]
         if not unchanged or len(set(ids)) < len(ids):
             # The same document in two batches: which of them wins is for the whole window to decide.
             return set()
@@ -353,7 +354,7 @@ class WindowRunner:
                 load_texts([item], text_keys(collection.deployment.settings), self.max_text_bytes)
                 item.fingerprint = fingerprint(item.text or "", window.recipe_of(item))
         # As if nothing were stored: then nothing can be relied on.
-        self._read(window, documents, check, stored=BatchComparison([], set(), {}))
+        self._read(window, documents, check, stored=BatchComparison([], {}, {}))
 
     def _defer(self, window: Window, check: Callable[[], None], error: TransientError) -> WindowOutcome:
         """Wait and try again; batches that have been tried often enough are ended, each item for itself."""

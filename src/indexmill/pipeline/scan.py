@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from indexmill.domain.bodies import MAX_BATCH_ITEMS, RequestDigest, pack
+from indexmill.domain.bodies import MAX_BATCH_ITEMS, DistinctIds, RequestDigest, pack
 from indexmill.domain.chunking import splitting_of
 from indexmill.domain.failure import Failure, FailureCode, Stage
 from indexmill.domain.job import Item
@@ -125,7 +125,10 @@ def _remove(slice_: ScanSlice, progress: ScanProgress) -> ScanProgress:
     """A page of what the listing has not met is deleted; of a deleted data source that is everything."""
     scans = slice_.ledger.scans
     gone: Sequence[tuple[str, str]] = scans.gone(slice_.source.id, slice_.batch.seq, progress.cursor, _REMOVALS)
-    new = [NewBatch(body, deletes=True) for body in pack((Item(document) for _, document in gone), RequestDigest())]
+    new = [
+        NewBatch(body, deletes=True)
+        for body in pack((Item(document) for _, document in gone), RequestDigest(), DistinctIds())
+    ]
     after = (
         ScanProgress(ScanPhase.ENDED, None) if len(gone) < _REMOVALS else ScanProgress(ScanPhase.REMOVING, gone[-1][0])
     )

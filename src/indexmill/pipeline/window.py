@@ -95,11 +95,16 @@ class WorkItem:
 
 @dataclass(slots=True)
 class BatchComparison:
-    """A batch's items against what is stored, by index in the batch. `same`: those with an equal payload hash."""
+    """A batch's items against what is stored, by index in the batch.
+
+    `same`: those with an equal payload hash, with their chunks; `is_settled`: all that may ever be written to them is
+    written, but for what is submitted later than the batch.
+    """
 
     payload_hashes: list[bytes]
-    same: set[int]
+    same: dict[int, int]
     different: dict[int, Existing]
+    is_settled: bool = False
 
 
 @dataclass

@@ -19,6 +19,7 @@ from indexmill.domain.outcome import ItemStatus, count, decode_outcomes
 from indexmill.errors import ServiceError
 from indexmill.ledger.batches import BatchEnd, BatchKey
 from indexmill.ledger.claims import ClaimedBatch
+from indexmill.ledger.collections import Collection
 from indexmill.ledger.database import Connection, is_connection_loss, is_repeatable
 from indexmill.ledger.ledger import Ledger
 from indexmill.ledger.scans import WrittenFile
@@ -198,24 +199,36 @@ class WindowWriter:
         numbers = sorted({batch.collection for batch in batches})
         for number in numbers:
             self.ledger.collections.share(connection, number)
-        ends: list[BatchEnd] = []
         for number, collection in sorted(self.ledger.collections.read(connection, numbers).items()):
-            mine = [batch for batch in batches if batch.collection == number]
-            documents = [document for batch in mine for document in self._skipped(batch)]
-            chunks = self.vectors.skip(connection, collection, documents)
-            if chunks is None:
-                raise StaleItems([])
-            for batch in mine:
-                outcomes = decode_outcomes(None, batch.items)
-                outcomes["status"] = ItemStatus.UNCHANGED
-                outcomes["chunks"] = chunks[: batch.items]
-                del chunks[: batch.items]
-                ends.append(BatchEnd(batch.key, outcomes, count(outcomes), [], None))
-        if ends:
+            self._move_versions(connection, collection, [batch for batch in batches if batch.collection == number])
+        if batches:
+            ends = [self._unchanged(batch) for batch in batches]
             self.ledger.batches.end(connection, sorted(ends, key=lambda end: end.key))
             items = sum(batch.items for batch in batches)
             self.ledger.workload.add_totals(connection, self.worker, items=items, embedded=0, tokens=0)
         return held
+
+    def _move_versions(self, connection: Connection, collection: Collection, batches: list[ClaimedBatch]) -> None:
+        """The versions hold off what is older and comes later; where nothing is, they need not move."""
+        comparisons = self.window.comparisons
+        moving = [batch for batch in batches if not comparisons[batch.key].is_settled]
+        seen = self.window.collections[collection.id]
+        if len(moving) < len(batches) and (seen.generation, seen.min_seq) != (
+            collection.generation,
+            collection.min_seq,
+        ):
+            # A reset came after the comparison.
+            raise StaleItems([])
+        documents = [document for batch in moving for document in self._skipped(batch)]
+        if documents and self.vectors.skip(connection, collection, documents) is None:
+            raise StaleItems([])
+
+    def _unchanged(self, batch: ClaimedBatch) -> BatchEnd:
+        same = self.window.comparisons[batch.key].same
+        outcomes = decode_outcomes(None, batch.items)
+        outcomes["status"] = ItemStatus.UNCHANGED
+        outcomes["chunks"] = [same[index] for index in range(batch.items)]
+        return BatchEnd(batch.key, outcomes, count(outcomes), [], None)
 
     def _skipped(self, batch: ClaimedBatch) -> Iterator[SkippedDocument]:
         hashes = self.window.comparisons[batch.key].payload_hashes

@@ -62,15 +62,17 @@ class PgvectorStore:
                 connection, "compare_documents", collection=collection, ids=list(ids), payload_hashes=joined
             )
         )
-        same: frozenset[int] = frozenset()
+        same: dict[int, int] = {}
+        newest = 0
         different: dict[int, Existing] = {}
         for row in rows:
-            if row["place"] is None:
-                same = frozenset(place - 1 for place in row["same"] or ())
-            else:
+            if row["place"] is not None:
                 version = Version(row["seq"], row["position"])
-                different[row["place"] - 1] = Existing(version, row["fingerprint"], row["payload_hash"])
-        return Comparison(same, different)
+                different[row["place"]] = Existing(version, row["fingerprint"], row["payload_hash"])
+            elif row["same"] is not None:
+                same = dict(zip(row["same"], row["chunks"], strict=True))
+                newest = row["seq"]
+        return Comparison(same, newest, different)
 
     def skip(
         self, connection: Connection, collection: Collection, documents: Sequence[SkippedDocument]

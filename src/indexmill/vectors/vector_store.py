@@ -42,10 +42,12 @@ class Existing:
 class Comparison:
     """What is stored of the documents that were asked for, by their places in the question.
 
-    `same`: those whose payload hash is the stored one. `different`: the others that are there.
+    `same`: those whose payload hash is the stored one, with their chunks; `newest`: the greatest `seq` among them, 0
+    where there are none. `different`: the others that are there.
     """
 
-    same: frozenset[int]
+    same: dict[int, int]
+    newest: int
     different: dict[int, Existing]
 
 

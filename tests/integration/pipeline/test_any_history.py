@@ -1,4 +1,4 @@
-"""Any history of submissions, reruns and retries, run in any order: the documents end as the submissions say."""
+"""Any history of submissions, cancels, reruns and retries, in any order: the documents end as the submissions say."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from indexmill.domain import bodies
 from indexmill.domain.job import Item, Job, JobKind
 from indexmill.domain.job_state import JobState
 from indexmill.engine import Engine
+from indexmill.ledger.batches import BatchKey
 from tests.draining import (
     alter_query,
     assert_conserved,
@@ -30,7 +32,7 @@ IDS = ("a", "b", "c", "d")
 
 @dataclass(frozen=True)
 class Act:
-    """A step of a history: `kind` is upsert, payload, delete, rerun or retry; the rest says on what."""
+    """A step of a history: `kind` is upsert, payload, delete, cancel, rerun or retry; the rest says on what."""
 
     kind: str
     ids: tuple[str, ...] = ()
@@ -44,18 +46,25 @@ class World:
     """What the submissions say the documents must be, apart from any order of running."""
 
     jobs: list[tuple[Job, JobKind, list[Item]]] = field(default_factory=list)
-    #: Per id: the last accepted (version, text or None where deleted).
-    last: dict[str, tuple[tuple[int, int], dict[str, Any] | None]] = field(default_factory=dict)
+    #: Per id: every (version, payload or None where deleted) that was asked for.
+    asked: dict[str, dict[tuple[int, int], dict[str, Any] | None]] = field(default_factory=dict)
 
     def note(self, seq: int, kind: JobKind, items: list[Item]) -> None:
         for position, item in enumerate(items):
             if kind is JobKind.UPSERTION and not (item.payload or {}).get("text", "").strip():
                 continue
-            entry = ((seq, position), item.payload if kind is JobKind.UPSERTION else None)
-            self.last[item.object_id] = max(self.last.get(item.object_id, entry), entry, key=lambda each: each[0])
+            of_item = self.asked.setdefault(item.object_id, {})
+            of_item[seq, position] = item.payload if kind is JobKind.UPSERTION else None
+
+    def withdraw(self, seq: int) -> None:
+        """The job of this number was cancelled before anything of it ran."""
+        for of_item in self.asked.values():
+            for version in [version for version in of_item if version[0] == seq]:
+                del of_item[version]
 
     def expected(self) -> dict[str, dict[str, Any]]:
-        return {name: payload for name, (_, payload) in self.last.items() if payload is not None}
+        last = {name: of_item[max(of_item)] for name, of_item in self.asked.items() if of_item}
+        return {name: payload for name, payload in last.items() if payload is not None}
 
 
 ids = st.lists(st.sampled_from(IDS), min_size=1, max_size=5).map(tuple)
@@ -63,10 +72,22 @@ acts = st.one_of(
     st.builds(Act, kind=st.just("upsert"), ids=ids, text=st.integers(0, 2), bad=st.booleans()),
     st.builds(Act, kind=st.just("payload"), ids=ids, text=st.integers(0, 2)),
     st.builds(Act, kind=st.just("delete"), ids=ids),
+    st.builds(Act, kind=st.just("cancel"), job=st.integers(0, 9)),
     st.builds(Act, kind=st.just("rerun"), job=st.integers(0, 9)),
     st.builds(Act, kind=st.just("retry"), job=st.integers(0, 9)),
     st.builds(Act, kind=st.just("run"), job=st.integers(0, 9)),
     st.builds(Act, kind=st.just("run all")),
+)
+#: Two documents and two texts: most of what is submitted is stored already.
+repeated = st.one_of(
+    st.builds(
+        Act,
+        kind=st.just("upsert"),
+        ids=st.lists(st.sampled_from(IDS[:2]), min_size=1, max_size=2).map(tuple),
+        text=st.integers(0, 1),
+    ),
+    st.builds(Act, kind=st.sampled_from(["cancel", "retry"]), job=st.integers(0, 3)),
+    st.builds(Act, kind=st.sampled_from(["run", "run all"])),
 )
 
 
@@ -80,7 +101,7 @@ def play(engine: Engine, history: list[Act], choose: Iterator[int]) -> None:
     for number, act in enumerate(history):
         _play_one(engine, world, act, number, choose)
         assert_conserved(engine)
-    while ready_jobs(engine):
+    while ready_batches(engine):
         run_some(engine, choose)
     assert_conserved(engine)
     assert {name: row["payload"] for name, row in documents(engine).items()} == world.expected()
@@ -97,12 +118,17 @@ def _play_one(engine: Engine, world: World, act: Act, number: int, choose: Itera
         world.note(seq_of(engine, job), kind, items)
     elif act.kind in {"rerun", "retry"} and world.jobs:
         job, kind, items = world.jobs[act.job % len(world.jobs)]
-        getattr(engine, act.kind)(job_of(engine, job))
-        world.note(seq_of(engine, job), kind, items)
+        again = getattr(engine, act.kind)(job_of(engine, job))
+        if again.counters.cancelled < len(items):
+            world.note(seq_of(engine, job), kind, items)
+    elif act.kind == "cancel" and world.jobs:
+        job, _, items = world.jobs[act.job % len(world.jobs)]
+        if job_of(engine, job).state is JobState.QUEUED and engine.cancel(job).counters.cancelled == len(items):
+            world.withdraw(seq_of(engine, job))
     elif act.kind == "run":
         run_some(engine, choose)
     elif act.kind == "run all":
-        while ready_jobs(engine):
+        while ready_batches(engine):
             run_some(engine, choose)
 
 
@@ -114,20 +140,21 @@ def _item(act: Act, name: str, number: int, place: int) -> Item:
     return Item(name, {"text": f"text {act.text}"} | ({"extra": number % 3} if act.kind == "payload" else {}))
 
 
-def ready_jobs(engine: Engine) -> list[Any]:
-    found = rows(engine, "SELECT DISTINCT job, lane FROM batch WHERE state = 'ready' ORDER BY job")
-    return [(row["job"], row["lane"]) for row in found]
+def ready_batches(engine: Engine) -> list[tuple[BatchKey, str]]:
+    """With their lanes."""
+    found = rows(engine, "SELECT job, ordinal, lane FROM batch WHERE state = 'ready' ORDER BY job, ordinal")
+    return [((row["job"], row["ordinal"]), row["lane"]) for row in found]
 
 
 def run_some(engine: Engine, choose: Iterator[int]) -> None:
-    """Run one window of one or more ready jobs, chosen freely."""
-    ready = ready_jobs(engine)
+    """Run one window of one or more ready batches, chosen freely."""
+    ready = ready_batches(engine)
     if not ready:
         return
     lane = ready[next(choose) % len(ready)][1]
-    mine = [job for job, of_lane in ready if of_lane == lane]
-    chosen = [job for job in mine if next(choose) % 2] or [mine[next(choose) % len(mine)]]
-    run(engine, claim_only(engine, lane, [(job, 0) for job in chosen]))
+    mine = [key for key, of_lane in ready if of_lane == lane]
+    chosen = [key for key in mine if next(choose) % 2] or [mine[next(choose) % len(mine)]]
+    run(engine, claim_only(engine, lane, chosen))
 
 
 def _assert_vectors_fit(engine: Engine) -> None:
@@ -145,6 +172,8 @@ def _assert_jobs_end_by_their_counters(engine: Engine, world: World) -> None:
         ended = job_of(engine, job)
         assert ended.is_terminal
         assert ended.counters.finished == len(items)
+        if ended.counters.cancelled:
+            continue
         assert (ended.state is JobState.SUCCEEDED) == bool(ended.counters.kept)
 
 
@@ -156,6 +185,18 @@ def empty(engine: Engine) -> None:
     )
 
 
+@pytest.fixture
+def batches_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs of several batches, with the same document in more than one."""
+    monkeypatch.setattr(bodies, "MAX_BATCH_ITEMS", 2)
+
+
+@pytest.fixture
+def batches_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "MAX_BATCH_ITEMS", 1)
+
+
+@pytest.mark.usefixtures("batches_of_two")
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=st.lists(acts, min_size=2, max_size=10), choices=st.lists(st.integers(0, 7), min_size=8, max_size=8))
 def test_any_history_run_in_any_order_ends_as_it_was_submitted(
@@ -163,6 +204,20 @@ def test_any_history_run_in_any_order_ends_as_it_was_submitted(
 ) -> None:
     empty(engine)
     play(engine, history, _endless(choices))
+
+
+@pytest.mark.usefixtures("batches_of_one")
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    first=st.integers(0, 1),
+    history=st.lists(repeated, min_size=3, max_size=8),
+    choices=st.lists(st.integers(0, 7), min_size=8, max_size=8),
+)
+def test_what_is_submitted_again_and_again_ends_as_it_was_submitted(
+    engine: Engine, first: int, history: list[Act], choices: list[int]
+) -> None:
+    empty(engine)
+    play(engine, [Act("upsert", IDS[:2], text=first), Act("run all"), *history], _endless(choices))
 
 
 def _endless(choices: list[int]) -> Iterator[int]:

@@ -19,6 +19,7 @@ from tests.draining import (
     documents,
     drain,
     execute,
+    hold_back,
     job_of,
     rows,
     run,
@@ -51,9 +52,10 @@ def run_beside(engine: Engine, job: Job, beside: Callable[[], object], monkeypat
 
 
 def store(engine: Engine) -> None:
-    """What later submissions of `a` compare themselves with."""
+    """What later submissions of `a` compare themselves with; after it comes something that is never done with."""
     upsert(engine, {"a": "same"})
     drain(engine)
+    hold_back(engine, upsert(engine, {"another": "still open"}))
 
 
 def skip_beside(engine: Engine, beside: Callable[[], object], monkeypatch: pytest.MonkeyPatch, *items: Item) -> Job:
@@ -173,6 +175,7 @@ def test_batches_of_which_nothing_has_changed_are_ended_without_staging(
     texts = {f"d{number}": f"text {number}" for number in range(600)}
     upsert(engine, texts)
     drain(engine)
+    hold_back(engine, upsert(engine, {"another": "still open"}))
     staged: list[str] = []
     original = PgvectorStore.stage
 
@@ -188,13 +191,12 @@ def test_batches_of_which_nothing_has_changed_are_ended_without_staging(
     assert counters.embedded == 1
     assert len(staged) == 256
     assert documents(engine)["d300"]["text"] == "changed"
-    assert {row["seq"] for row in rows(engine, "SELECT seq FROM document")} == {2}
+    assert {row["seq"] for row in rows(engine, "SELECT seq FROM document")} == {3}
     assert_conserved(engine)
 
 
 def test_a_batch_that_was_cancelled_meanwhile_is_not_skipped(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    upsert(engine, {"a": "same"})
-    drain(engine)
+    store(engine)
     job = upsert(engine, {"a": "same"})
     run_beside(engine, job, lambda: engine.cancel(job), monkeypatch)
     assert job_of(engine, job).counters.cancelled == 1

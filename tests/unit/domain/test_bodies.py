@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexmill.domain import bodies
-from indexmill.domain.bodies import MAX_BATCH_BYTES, MAX_BATCH_ITEMS, Body, RequestDigest, decode_body, pack
+from indexmill.domain.bodies import (
+    MAX_BATCH_BYTES,
+    MAX_BATCH_ITEMS,
+    Body,
+    DistinctIds,
+    RequestDigest,
+    decode_body,
+    pack,
+)
 from indexmill.domain.document import canonical_json
 from indexmill.domain.job import Item
 from indexmill.errors import InvalidRequest
@@ -28,7 +36,7 @@ items = st.builds(Item, text, objects, objects)
 
 def packed(given_items: list[Item], *parts: str) -> tuple[list[Body], bytes]:
     digest = RequestDigest(*parts)
-    return list(pack(given_items, digest)), digest.value()
+    return list(pack(given_items, digest, DistinctIds())), digest.value()
 
 
 def read(body: Body) -> list[Item]:
@@ -78,7 +86,7 @@ def test_one_batch_is_held_in_memory_not_the_request() -> None:
             taken.append(number)
             yield Item(f"d{number}")
 
-    made = pack(source(), RequestDigest())
+    made = pack(source(), RequestDigest(), DistinctIds())
     next(made)
     assert len(taken) == MAX_BATCH_ITEMS + 1
 

@@ -106,6 +106,17 @@ CREATE INDEX source_file_document ON source_file (source, document);
 -- A document's version is (seq, position of the item in the job).
 CREATE SEQUENCE job_seq CACHE 1;
 
+-- The only way to a sequence number: under a lock that its transaction holds until it has ended. So whoever gets that
+-- lock exclusively knows that every lower number of the collection is visible by now (settle_collections.sql). In this
+-- order, which SQL itself would not promise. The namespace keeps it apart from other advisory locks.
+CREATE FUNCTION next_job_seq(collection integer) RETURNS bigint
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(1229867861, collection);
+    RETURN nextval('job_seq');
+END
+$$;
+
 CREATE TABLE job (
     id uuid PRIMARY KEY,
     tenant integer NOT NULL,
@@ -130,6 +141,8 @@ CREATE TABLE job (
     fingerprint bytea,
     total_items bigint NOT NULL DEFAULT 0,
     batches integer NOT NULL DEFAULT 0,
+    -- Whether no two of its items are of the same document; false: not known.
+    distinct_ids boolean NOT NULL DEFAULT false,
     bodies_deleted_at timestamptz,
     -- Who is told of its progress and its end: {"amqp": {...}, "properties": {...}} (domain/callback.py).
     callback jsonb,

@@ -42,8 +42,8 @@ WITH ready AS MATERIALIZED (
     WHERE name = %(lane)s AND stopped_at IS NOT NULL
     RETURNING name
 )
-SELECT c.job, c.ordinal, j.kind, c.work, c.source, j.seq, j.force, j.tenant, j.model, j.collection, c.first_position, c.items, c.bytes,
-       c.tries, c.losses, c.set_aside, c.outcomes, body.body, j.callback IS NOT NULL AS has_callback,
+SELECT c.job, c.ordinal, j.kind, c.work, c.source, j.seq, j.force, j.tenant, j.model, j.collection, c.first_position, c.items,
+       c.bytes, c.tries, c.losses, c.set_aside, c.outcomes, body.body, j.callback IS NOT NULL AS has_callback, j.distinct_ids,
        EXISTS (SELECT 1 FROM probed) AS probes
 FROM claimed c
 JOIN job j ON j.id = c.job

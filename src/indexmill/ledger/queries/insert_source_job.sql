@@ -2,7 +2,7 @@
 WITH new_job AS (
     INSERT INTO job (id, tenant, kind, seq, state, events, collection, model, lane, knowledge_base, total_items, batches,
                      queued_at)
-    SELECT %(id)s, k.tenant, %(kind)s, nextval('job_seq'), 'queued', 1, c.id, c.model,
+    SELECT %(id)s, k.tenant, %(kind)s, next_job_seq(c.id), 'queued', 1, c.id, c.model,
            CASE WHEN %(kind)s = 'cleanup' THEN 'delete' ELSE c.lane END, k.id, cardinality(%(sources)s::uuid[]),
            cardinality(%(sources)s::uuid[]), ledger_now()
     FROM knowledge_base k JOIN collection c ON c.id = k.collection

@@ -1,7 +1,8 @@
 -- receiving -> queued: takes the external id and the place in the order, opens the batches.
 WITH changed AS (
     UPDATE job
-    SET state = 'queued', external_id = %(external_id)s, fingerprint = %(fingerprint)s, seq = nextval('job_seq'),
+    SET state = 'queued', external_id = %(external_id)s, fingerprint = %(fingerprint)s,
+        seq = next_job_seq(collection), distinct_ids = %(distinct_ids)s,
         total_items = %(total_items)s, batches = (SELECT count(*) FROM batch WHERE job = %(id)s), events = 1,
         queued_at = ledger_now(), updated_at = ledger_now(), callback = %(callback)s::jsonb
     WHERE id = %(id)s AND state = 'receiving'

@@ -14,4 +14,4 @@ WITH new_batches AS (
 )
 INSERT INTO batch_body (job, ordinal, body)
 SELECT n.job, n.ordinal, b.body
-FROM new_batches n JOIN unnest(%(ordinals)s::integer[], %(bodies)s::bytea[]) AS b (ordinal, body) USING (ordinal);
+FROM new_batches n JOIN unnest(%(ordinals)s::integer[], %(bodies)b::bytea[]) AS b (ordinal, body) USING (ordinal);

@@ -4,16 +4,16 @@ WITH wanted AS (
     SELECT w.*, c.id AS collection, c.name, CASE WHEN w.deletes THEN 'delete' ELSE c.lane END AS lane
     FROM unnest(%(ids)s::uuid[], %(tenants)s::integer[], %(kinds)s::text[], %(external_ids)s::text[],
                 %(models)s::text[], %(collections)s::text[], %(documents)s::text[], %(deletes)s::boolean[],
-                %(fingerprints)s::bytea[], %(totals)s::bigint[], %(counts)s::integer[])
+                %(fingerprints)s::bytea[], %(totals)s::bigint[], %(counts)s::integer[], %(distinct_ids)s::boolean[])
          WITH ORDINALITY AS w (id, tenant, kind, external_id, model, collection_name, document, deletes, fingerprint,
-                               total_items, batches, place)
+                               total_items, batches, distinct_ids, place)
     JOIN collection c ON c.tenant = w.tenant AND c.name = w.collection_name
     JOIN model m ON m.tenant = c.tenant AND m.id = c.model AND m.withdrawn_at IS NULL
 ), new_jobs AS (
     INSERT INTO job (id, tenant, kind, external_id, seq, state, events, collection, model, lane, document, fingerprint,
-                     total_items, batches, queued_at, callback)
-    SELECT id, tenant, kind, external_id, nextval('job_seq'), 'queued', 1, collection, model, lane, document,
-           fingerprint, total_items, batches, ledger_now(), %(callbacks)s::jsonb -> id::text
+                     total_items, batches, distinct_ids, queued_at, callback)
+    SELECT id, tenant, kind, external_id, next_job_seq(collection), 'queued', 1, collection, model, lane, document,
+           fingerprint, total_items, batches, distinct_ids, ledger_now(), %(callbacks)s::jsonb -> id::text
     FROM (SELECT * FROM wanted ORDER BY place) in_order
     ON CONFLICT (tenant, kind, external_id) WHERE external_id IS NOT NULL DO NOTHING
     RETURNING *
@@ -29,7 +29,7 @@ WITH wanted AS (
     INSERT INTO batch_body (job, ordinal, body)
     SELECT j.id, b.ordinal, b.body
     FROM new_jobs j
-    JOIN unnest(%(jobs)s::uuid[], %(ordinals)s::integer[], %(bodies)s::bytea[]) AS b (job, ordinal, body)
+    JOIN unnest(%(jobs)s::uuid[], %(ordinals)s::integer[], %(bodies)b::bytea[]) AS b (job, ordinal, body)
          ON b.job = j.id
 ), new_spooled AS (
     INSERT INTO spooled_input (job, reference)

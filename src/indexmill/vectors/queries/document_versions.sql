@@ -1,2 +1,2 @@
 SELECT id, seq, position FROM document
-WHERE collection = %(collection)s AND id = ANY (%(ids)s::text[]);
+WHERE collection = %(collection)s AND id = ANY (%(ids)b::text[]);

@@ -3,7 +3,7 @@
 WITH locked AS MATERIALIZED (
     SELECT d.key, w.seq, w.position, w.place
     FROM (
-        SELECT * FROM unnest(%(ids)s::text[], %(seqs)s::bigint[], %(positions)s::bigint[])
+        SELECT * FROM unnest(%(ids)b::text[], %(seqs)s::bigint[], %(positions)s::bigint[])
              WITH ORDINALITY AS u (id, seq, position, place)
         ORDER BY id
     ) w
