@@ -1,0 +1,88 @@
+"""Corpora: collections as front door 4 sees them, their documents in parts, and what is asked of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+__all__ = ["Corpus", "CorpusDocument", "DocumentPart", "DocumentState", "NewDocument", "QueryHit", "Removal"]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """`number`: the collection's id; `key`: its name."""
+
+    number: int
+    key: str
+    name: str
+    description: str
+    model: str
+    created_at: datetime
+    documents: int = 0
+    parts: int = 0
+    #: What the caller said of it and wants to hear again.
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DocumentPart:
+    """A piece of a document that is embedded by itself, or cut where it is long; `title`: of its section."""
+
+    text: str
+    metadata: dict[str, Any] = field(default_factory=dict)
+    title: str | None = None
+
+
+@dataclass(frozen=True)
+class NewDocument:
+    """A document to be. `is_core`: its parts are its chunks; else its sections are split."""
+
+    id: str
+    parts: tuple[DocumentPart, ...]
+    metadata: dict[str, Any] = field(default_factory=dict)
+    is_core: bool = False
+
+
+class DocumentState(StrEnum):
+    """What became of a document that was given."""
+
+    INDEXED = "indexed"
+    #: The same document was there.
+    ALREADY_THERE = "already_there"
+    #: Another document has its id, and was left alone.
+    CONFLICT = "conflict"
+
+
+@dataclass(frozen=True)
+class CorpusDocument:
+    """A stored document; `parts`: None where they were not asked for."""
+
+    id: str
+    metadata: dict[str, Any]
+    parts: tuple[DocumentPart, ...] | None = None
+    chunks: int = 0
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class QueryHit:
+    """A found part of a document, with its metadata and the document's."""
+
+    document_id: str
+    text: str
+    score: float
+    part_metadata: dict[str, Any]
+    document_metadata: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Removal:
+    """A bulk delete: its job, and what it has removed where it was waited for."""
+
+    job: UUID
+    cutoff: datetime
+    deleted: int | None = None
+    skipped: int | None = None
