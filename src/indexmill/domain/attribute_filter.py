@@ -201,7 +201,7 @@ class _Parser:
     def _enter(self) -> None:
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise InvalidRequest(f"metadata filter: expected at most {MAX_DEPTH} levels of parentheses and NOT, got more")
+            raise InvalidRequest(f"metadata filter: expected at most {MAX_DEPTH} levels of brackets and NOT, got more")
 
     @property
     def _next(self) -> Token:

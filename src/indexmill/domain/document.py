@@ -5,10 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
-__all__ = ["Version", "canonical_json", "document_fingerprint", "fingerprint", "payload_hash", "with_plain_floats"]
+__all__ = [
+    "DocumentPart",
+    "Version",
+    "canonical_json",
+    "document_fingerprint",
+    "fingerprint",
+    "part_numbers",
+    "parts_from_json",
+    "parts_json",
+    "payload_hash",
+    "with_plain_floats",
+]
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -17,6 +31,14 @@ class Version:
 
     seq: int
     position: int
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPart:
+    """A section of a document with metadata of its own, from `start`, in characters of the text, to the next one."""
+
+    start: int
+    metadata: dict[str, Any]
 
 
 #: Another one where documents would become another text.
@@ -73,3 +95,17 @@ def payload_hash(recipe: str, payload: bytes | None, item_info: bytes | None) ->
     for part in (payload, item_info):
         digest.update(b"\0" if part is None else b"\1%d\0" % len(part) + part)
     return digest.digest()
+
+
+def part_numbers(parts: Sequence[DocumentPart], starts: Iterable[int]) -> list[int]:
+    """In which part what starts there lies, counted from 1; 0: before the first one. `parts`: in their order."""
+    beginnings = [part.start for part in parts]
+    return [bisect_right(beginnings, start) for start in starts]
+
+
+def parts_json(parts: Sequence[DocumentPart]) -> str:
+    return with_plain_floats(canonical_json([[part.start, part.metadata] for part in parts]))
+
+
+def parts_from_json(stored: Sequence[tuple[int, dict[str, Any]]] | None) -> tuple[DocumentPart, ...]:
+    return tuple(DocumentPart(start, metadata) for start, metadata in stored or ())

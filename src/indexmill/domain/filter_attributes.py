@@ -98,7 +98,9 @@ def checked_attributes(attributes: Sequence[FilterAttribute]) -> tuple[FilterAtt
     counts = Counter((attribute.level, attribute.name) for attribute in attributes)
     for (level, name), count in counts.items():
         if count > 1:
-            raise InvalidRequest(f"filter attributes: expected each name once a level, got `{level.prefix}.{name}` twice")
+            raise InvalidRequest(
+                f"filter attributes: expected each name once a level, got `{level.prefix}.{name}` twice"
+            )
     return tuple(attributes)
 
 

@@ -122,7 +122,9 @@ def _token_at(text: str, at: int) -> Token:
             token = token[1:-1].replace('""', '"')
         case TokenKind.INTEGER | TokenKind.REAL:
             if len(token) > _MAX_DIGITS or math.isinf(float(token)):
-                raise filter_error(at, f"a number of at most {_MAX_DIGITS} characters and 1.8e308", f"`{token[:20]}...`")
+                raise filter_error(
+                    at, f"a number of at most {_MAX_DIGITS} characters and 1.8e308", f"`{token[:20]}...`"
+                )
     return Token(kind, token, at, found.end())
 
 

@@ -105,7 +105,9 @@ class _Check:
             return
         # The literal is what is wrong: the field's type is declared.
         wrong, kind, other = (right, wanted, left) if isinstance(right, Literal) else (left, found, right)
-        raise filter_error(wrong.at, f"{kind.value} {where}, as {self._described(other)} is one", self._described(wrong))
+        raise filter_error(
+            wrong.at, f"{kind.value} {where}, as {self._described(other)} is one", self._described(wrong)
+        )
 
     def _like(self, operand: Operand, pattern: Operand) -> None:
         self._is_one_of(operand, "before `LIKE`", _Kind.TEXT)
@@ -161,7 +163,9 @@ class _Check:
     def _described(self, operand: Operand) -> str:
         if isinstance(operand, Literal):
             value = operand.value
-            return f"{self._kind(operand).value}, `{str(value).lower() if isinstance(value, bool) else str(value)[:40]}`"
+            return (
+                f"{self._kind(operand).value}, `{str(value).lower() if isinstance(value, bool) else str(value)[:40]}`"
+            )
         return f"`{operand}` ({self.used[operand].type.value})"
 
 

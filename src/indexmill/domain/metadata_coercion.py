@@ -44,8 +44,8 @@ def coerce_metadata(
     """The value of each attribute, None where there is none or where it does not fit; and what does not fit.
 
     Taken as INTEGER are whole numbers, also as 5.0 and "5"; as REAL, numbers, also as "0.5"; as BOOLEAN, booleans and
-    "true" or "false"; as TEXT, texts, and numbers and booleans as JSON writes them. A list's elements likewise; a single
-    value counts as a list of one, and null as nothing.
+    "true" or "false"; as TEXT, texts, and numbers and booleans as JSON writes them. A list's elements likewise; a
+    single value counts as a list of one, and null as nothing.
     """
     values: list[Value] = []
     misfits: list[Misfit] = []

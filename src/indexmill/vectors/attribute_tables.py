@@ -1,4 +1,4 @@
-"""Attribute sets: the tables that hold documents' and parts' values of one list of filter attributes, and their columns."""
+"""The tables of an attribute set: one for documents' values, one for parts', with a column an attribute."""
 
 from __future__ import annotations
 

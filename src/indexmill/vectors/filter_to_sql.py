@@ -1,4 +1,4 @@
-"""Metadata filters as SQL: a condition with bound values over the columns of an attribute set, and the joins it needs."""
+"""Metadata filters as SQL: a condition with bound values over the columns of an attribute set, and its joins."""
 
 from __future__ import annotations
 
@@ -126,6 +126,8 @@ class _Writer:
     values: dict[str, Any] = field(default_factory=dict)
 
     def condition(self, condition: Condition) -> sql.Composable:
+        if isinstance(condition, IsNull):
+            return self._is_null(condition.operand)
         match condition:
             case And(parts):
                 return self._joined(_AND, parts)
@@ -137,19 +139,18 @@ class _Writer:
                 return self._comparison(left, operator, right)
             case Membership(operand, candidates):
                 return sql.SQL("({})").format(_OR.join(self._memberships(operand, candidates)))
-            case Like(operand, Literal(str(pattern))):
+            case Like(operand, pattern):
                 text = self._ordered(operand, _Cast.TEXT)
-                return sql.SQL("({} LIKE {})").format(text, self._bind(pattern, _Cast.TEXT))
-            case Like():
-                return _NULL
+                return sql.SQL("({} LIKE {})").format(text, self._operand(pattern, _Cast.TEXT))
             case Truth(operand):
                 return self._operand(operand, _Cast.BOOLEAN)
-            case IsNull(Literal(value)):
-                return sql.SQL("TRUE" if value is None else "FALSE")
-            case IsNull(Field() as operand):
-                return sql.SQL("({} IS NULL)").format(self._column(operand))
             case _:
                 assert_never(condition)
+
+    def _is_null(self, operand: Operand) -> sql.Composable:
+        if isinstance(operand, Literal):
+            return sql.SQL("TRUE" if operand.value is None else "FALSE")
+        return sql.SQL("({} IS NULL)").format(self._column(operand))
 
     def _joined(self, word: sql.SQL, parts: Sequence[Condition]) -> sql.Composable:
         return sql.SQL("({})").format(word.join(map(self.condition, parts)))
