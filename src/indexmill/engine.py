@@ -282,6 +282,7 @@ class Engine:
         limit: int,
         ids: Sequence[str] | None = None,
         equal: Sequence[dict[str, Any]] = (),
+        metadata_filter: str | None = None,
         min_score: float | None = None,
         expand: int = 0,
     ) -> list[ChunkHit]:
@@ -290,6 +291,7 @@ class Engine:
         Args:
             ids: only of these documents; an id that is not there matches nothing.
             equal: only of documents whose payload holds the values of every one of these.
+            metadata_filter: only those that this condition over the collection's filter attributes finds.
             min_score: only those that are at least so near.
             expand: neighbours on each side whose texts come along.
 
@@ -305,7 +307,7 @@ class Engine:
             raise InvalidRequest(f"expand: expected 0 to {MAX_EXPAND} neighbours on each side, got {expand}")
         if min_score is not None and not math.isfinite(min_score):
             raise InvalidRequest(f"min_score: expected a number, got {min_score}")
-        selection = Selection.of(ids, equal)
+        selection = Selection.of(ids, equal, metadata_filter)
         collection = self.collection(collection_name)
         wanted = self.models.embed_query(collection.deployment, text)
         return self.vectors.search_chunks(collection, ChunkQuery(wanted, limit, selection, min_score, expand))

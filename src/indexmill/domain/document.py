@@ -5,11 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
+from typing import Any
 
-__all__ = ["Version", "canonical_json", "document_fingerprint", "fingerprint", "payload_hash", "with_plain_floats"]
+__all__ = [
+    "DocumentPart",
+    "Version",
+    "canonical_json",
+    "document_fingerprint",
+    "fingerprint",
+    "part_numbers",
+    "parts_from_json",
+    "parts_json",
+    "payload_hash",
+    "with_plain_floats",
+]
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -18,6 +32,14 @@ class Version:
 
     seq: int
     position: int
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPart:
+    """A section of a document with metadata of its own, from `start`, in characters of the text, to the next one."""
+
+    start: int
+    metadata: dict[str, Any]
 
 
 #: Another one where documents would become another text.
@@ -80,3 +102,17 @@ def payload_hash(recipe: str, payload: bytes | None, item_info: bytes | None) ->
 def _begun(recipe: str) -> hashlib.blake2b:
     """To be copied: beginning a digest costs as much as the digest of a short item."""
     return hashlib.blake2b(recipe.encode(), digest_size=16)
+
+
+def part_numbers(parts: Sequence[DocumentPart], starts: Iterable[int]) -> list[int]:
+    """In which part what starts there lies, counted from 1; 0: before the first one. `parts`: in their order."""
+    beginnings = [part.start for part in parts]
+    return [bisect_right(beginnings, start) for start in starts]
+
+
+def parts_json(parts: Sequence[DocumentPart]) -> str:
+    return with_plain_floats(canonical_json([[part.start, part.metadata] for part in parts]))
+
+
+def parts_from_json(stored: Sequence[tuple[int, dict[str, Any]]] | None) -> tuple[DocumentPart, ...]:
+    return tuple(DocumentPart(start, metadata) for start, metadata in stored or ())

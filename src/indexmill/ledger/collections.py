@@ -16,7 +16,10 @@ __all__ = ["Collection", "CollectionSummary", "Collections", "lane_of"]
 
 @dataclass(frozen=True)
 class Collection:
-    """`generation`: which table holds its chunks; `min_seq`: versions below it lose."""
+    """`generation`: which table holds its chunks; `min_seq`: versions below it lose.
+
+    `attribute_set`: the number of the filter attributes that filters see; `prepared_set`: of those that will follow.
+    """
 
     id: int
     name: str
@@ -24,6 +27,8 @@ class Collection:
     generation: int
     min_seq: int
     deployment: Deployment
+    attribute_set: int | None = None
+    prepared_set: int | None = None
 
     @property
     def recipe(self) -> str:
@@ -132,4 +137,6 @@ def _collection(row: Row) -> Collection:
         generation=row["generation"],
         min_seq=row["min_seq"],
         deployment=deployment_of(row),
+        attribute_set=row["attribute_set"],
+        prepared_set=row["prepared_set"],
     )

@@ -53,10 +53,27 @@ CREATE TABLE collection (
     layout_version integer NOT NULL DEFAULT 1,
     -- Versions below it lose: a reset sets it.
     min_seq bigint NOT NULL DEFAULT 0,
+    -- The set of filter attributes by which filters are answered, and the one that is being filled to take its place.
+    attribute_set bigint,
+    prepared_set bigint,
     created_at timestamptz NOT NULL DEFAULT ledger_now(),
     UNIQUE (tenant, name),
     FOREIGN KEY (tenant, model) REFERENCES model
 );
+
+-- A list of filter attributes. Their values live in document_attribute_<number> and part_attribute_<number>.
+CREATE TABLE attribute_set (
+    number bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+    collection integer NOT NULL REFERENCES collection,
+    -- domain/filter_attributes.py
+    attributes jsonb NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT ledger_now(),
+    -- Every document of the collection has its values.
+    filled_at timestamptz
+);
+CREATE INDEX attribute_set_collection ON attribute_set (collection);
+ALTER TABLE collection ADD FOREIGN KEY (attribute_set) REFERENCES attribute_set,
+    ADD FOREIGN KEY (prepared_set) REFERENCES attribute_set;
 
 -- A collection that is kept in step with data sources.
 CREATE TABLE knowledge_base (
@@ -402,6 +419,8 @@ CREATE TABLE document (
     item_info jsonb,
     -- Where its pages and headings begin: {"pages": [[offset, number]], "headings": [[offset, level, title]]}.
     structure jsonb,
+    -- Its sections, where they begin and their metadata: [[offset, {...}]].
+    parts jsonb,
     chunks integer NOT NULL,
     -- Chunks before the last accepted write; 0 where the document was not there.
     previous_chunks integer NOT NULL,
@@ -409,7 +428,7 @@ CREATE TABLE document (
     updated_at timestamptz NOT NULL DEFAULT ledger_now(),
     PRIMARY KEY (collection, id),
     CONSTRAINT tombstone_is_empty CHECK
-        (deleted_at IS NULL OR (fingerprint IS NULL AND payload IS NULL AND text IS NULL AND structure IS NULL AND chunks = 0))
+        (deleted_at IS NULL OR (fingerprint IS NULL AND payload IS NULL AND text IS NULL AND structure IS NULL AND parts IS NULL AND chunks = 0))
 ) WITH (fillfactor = 85);
 CREATE INDEX document_tombstone ON document (deleted_at) WHERE deleted_at IS NOT NULL;
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from indexmill.domain.document import part_numbers, parts_json
 from indexmill.vectors.vector_store import StagedDocument
 
 __all__ = ["COLUMNS", "copy_bytes"]
@@ -14,7 +15,7 @@ __all__ = ["COLUMNS", "copy_bytes"]
 #: The columns of the staging table, in the order in which a row's fields follow.
 COLUMNS = (
     "item", "id", "seq", "position", "outcome", "fingerprint", "payload_hash", "text", "payload", "item_info",
-    "structure", "starts", "ends", "embeddings",
+    "structure", "parts", "starts", "ends", "chunk_parts", "embeddings",
 )  # fmt: skip
 _HEADER = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
 _TRAILER = struct.pack(">h", -1)
@@ -56,11 +57,16 @@ def _append(buffer: bytearray, document: StagedDocument, vector_oid: int) -> Non
     _append_bytes(buffer, b"\x01" + document.payload.encode() if document.payload is not None else None)
     _append_bytes(buffer, b"\x01" + document.item_info.encode() if document.item_info is not None else None)
     _append_bytes(buffer, b"\x01" + document.structure.encode() if document.structure is not None else None)
+    _append_bytes(buffer, b"\x01" + parts_json(document.parts).encode() if document.parts else None)
     if document.vectors is None:
-        buffer += _NULL * 3
+        buffer += _NULL * 4
         return
     _append_int8_array(buffer, [start for start, _ in document.spans])
     _append_int8_array(buffer, [end for _, end in document.spans])
+    if document.parts:
+        _append_int8_array(buffer, part_numbers(document.parts, [start for start, _ in document.spans]))
+    else:
+        buffer += _NULL
     _append_vectors(buffer, document.vectors, vector_oid)
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from psycopg import sql
 
 from indexmill.errors import InvalidRequest
 from indexmill.ledger.collections import Collection
 from indexmill.ledger.database import Connection, Database, Row
+from indexmill.vectors.filtered import read_filtered, resolve_filter
 from indexmill.vectors.long_texts import LONG_TEXT_BYTES, Span, read_stretches
 from indexmill.vectors.selection import Selection
-from indexmill.vectors.statements import read_within, run_statement, search_timeout, statement
+from indexmill.vectors.statements import run_statement, search_timeout, statement
 from indexmill.vectors.stored_documents import StoredDocument, stored_document
 
 __all__ = ["ChunkHit", "ChunkQuery", "find_chunks"]
@@ -60,14 +62,15 @@ def find_chunks(
     """The nearest chunks, best first, by exact search. `vector`: the query's, at unit length, as pgvector's text.
 
     Raises:
-        InvalidRequest: the found chunks are too large to be answered together.
+        InvalidRequest: the found chunks are too large to be answered together, or the filter does not fit the
+            collection's attributes.
         SearchTimeout: it took too long.
     """
     selection = query.selection
-    nearest = statement("nearest_chunks" if selection.is_all else "nearest_chunks_selected", table=table)
 
     def find(connection: Connection) -> list[ChunkHit]:
         deadline = time.monotonic() + seconds
+        nearest, filter_values = _nearest(connection, collection, selection, table)
         rows = run_statement(
             connection,
             "search_chunks",
@@ -80,6 +83,7 @@ def find_chunks(
             max_distance=None if query.min_score is None else _SCORE_TOLERANCE - query.min_score,
             long_text=LONG_TEXT_BYTES,
             **selection.values,
+            **filter_values,
         )
         size = sum(row["last_offset"] - row["first_offset"] for row in rows if row["stretch"] is None)
         if size > _MAX_CHARACTERS:
@@ -97,7 +101,22 @@ def find_chunks(
 
     # Chosen ids are few: their chunks are found by index.
     begin = "begin_search" if selection.ids is None else "begin_read"
-    return read_within(database, seconds, begin, find, is_snapshot=True)
+    return read_filtered(database, seconds, begin, find)
+
+
+def _nearest(
+    connection: Connection, collection: Collection, selection: Selection, table: sql.Identifier
+) -> tuple[sql.Composable, dict[str, Any]]:
+    """The query of the nearest chunks that are selected, and what its filter binds."""
+    if selection.is_all:
+        return statement("nearest_chunks", table=table), {}
+    found = resolve_filter(connection, collection, selection)
+    part = sql.Identifier("c", "part")
+    if selection.ids is None and not selection.equal and not found.uses_document:
+        joins = found.joins(sql.Identifier("c", "document"), part)
+        return statement("nearest_chunks_filtered", table=table, joins=joins, condition=found.condition), found.values
+    joins = found.joins(sql.Identifier("d", "key"), part)
+    return statement("nearest_chunks_selected", table=table, joins=joins, condition=found.condition), found.values
 
 
 def _long_ones(rows: list[Row]) -> dict[int, list[Row]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection as AbstractCollection
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +16,8 @@ from indexmill.domain.outcome import ItemStatus
 from indexmill.errors import InvalidRequest
 from indexmill.ledger.collections import Collection
 from indexmill.ledger.database import Connection, Database, Row
+from indexmill.vectors.attribute_rows import DocumentMetadata
+from indexmill.vectors.attribute_sets import AttributeSets
 from indexmill.vectors.binary_copy import COLUMNS, copy_bytes
 from indexmill.vectors.chunk_search import ChunkHit, ChunkQuery, find_chunks
 from indexmill.vectors.statements import read_within, run_statement
@@ -46,7 +49,11 @@ class PgvectorStore:
     database: Database
     #: What a search may take.
     search_seconds: float = 10
+    attribute_sets: AttributeSets = field(init=False)
     _vector_oid: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self.attribute_sets = AttributeSets(self.database)
 
     def create_generation(self, connection: Connection, collection: Collection, dimension: int) -> None:
         """Make the chunk table of the collection's generation; there already: nothing."""
@@ -98,7 +105,7 @@ class PgvectorStore:
         """COPY the documents into a table of this transaction's own."""
         run_statement(connection, "create_staging")
         oid = self._oid(connection)
-        statement = sql.SQL("COPY staged_1 ({columns}) FROM STDIN (FORMAT binary)").format(
+        statement = sql.SQL("COPY staged_2 ({columns}) FROM STDIN (FORMAT binary)").format(
             columns=sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
         )
         with connection.cursor().copy(statement) as copy:
@@ -122,6 +129,7 @@ class PgvectorStore:
         shrunk = [row["key"] for row in rows.values() if row["previous_chunks"] > row["chunks"]]
         if shrunk:
             run_statement(connection, "delete_surplus_chunks", parts=_table(collection), keys=shrunk)
+        self._write_attributes(connection, collection, winners, rows)
         missing = [name for name in winners if name not in rows]
         rivals = self._versions(connection, collection, missing)
         results: list[Written] = []
@@ -130,6 +138,27 @@ class PgvectorStore:
                 winner = winners[document.id]
                 results.append(_judge(document, winner, rows.get(document.id), rivals.get(document.id)))
         return results
+
+    def _write_attributes(
+        self,
+        connection: Connection,
+        collection: Collection,
+        winners: Mapping[str, StagedDocument],
+        rows: Mapping[str, Row],
+    ) -> None:
+        """The values of filter attributes of what was written; where nothing was declared, there are none."""
+        if collection.attribute_set is None and collection.prepared_set is None:
+            return
+        written: list[DocumentMetadata] = []
+        removed: list[int] = []
+        for name, row in rows.items():
+            document = winners[name]
+            if document.action is ItemStatus.REMOVED:
+                removed.append(row["key"])
+            elif document.action is not ItemStatus.UNCHANGED:
+                metadata = json.loads(document.payload) if document.payload is not None else None
+                written.append(DocumentMetadata(row["key"], metadata, document.parts))
+        self.attribute_sets.write(connection, collection, written, removed)
 
     def _upsert(
         self, connection: Connection, collection: Collection, winners: dict[str, StagedDocument]

@@ -1,4 +1,4 @@
-"""Which documents a question is about: those with these ids, and whose payload holds these values."""
+"""Which documents a question is about: those with these ids, whose payload holds these values, that a filter finds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from indexmill.domain.attribute_filter import parse_filter
 from indexmill.domain.document import canonical_json
+from indexmill.domain.filter_tree import Condition
 from indexmill.errors import InvalidRequest
 
 __all__ = ["MAX_FILTER_BYTES", "MAX_IDS", "Selection", "can_be_id"]
@@ -24,21 +26,26 @@ class Selection:
     """`ids`: None selects all. `equal`: each names payload fields and the values that they must hold.
 
     A value is equal as in JSON: 1 and 1.0 are, 1 and true are not. A list is held by one that has all its elements, an
-    object by one that has all its fields.
+    object by one that has all its fields. `filter`: over the collection's filter attributes.
     """
 
     ids: tuple[str, ...] | None = None
     equal: tuple[dict[str, Any], ...] = ()
+    filter: Condition | None = None
 
     @classmethod
-    def of(cls, ids: Sequence[str] | None, equal: Sequence[dict[str, Any]]) -> Selection:
-        """
+    def of(
+        cls, ids: Sequence[str] | None, equal: Sequence[dict[str, Any]], metadata_filter: str | None = None
+    ) -> Selection:
+        """`metadata_filter`: as `domain.attribute_filter` reads it; None and an empty one leave nothing out.
+
         Raises:
-            InvalidRequest: too many ids, or a filter that no payload could hold.
+            InvalidRequest: too many ids, a filter that no payload could hold, or one that cannot be read.
         """
         if ids is not None and len(ids) > MAX_IDS:
             raise InvalidRequest(f"ids: expected at most {MAX_IDS}, got {len(ids)}")
-        selection = cls(None if ids is None else tuple(filter(can_be_id, ids)), tuple(filter(None, equal)))
+        condition = parse_filter(metadata_filter) if metadata_filter and not metadata_filter.isspace() else None
+        selection = cls(None if ids is None else tuple(filter(can_be_id, ids)), tuple(filter(None, equal)), condition)
         size = 0
         for each in selection.equal:
             size += _checked_size(each)
@@ -48,11 +55,11 @@ class Selection:
 
     @property
     def is_all(self) -> bool:
-        return self.ids is None and not self.equal
+        return self.ids is None and not self.equal and self.filter is None
 
     @property
     def values(self) -> dict[str, Any]:
-        """As the queries bind it."""
+        """As the queries bind it; what a filter binds depends on the collection's attributes (`filtered.py`)."""
         return {
             "ids": None if self.ids is None else list(self.ids),
             "filters": [Jsonb(each, dumps=canonical_json) for each in self.equal],

@@ -6,9 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from psycopg import sql
+
+from indexmill.domain.filter_attributes import AttributeLevel
 from indexmill.errors import InvalidRequest
 from indexmill.ledger.collections import Collection
-from indexmill.ledger.database import Database, Row
+from indexmill.ledger.database import Connection, Database, Row
+from indexmill.vectors.filtered import read_filtered, resolve_filter
 from indexmill.vectors.selection import Selection, can_be_id
 from indexmill.vectors.statements import read_within, run_statement
 
@@ -84,18 +88,24 @@ def stored_document(row: Row) -> StoredDocument:
 
 
 def _page(database: Database, name: str, collection: Collection, query: PageQuery, *, seconds: float) -> list[Row]:
-    return read_within(
-        database,
-        seconds,
-        "begin_read",
-        lambda connection: run_statement(
+    selection = query.selection
+
+    def read(connection: Connection) -> list[Row]:
+        found = resolve_filter(connection, collection, selection, level=AttributeLevel.DOCUMENT)
+        return run_statement(
             connection,
             name,
+            parts={"joins": found.joins(sql.Identifier("d", "key")), "condition": found.condition},
             prepare=False,
             collection=collection.id,
             after=query.after,
             limit=query.limit,
             max_bytes=_PAGE_BYTES,
-            **query.selection.values,
-        ),
-    )
+            **selection.values,
+            **found.values,
+        )
+
+    if selection.filter is None:
+        return read_within(database, seconds, "begin_read", read)
+    # It may look through the narrow table of its attributes.
+    return read_filtered(database, seconds, "begin_search", read)

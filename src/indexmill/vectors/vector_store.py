@@ -10,10 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from indexmill.domain.document import Version
+from indexmill.domain.document import DocumentPart, Version
 from indexmill.domain.outcome import ItemStatus
 from indexmill.ledger.collections import Collection
 from indexmill.ledger.database import Connection
+from indexmill.vectors.attribute_sets import AttributeSets
 from indexmill.vectors.chunk_search import ChunkHit, ChunkQuery
 from indexmill.vectors.stored_documents import DocumentContent, PageQuery, StoredDocument
 
@@ -66,7 +67,8 @@ class StagedDocument:
 
     `item`: its number in the window. `action`: INDEXED (write all), UNCHANGED (move the version), PAYLOAD_UPDATED
     (payload and version), REMOVED (leave a tombstone). `vectors`: float32, unit length, shape (chunks, dimension);
-    `spans`: the chunks' places in `text`; `structure`: where its pages and headings begin, as JSON.
+    `spans`: the chunks' places in `text`; `structure`: where its pages and headings begin, as JSON. `parts`: its
+    sections with their metadata, in order; they come along with every payload, and no chunk lies in two of them.
     """
 
     item: int
@@ -81,6 +83,7 @@ class StagedDocument:
     structure: str | None = None
     vectors: npt.NDArray[np.float32] | None = None
     spans: tuple[tuple[int, int], ...] = ()
+    parts: tuple[DocumentPart, ...] = ()
 
     @property
     def chunks(self) -> int:
@@ -119,6 +122,11 @@ class Hit:
 
 class VectorStore(Protocol):
     """Everything runs in the caller's transaction, so that vectors and outcomes are one commit."""
+
+    @property
+    def attribute_sets(self) -> AttributeSets:
+        """The filter attributes of collections; `write` writes their values with the documents."""
+        ...
 
     def create_generation(self, connection: Connection, collection: Collection, dimension: int) -> None: ...
 

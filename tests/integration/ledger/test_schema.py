@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from importlib import resources
 
@@ -11,10 +12,11 @@ import pytest
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from indexmill.domain.filter_attributes import AttributeLevel, AttributeType, FilterAttribute
 from indexmill.engine import Engine
 from indexmill.errors import ServiceError
 from indexmill.ledger import migrate as migration
-from indexmill.ledger.database import Database
+from indexmill.ledger.database import Connection, Database
 from indexmill.ledger.migrate import migrate, migration_names
 from tests.draining import claim_next, drain, execute, rows, upsert
 
@@ -140,6 +142,11 @@ def test_migrations_are_numbered_from_one_without_a_gap() -> None:
 # Queries
 
 
+def declare(engine: Engine, connection: Connection) -> int:
+    attributes = [FilterAttribute("year", AttributeLevel.DOCUMENT, AttributeType.INTEGER)]
+    return engine.vectors.attribute_sets.declare(connection, 1, attributes)
+
+
 def query_files() -> list[tuple[str, str]]:
     folders = [
         (package, resources.files(package).joinpath("queries")) for package in ("indexmill.ledger", "indexmill.vectors")
@@ -151,15 +158,27 @@ def query_files() -> list[tuple[str, str]]:
 def test_every_query_is_valid_against_the_schema(engine: Engine, package: str, name: str) -> None:
     text = resources.files(package).joinpath("queries", name).read_text("utf-8")
     if package == "indexmill.vectors":
+        with engine.ledger.database.transaction() as connection:
+            number = declare(engine, connection)
         nearest = resources.files(package).joinpath("queries", "nearest_chunks.sql").read_text("utf-8")
-        parts = {"table": "chunk_1_1", "dimension": 8, "storage": "PLAIN"}
-        text = text.format(**parts, nearest=nearest.format(**parts))
+        documents = f"document_attribute_{number}"
+        parts = {
+            "table": documents if name.endswith("_attributes.sql") else "chunk_1_1",
+            "dimension": 8,
+            "storage": "PLAIN",
+            "joins": f"JOIN {documents} a ON a.document = c.document" if "chunks" in name else "",
+            "condition": "a.a1 > 3" if "chunks" in name else "true",
+            "columns": "document, a1",
+            "key": "document",
+            "assignments": "a1 = excluded.a1",
+        }
+        text = text.format_map(defaultdict(str, parts, nearest=nearest.format(**parts)))
     statement = re.sub(r"^\s*--.*$", "", text, flags=re.MULTILINE).strip()
     with engine.ledger.database.connection() as connection:
         if package == "indexmill.vectors" and name != "create_staging.sql":
             staging = resources.files(package).joinpath("queries", "create_staging.sql").read_text("utf-8")
             connection.execute(staging.replace("ON COMMIT DROP", ""))
-        if statement.upper().startswith(("CREATE", "SET")):
+        if statement.upper().startswith(("CREATE", "SET", "DROP", "ANALYZE")):
             # Not preparable; run elsewhere in these tests, by the fixtures and by every window.
             return
         numbered = _numbered(statement)

@@ -4,11 +4,12 @@ WITH page AS MATERIALIZED (
     SELECT d.key, sum(coalesce(octet_length(d.text), 0)) OVER (ORDER BY d.id ROWS UNBOUNDED PRECEDING) AS bytes,
            row_number() OVER (ORDER BY d.id) AS place
     FROM (
-        SELECT key, id, text FROM document d
+        SELECT d.key, d.id, d.text FROM document d {joins}
         WHERE d.collection = %(collection)s AND d.deleted_at IS NULL
           AND (%(after)s::text IS NULL OR d.id > %(after)s::text)
           AND (%(ids)s::text[] IS NULL OR d.id = ANY (%(ids)s::text[]))
           AND d.payload @> ALL (%(filters)s::jsonb[])
+          AND {condition}
         ORDER BY d.id LIMIT %(limit)s
     ) d
 )

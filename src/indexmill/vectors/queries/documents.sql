@@ -4,11 +4,12 @@ WITH page AS MATERIALIZED (
     SELECT d.key, d.id, sum(coalesce(pg_column_size(d.payload), 0) + coalesce(pg_column_size(d.item_info), 0))
            OVER (ORDER BY d.id ROWS UNBOUNDED PRECEDING) AS bytes, row_number() OVER (ORDER BY d.id) AS place
     FROM (
-        SELECT key, id, payload, item_info FROM document d
+        SELECT d.key, d.id, d.payload, d.item_info FROM document d {joins}
         WHERE d.collection = %(collection)s AND d.deleted_at IS NULL
           AND (%(after)s::text IS NULL OR d.id > %(after)s::text)
           AND (%(ids)s::text[] IS NULL OR d.id = ANY (%(ids)s::text[]))
           AND d.payload @> ALL (%(filters)s::jsonb[])
+          AND {condition}
         ORDER BY d.id LIMIT %(limit)s
     ) d
 )

@@ -1,0 +1,1 @@
+DELETE FROM attribute_set WHERE number = %(number)s;

@@ -1,0 +1,1 @@
+DELETE FROM {table} WHERE document = ANY (%(keys)s::bigint[]);

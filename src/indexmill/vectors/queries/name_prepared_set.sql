@@ -1,0 +1,1 @@
+UPDATE collection SET prepared_set = %(number)s WHERE id = %(collection)s;

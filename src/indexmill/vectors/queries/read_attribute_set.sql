@@ -1,0 +1,1 @@
+SELECT attributes FROM attribute_set WHERE number = %(number)s;
