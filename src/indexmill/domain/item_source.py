@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import quote
@@ -22,13 +22,15 @@ class SourceKind(StrEnum):
     SPOOL = "spool"
     #: Text that came with the request.
     TEXT = "text"
+    #: Text in parts, each with metadata of its own, that came with the request.
+    PARTS = "parts"
     #: A file of a data source.
     DATA_SOURCE = "data_source"
 
 
 #: What callers may name; the other kinds are made by front doors that take uploads.
 _OF_CALLERS: Final = "`uri`, `s3` or `file`"
-_OF_UPLOADS: Final = (SourceKind.SPOOL, SourceKind.TEXT)
+_OF_UPLOADS: Final = (SourceKind.SPOOL, SourceKind.TEXT, SourceKind.PARTS)
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class ItemSource:
     file_name: str | None = None
     media_type: str | None = None
     data_source: str = ""
+    #: Of a document in parts, as `domain.given_parts` keeps them.
+    parts: dict[str, Any] = field(default_factory=dict)
 
 
 def has_source(item_info_json: bytes | None) -> bool:
@@ -97,6 +101,8 @@ def source_of(item_info: dict[str, Any], *, is_upload: bool) -> ItemSource:
     """
     source = item_info["source"]
     name, media_type = _text(item_info, "file_name"), _text(item_info, "media_type")
+    if is_upload and source == SourceKind.PARTS:
+        return ItemSource(SourceKind.PARTS, "", name, media_type, parts=item_info["value"])
     if is_upload and source in _OF_UPLOADS:
         return ItemSource(SourceKind(source), item_info["value"], name, media_type)
     if is_upload and source == SourceKind.DATA_SOURCE:

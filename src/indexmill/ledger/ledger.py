@@ -8,6 +8,7 @@ from indexmill.ledger.batches import Batches
 from indexmill.ledger.callbacks import Callbacks
 from indexmill.ledger.claims import Claims
 from indexmill.ledger.collections import Collections
+from indexmill.ledger.corpora import Corpora
 from indexmill.ledger.database import Database
 from indexmill.ledger.events import Events
 from indexmill.ledger.failed_items import FailedItems
@@ -55,6 +56,7 @@ class Ledger:
     knowledge_bases: KnowledgeBases
     indexing_jobs: IndexingJobs
     scans: Scans
+    corpora: Corpora
 
 
 def open_ledger(url: str, settings: Settings, *, pool_size: int | None = None) -> Ledger:
@@ -96,4 +98,5 @@ def open_ledger(url: str, settings: Settings, *, pool_size: int | None = None) -
         knowledge_bases=KnowledgeBases(database),
         indexing_jobs=IndexingJobs(database, transitions),
         scans=Scans(database, transitions, batches),
+        corpora=Corpora(database),
     )

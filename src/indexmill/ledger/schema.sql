@@ -57,8 +57,19 @@ CREATE TABLE collection (
     attribute_set bigint,
     prepared_set bigint,
     created_at timestamptz NOT NULL DEFAULT ledger_now(),
+    -- Its row stays, since jobs name it; its name is free again.
+    deleted_at timestamptz,
     UNIQUE (tenant, name),
     FOREIGN KEY (tenant, model) REFERENCES model
+);
+
+-- What callers say of a collection that they made as a corpus, and want to hear again.
+CREATE TABLE corpus (
+    collection integer PRIMARY KEY REFERENCES collection,
+    name text NOT NULL,
+    description text NOT NULL,
+    details jsonb NOT NULL,
+    updated_at timestamptz NOT NULL DEFAULT ledger_now()
 );
 
 -- A list of filter attributes. Their values live in document_attribute_<number> and part_attribute_<number>.

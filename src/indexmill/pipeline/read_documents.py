@@ -10,6 +10,7 @@ from uuid import UUID
 
 from indexmill.domain.document import document_fingerprint, payload_hash
 from indexmill.domain.failure import FailureCode, Stage
+from indexmill.domain.given_parts import parted_text
 from indexmill.domain.item_source import ItemSource, SourceKind, is_fixed, source_of
 from indexmill.domain.outcome import ItemStatus
 from indexmill.errors import ItemError, TransientError
@@ -67,6 +68,9 @@ class DocumentReader:
         if source.kind is SourceKind.TEXT:
             self._read_given(item, recipe, comparison, source, check)
             return
+        if source.kind is SourceKind.PARTS:
+            self._read_parts(item, recipe, comparison, source)
+            return
         with self._fetched(source, check) as fetched:
             check()
             name = clean_file_name(source.file_name) or fetched.file_name or file_name_of(source.value)
@@ -89,6 +93,15 @@ class DocumentReader:
             text = storable(source.value)
             headings = markdown_headings(text, check) if is_markdown else ()
             _take(item, reading, ExtractedText(text, kind.media_type, headings=headings))
+
+    def _read_parts(self, item: WorkItem, recipe: str, comparison: BatchComparison, source: ItemSource) -> None:
+        parted = parted_text(source.parts)
+        size = len(parted.text.encode("utf-8", "replace"))
+        if size > self.max_text_bytes:
+            raise too_large(FileType.TEXT, self.max_text_bytes)
+        reading = Reading(parted.sha256, size, FileType.TEXT.media_type, None, parted=parted)
+        if _must_be_read(item, reading, recipe, comparison, FileType.TEXT):
+            _take(item, reading, ExtractedText(storable(parted.text), FileType.TEXT.media_type))
 
     def _fetched(self, source: ItemSource, check: Callable[[], None]) -> FetchedSource:
         if source.kind is SourceKind.DATA_SOURCE:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from indexmill.domain.failure import FailureCode, Stage
+from indexmill.domain.given_parts import PartedText
 from indexmill.domain.splitting import Method, Splitting
 from indexmill.errors import TransientError
 from indexmill.models.embedding_model import EmbeddingModel
@@ -43,6 +44,11 @@ def split_items(
         if name not in named:
             named[name] = Splitting.named(name)
         wanted = named[name]
+        parted = item.reading.parted if item.reading is not None else None
+        if parted is not None:
+            item.spans = _spans_of_parts(parted, wanted, model, check)
+            _check_number(item, model.dimension)
+            continue
         if wanted is None:
             item.spans = ((0, len(item.text or "")),)
             continue
@@ -65,6 +71,27 @@ def split_last_tries(
         except TransientError as error:
             sentence = f"Given up after {tries} tries, the last one: {error}"
             item.fail(Stage.SPLIT, FailureCode.TRIES_EXHAUSTED, sentence[:1500], retryable=True)
+
+
+def _spans_of_parts(
+    parted: PartedText, wanted: Splitting | None, model: EmbeddingModel, check: Callable[[], None]
+) -> tuple[tuple[int, int], ...]:
+    """No chunk lies in two parts: what is found by a part's metadata is of that part."""
+    spans: list[tuple[int, int]] = []
+    for start, end in parted.spans_of_parts():
+        check()
+        if parted.whole_parts or wanted is None:
+            spans.append((start, end))
+        else:
+            text = parted.text[start:end]
+            spans += [(start + first, start + last) for first, last in _cut(text, wanted, model, check)]
+    return tuple(spans)
+
+
+def _cut(text: str, wanted: Splitting, model: EmbeddingModel, check: Callable[[], None]) -> list[tuple[int, int]]:
+    if wanted.method is Method.FIXED:
+        return list(split_fixed(text, wanted.size, model.count_tokens, check=check))
+    return list(split(text, wanted.size, wanted.overlap, model.count_tokens, check=check))
 
 
 def _spans(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from indexmill.domain.bodies import StoredItem
 from indexmill.domain.document import Version
 from indexmill.domain.failure import Failure, FailureCode, Stage
+from indexmill.domain.given_parts import PartedText
 from indexmill.domain.item_source import reported_item_info
 from indexmill.domain.job import BatchWork, JobKind
 from indexmill.domain.outcome import ItemStatus
@@ -38,6 +39,8 @@ class Reading:
     file_name: str | None
     pages: tuple[Page, ...] = ()
     headings: tuple[Heading, ...] = ()
+    #: Of a document that was given in parts.
+    parted: PartedText | None = None
 
 
 @dataclass(slots=True)

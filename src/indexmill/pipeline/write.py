@@ -289,6 +289,7 @@ def _staged(item: WorkItem) -> StagedDocument:
         item_info=None if is_skip else _item_info(item),
         vectors=item.vectors if is_full else None,
         spans=item.spans if is_full else (),
+        parts=() if is_skip or item.reading is None or item.reading.parted is None else item.reading.parted.parts,
     )
 
 
@@ -297,6 +298,8 @@ def _item_info(item: WorkItem) -> str | None:
     reading = item.reading
     if reading is None or not item.is_upload:
         return _decoded(item.content.item_info_json)
+    if reading.parted is not None:
+        return canonical_json({"digest": reading.parted.digest})
     return canonical_json(
         {
             "file_name": reading.file_name,

@@ -54,6 +54,8 @@ class ChunkHit:
     next_texts: list[str]
     page: int | None
     headings: list[str]
+    #: Of the part of its document that it lies in; None: the document has no parts.
+    part_metadata: dict[str, Any] | None = None
 
 
 def find_chunks(
@@ -148,4 +150,5 @@ def _hit(row: Row) -> ChunkHit:
         next_texts=texts[place + 1 :],
         page=row["page"],
         headings=row["headings"] or [],
+        part_metadata=row["part_metadata"],
     )

@@ -55,6 +55,16 @@ class PgvectorStore:
     def __post_init__(self) -> None:
         self.attribute_sets = AttributeSets(self.database)
 
+    def hold_writers(self, connection: Connection, collection: int) -> None:
+        """Wait for those who write to the collection, and hold off others until the transaction ends."""
+        run_statement(connection, "lock_collection", collection=collection)
+
+    def clear(self, connection: Connection, collection: Collection) -> None:
+        """Remove every document of a collection whose writers are held off."""
+        run_statement(connection, "clear_chunks", parts=_table(collection))
+        run_statement(connection, "clear_documents", collection=collection.id)
+        self.attribute_sets.clear(connection, collection)
+
     def create_generation(self, connection: Connection, collection: Collection, dimension: int) -> None:
         """Make the chunk table of the collection's generation; there already: nothing."""
         storage = "PLAIN" if dimension <= _MAX_INLINE_DIMENSION else "EXTERNAL"

@@ -8,6 +8,7 @@ from typing import Any
 
 from psycopg import sql
 
+from indexmill.domain.document import DocumentPart, parts_from_json
 from indexmill.domain.filter_attributes import AttributeLevel
 from indexmill.errors import InvalidRequest
 from indexmill.ledger.collections import Collection
@@ -52,6 +53,8 @@ class DocumentContent:
     id: str
     text: str
     structure: dict[str, Any] | None
+    #: Its parts, in order, with their metadata; empty where it was not given in parts.
+    parts: tuple[DocumentPart, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,9 @@ def read_contents(
     database: Database, collection: Collection, query: PageQuery, *, seconds: float
 ) -> list[DocumentContent]:
     rows = _page(database, "contents", collection, query, seconds=seconds)
-    return [DocumentContent(row["id"], row["text"] or "", row["structure"]) for row in rows]
+    return [
+        DocumentContent(row["id"], row["text"] or "", row["structure"], parts_from_json(row["parts"])) for row in rows
+    ]
 
 
 def stored_document(row: Row) -> StoredDocument:

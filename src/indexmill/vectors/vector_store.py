@@ -128,6 +128,14 @@ class VectorStore(Protocol):
         """The filter attributes of collections; `write` writes their values with the documents."""
         ...
 
+    def hold_writers(self, connection: Connection, collection: int) -> None:
+        """Wait for those who write to the collection, and hold off others until the transaction ends."""
+        ...
+
+    def clear(self, connection: Connection, collection: Collection) -> None:
+        """Remove every document of a collection whose writers are held off."""
+        ...
+
     def create_generation(self, connection: Connection, collection: Collection, dimension: int) -> None: ...
 
     def compare(self, collection: int, ids: Sequence[str], payload_hashes: Sequence[bytes]) -> Comparison:

@@ -1,1 +1,1 @@
-SELECT name FROM collection WHERE tenant = %(tenant)s ORDER BY name LIMIT 100;
+SELECT name FROM collection WHERE tenant = %(tenant)s AND deleted_at IS NULL ORDER BY name LIMIT 100;

@@ -4,4 +4,4 @@ LEFT JOIN (
     SELECT collection, count(*) AS documents, sum(chunks) AS chunks FROM document
     WHERE deleted_at IS NULL GROUP BY collection
 ) d ON d.collection = c.id
-WHERE c.tenant = %(tenant)s ORDER BY c.name;
+WHERE c.tenant = %(tenant)s AND c.deleted_at IS NULL ORDER BY c.name;

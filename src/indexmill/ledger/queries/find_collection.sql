@@ -1,4 +1,4 @@
 SELECT c.id AS collection, c.name, c.splitting, c.generation, c.min_seq, c.attribute_set, c.prepared_set,
        m.id, m.provider, m.settings, m.dimension, m.created_at
 FROM collection c JOIN model m ON m.tenant = c.tenant AND m.id = c.model
-WHERE c.tenant = %(tenant)s AND c.name = %(name)s;
+WHERE c.tenant = %(tenant)s AND c.name = %(name)s AND c.deleted_at IS NULL;

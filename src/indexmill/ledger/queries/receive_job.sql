@@ -5,7 +5,7 @@ WITH new_job AS (
            CASE WHEN %(deletes)s THEN 'delete' ELSE c.lane END
     FROM collection c
     JOIN model m ON m.tenant = c.tenant AND m.id = c.model AND m.withdrawn_at IS NULL
-    WHERE c.tenant = %(tenant)s AND c.name = %(collection)s
+    WHERE c.tenant = %(tenant)s AND c.name = %(collection)s AND c.deleted_at IS NULL
     ON CONFLICT (id) DO NOTHING
     RETURNING id
 )

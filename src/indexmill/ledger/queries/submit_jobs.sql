@@ -7,7 +7,7 @@ WITH wanted AS (
                 %(fingerprints)s::bytea[], %(totals)s::bigint[], %(counts)s::integer[], %(distinct_ids)s::boolean[])
          WITH ORDINALITY AS w (id, tenant, kind, external_id, model, collection_name, document, deletes, fingerprint,
                                total_items, batches, distinct_ids, place)
-    JOIN collection c ON c.tenant = w.tenant AND c.name = w.collection_name
+    JOIN collection c ON c.tenant = w.tenant AND c.name = w.collection_name AND c.deleted_at IS NULL
     JOIN model m ON m.tenant = c.tenant AND m.id = c.model AND m.withdrawn_at IS NULL
 ), new_jobs AS (
     INSERT INTO job (id, tenant, kind, external_id, seq, state, events, collection, model, lane, document, fingerprint,

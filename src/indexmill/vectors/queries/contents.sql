@@ -13,7 +13,7 @@ WITH page AS MATERIALIZED (
         ORDER BY d.id LIMIT %(limit)s
     ) d
 )
-SELECT d.id, d.text, d.structure
+SELECT d.id, d.text, d.structure, d.parts
 FROM page p JOIN document d ON d.key = p.key
 WHERE p.bytes <= %(max_bytes)s OR p.place = 1
 ORDER BY p.place;

@@ -7,7 +7,7 @@ WITH nearest AS MATERIALIZED (
 )
 SELECT d.key, d.id, d.payload, d.item_info, d.chunks, d.updated_at, n.ordinal, -n.distance AS score,
        c.start_offset, c.end_offset, around.ordinals, around.starts, around.ends, around.first_offset,
-       around.last_offset, stretch.text AS stretch, place.page, place.headings
+       around.last_offset, stretch.text AS stretch, place.page, place.headings, place.part_metadata
 FROM nearest n
 JOIN document d ON d.key = n.document AND d.deleted_at IS NULL
 JOIN {table} c ON c.document = n.document AND c.ordinal = n.ordinal
@@ -51,7 +51,11 @@ CROSS JOIN LATERAL (
             WHERE (g.heading ->> 0)::bigint <= chunk.start
         ) h
         WHERE h.highest_after IS NULL OR h.level < h.highest_after
-    ) AS headings
+    ) AS headings, (
+        SELECT p.part -> 1 FROM jsonb_array_elements(d.parts) p (part)
+        WHERE (p.part ->> 0)::bigint <= c.start_offset
+        ORDER BY (p.part ->> 0)::bigint DESC LIMIT 1
+    ) AS part_metadata
 ) place
 WHERE %(max_distance)s::float8 IS NULL OR n.distance <= %(max_distance)s::float8
 ORDER BY n.distance, n.document, n.ordinal;

@@ -1,0 +1,316 @@
+"""The verbs of corpora: collections with filter attributes, documents in parts, and what changes all of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final
+from uuid import uuid4
+
+import psycopg
+
+from indexmill.domain.corpus import Corpus, CorpusDocument, DocumentPart, DocumentState, NewDocument, QueryHit
+from indexmill.domain.document import canonical_json
+from indexmill.domain.filter_attributes import FilterAttribute, checked_attributes
+from indexmill.domain.given_parts import parts_value
+from indexmill.domain.item_source import SourceKind
+from indexmill.domain.job import Item, Job, JobKind, Submission
+from indexmill.domain.job_state import JobState, Reason
+from indexmill.domain.outcome import Ending
+from indexmill.engine import Engine
+from indexmill.errors import CollectionNotFound, Conflict, InvalidRequest
+from indexmill.ledger.collections import Collection
+from indexmill.ledger.database import Connection
+from indexmill.vectors.selection import Selection
+from indexmill.vectors.stored_documents import MAX_PAGE, PageQuery, StoredDocument
+
+__all__ = ["Corpora"]
+
+_KEY: Final = re.compile(r"[A-Za-z0-9_=-]{1,50}")
+_MAX_PATTERN: Final = 200
+
+
+@dataclass
+class Corpora:
+    """One instance a process; every method may be called from several threads.
+
+    `model`, `splitting`: what corpora are made with.
+    """
+
+    engine: Engine
+    model: str
+    splitting: str
+
+    def create(
+        self,
+        key: str | None,
+        name: str,
+        description: str = "",
+        attributes: Sequence[FilterAttribute] = (),
+        details: dict[str, Any] | None = None,
+    ) -> Corpus:
+        """A collection with these filter attributes; without a key one is made of its name.
+
+        Raises:
+            ModelNotFound: the model that corpora are made with is not deployed.
+            Conflict: the key is taken.
+            InvalidRequest: a key or attributes that cannot be.
+        """
+        if key is not None and not _KEY.fullmatch(key):
+            raise InvalidRequest(f"key: expected 1 to 50 letters, digits, `_`, `=` and `-`, got {key!r:.80}")
+        checked = checked_attributes(attributes)
+        wanted = key if key is not None else _key_of(name)
+        collection, is_new = self.engine.make_collection(wanted, self.model, self.splitting)
+        if not is_new:
+            if key is not None:
+                raise Conflict(f"Corpus `{key}` exists already; choose another key")
+            wanted = f"{wanted[:40]}-{uuid4().hex[:8]}"
+            collection, _ = self.engine.make_collection(wanted, self.model, self.splitting)
+
+        def work(connection: Connection) -> None:
+            if checked:
+                self.engine.vectors.attribute_sets.declare(connection, collection.id, checked)
+            self.engine.ledger.corpora.save(connection, collection.id, name, description, details or {})
+
+        self.engine.ledger.database.repeat(work)
+        return self.get(wanted)
+
+    def get(self, reference: str | int) -> Corpus:
+        """By key, or by number.
+
+        Raises:
+            CollectionNotFound
+        """
+        is_number = isinstance(reference, int)
+        found = self.engine.ledger.corpora.find(
+            None if is_number else str(reference), int(reference) if is_number else None
+        )
+        if found is None:
+            raise CollectionNotFound(str(reference), [])
+        return found
+
+    def page(self, limit: int, after: int = 0, pattern: str | None = None) -> list[Corpus]:
+        """By number; `pattern`: a regular expression that their names match.
+
+        Raises:
+            InvalidRequest: no regular expression, or one that takes too long.
+        """
+        if pattern is not None and len(pattern) > _MAX_PATTERN:
+            raise InvalidRequest(f"filter: expected at most {_MAX_PATTERN} characters, got {len(pattern)}")
+        try:
+            return self.engine.ledger.corpora.page(limit, after, pattern)
+        except psycopg.errors.InvalidRegularExpression as error:
+            raise InvalidRequest(f"filter: expected a regular expression, got {pattern!r:.80}") from error
+
+    def update(
+        self,
+        reference: str | int,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        details: dict[str, Any] | None = None,
+    ) -> Corpus:
+        """Say something else of it; what is not given stays.
+
+        Raises:
+            CollectionNotFound
+        """
+        found = self.get(reference)
+        said = {**found.details, **(details or {})}
+        self.engine.ledger.database.repeat(
+            lambda connection: self.engine.ledger.corpora.save(
+                connection,
+                found.number,
+                found.name if name is None else name,
+                found.description if description is None else description,
+                said,
+            )
+        )
+        return self.get(found.number)
+
+    def reset(self, reference: str | int) -> None:
+        """Remove every document; what was submitted before and has not run is cancelled.
+
+        Raises:
+            CollectionNotFound
+        """
+        self._empty(self.get(reference), deletes=False)
+
+    def delete(self, reference: str | int) -> None:
+        """As `reset`, and the corpus itself; its key is free again.
+
+        Raises:
+            CollectionNotFound
+        """
+        self._empty(self.get(reference), deletes=True)
+
+    def _empty(self, corpus: Corpus, *, deletes: bool) -> None:
+        ledger, vectors = self.engine.ledger, self.engine.vectors
+
+        def work(connection: Connection) -> int:
+            # Whoever is writing has ended, and whoever begins later sees what is said here.
+            vectors.hold_writers(connection, corpus.number)
+            before = ledger.corpora.reset(connection, corpus.number)
+            vectors.clear(connection, ledger.collections.read(connection, [corpus.number])[corpus.number])
+            if deletes:
+                ledger.corpora.delete(connection, corpus.number)
+            return before
+
+        before = ledger.database.repeat(work)
+        end = Ending(JobState.CANCELLED, Reason.BY_REQUEST)
+        said = "Its corpus was deleted" if deletes else "Its corpus was reset"
+        while jobs := ledger.database.read(lambda c: ledger.corpora.open_jobs(c, corpus.number, before)):
+            for job_id in jobs:
+                ledger.transitions.alone(job_id, lambda c, j=job_id: ledger.transitions.close(c, j, end, said))  # type: ignore[misc]
+            if len(jobs) < 1000:
+                break
+
+    # Documents
+
+    def submit(self, reference: str | int, document: NewDocument) -> tuple[DocumentState, Job | None]:
+        """Queue the document, unless there is one of its id; the job is its ingestion.
+
+        Raises:
+            CollectionNotFound
+            InvalidRequest: an id or text that cannot be stored.
+        """
+        corpus = self.get(reference)
+        digest = _digest(document)
+        stored = self._stored(corpus, document.id)
+        if stored is not None:
+            is_same = (stored.item_info or {}).get("digest") == digest
+            return (DocumentState.ALREADY_THERE if is_same else DocumentState.CONFLICT), None
+        return DocumentState.INDEXED, self.replace(corpus.number, document)
+
+    def replace(self, reference: str | int, document: NewDocument) -> Job:
+        """Queue the document, whatever is there.
+
+        Raises:
+            CollectionNotFound
+            InvalidRequest: an id or text that cannot be stored.
+        """
+        corpus = self.get(reference)
+        value = parts_value(
+            [(_text_of(part), part.metadata) for part in document.parts],
+            whole_parts=document.is_core,
+            digest=_digest(document),
+        )
+        item = Item(document.id, document.metadata, {"source": str(SourceKind.PARTS), "value": value})
+        submission = Submission(JobKind.INGESTION, corpus.model, [item], collection=corpus.key, document=document.id)
+        return self.engine.submit(submission).job
+
+    def document(self, reference: str | int, document_id: str) -> CorpusDocument | None:
+        """The document with its parts; None: there is none."""
+        corpus = self.get(reference)
+        stored = self._stored(corpus, document_id)
+        if stored is None:
+            return None
+        contents = self.engine.contents(corpus.key, limit=1, ids=[document_id])
+        parts: list[DocumentPart] = []
+        for content in contents:
+            starts = [part.start for part in content.parts]
+            ends = [*starts[1:], len(content.text)]
+            parts = [
+                DocumentPart(content.text[part.start : end].rstrip("\n"), part.metadata)
+                for part, end in zip(content.parts, ends, strict=True)
+            ] or [DocumentPart(content.text)]
+        return CorpusDocument(stored.id, stored.payload or {}, tuple(parts), stored.chunks, stored.updated_at)
+
+    def documents(
+        self, reference: str | int, limit: int, after: str | None = None, metadata_filter: str | None = None
+    ) -> list[CorpusDocument]:
+        """A page by id. Only an empty page says that there are no more.
+
+        Raises:
+            CollectionNotFound
+            InvalidRequest: a filter that cannot be read, or of what is no attribute.
+        """
+        corpus = self.get(reference)
+        found = self._page(self.engine.collection(corpus.key), limit, after, metadata_filter)
+        return [CorpusDocument(each.id, each.payload or {}, None, each.chunks, each.updated_at) for each in found]
+
+    def remove(self, reference: str | int, ids: Sequence[str]) -> Job:
+        """Queue the removal of these documents.
+
+        Raises:
+            CollectionNotFound
+        """
+        return self._remove(self.get(reference), (Item(each) for each in ids))
+
+    def remove_where(self, reference: str | int, metadata_filter: str | None) -> Job:
+        """Queue the removal of the documents that the filter finds now; without one, of all.
+
+        Raises:
+            CollectionNotFound
+            InvalidRequest: a filter that cannot be read, or of what is no attribute.
+        """
+        corpus = self.get(reference)
+        return self._remove(corpus, self._found(self.engine.collection(corpus.key), metadata_filter))
+
+    def _remove(self, corpus: Corpus, items: Iterator[Item]) -> Job:
+        return self.engine.submit(Submission(JobKind.DELETION, corpus.model, items, collection=corpus.key)).job
+
+    def _found(self, collection: Collection, metadata_filter: str | None) -> Iterator[Item]:
+        after: str | None = None
+        while page := self._page(collection, MAX_PAGE, after, metadata_filter):
+            yield from (Item(each.id) for each in page)
+            after = page[-1].id
+
+    def _page(
+        self, collection: Collection, limit: int, after: str | None, metadata_filter: str | None
+    ) -> list[StoredDocument]:
+        query = PageQuery(Selection.of(None, (), metadata_filter), limit, after)
+        return self.engine.vectors.documents(collection, query)
+
+    def _stored(self, corpus: Corpus, document_id: str) -> StoredDocument | None:
+        found = self.engine.documents(corpus.key, limit=1, ids=[document_id])
+        return found[0] if found else None
+
+    # Queries
+
+    def query(
+        self, reference: str | int, text: str, limit: int, offset: int = 0, metadata_filter: str | None = None
+    ) -> list[QueryHit]:
+        """The nearest parts, best first, after the first `offset`.
+
+        Raises:
+            CollectionNotFound
+            InvalidRequest: nothing to embed, or a filter that cannot be read.
+            What `Engine.search_chunks` raises.
+        """
+        corpus = self.get(reference)
+        hits = self.engine.search_chunks(corpus.key, text, limit=limit + offset, metadata_filter=metadata_filter)
+        return [
+            QueryHit(hit.document.id, hit.text, hit.score, hit.part_metadata or {}, hit.document.payload or {})
+            for hit in hits[offset:]
+        ]
+
+    def attributes(self, reference: str | int) -> Sequence[FilterAttribute]:
+        """Those that filters see now.
+
+        Raises:
+            CollectionNotFound
+        """
+        return self.engine.vectors.attribute_sets.active(self.get(reference).number).attributes
+
+
+def _key_of(name: str) -> str:
+    """A key that says what the name says."""
+    key = re.sub(r"[^A-Za-z0-9_=-]+", "-", name).strip("-")[:50]
+    return key or f"corpus-{uuid4().hex[:8]}"
+
+
+def _text_of(part: DocumentPart) -> str:
+    return f"{part.title}\n{part.text}" if part.title else part.text
+
+
+def _digest(document: NewDocument) -> str:
+    """Of all that was given: another one, another document."""
+    parts = [[part.title, part.text, part.metadata] for part in document.parts]
+    try:
+        said = canonical_json([document.is_core, document.metadata, parts]).encode()
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidRequest(f"document: expected text and metadata that JSON can hold: {error}") from error
+    return sha256(said).hexdigest()

@@ -1,0 +1,79 @@
+"""Collections as corpora: what callers say of them, resetting and deleting them as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from indexmill.domain.corpus import Corpus
+from indexmill.domain.job import DEFAULT_TENANT
+from indexmill.ledger.database import Connection, Database, Row, run_query
+
+__all__ = ["Corpora"]
+
+
+@dataclass(frozen=True)
+class Corpora:
+    database: Database
+
+    def save(
+        self, connection: Connection, collection: int, name: str, description: str, details: dict[str, Any]
+    ) -> None:
+        """What is said of the collection, in place of what was said."""
+        run_query(
+            connection,
+            "save_corpus",
+            collection=collection,
+            name=name,
+            description=description,
+            details=Jsonb(details),
+        )
+
+    def find(self, key: str | None, number: int | None, tenant: int = DEFAULT_TENANT) -> Corpus | None:
+        """By its key, or by its number, with the counts of its documents."""
+        if key is not None and "\0" in key:
+            return None
+        found = self._read(tenant=tenant, key=key, number=number, pattern=None, after=0, limit=1, counts=True)
+        return found[0] if found else None
+
+    def page(self, limit: int, after: int, pattern: str | None, tenant: int = DEFAULT_TENANT) -> list[Corpus]:
+        """By number. `pattern`: a regular expression that their names match."""
+        return self._read(tenant=tenant, key=None, number=None, pattern=pattern, after=after, limit=limit, counts=False)
+
+    def open_jobs(self, connection: Connection, collection: int, before: int) -> list[UUID]:
+        """Unfinished jobs that were submitted before this sequence number."""
+        rows = run_query(connection, "open_jobs_of_collection", collection=collection, seq=before)
+        return [row["id"] for row in rows]
+
+    def reset(self, connection: Connection, collection: int) -> int:
+        """From the commit on, whatever was submitted before loses. The sequence number below which that is."""
+        return int(run_query(connection, "reset_collection", collection=collection)[0]["min_seq"])
+
+    def delete(self, connection: Connection, collection: int) -> bool:
+        """Take it away from everybody; its name is free again."""
+        return bool(run_query(connection, "delete_collection", collection=collection))
+
+    def _read(self, **values: Any) -> list[Corpus]:
+        def work(connection: Connection) -> list[Row]:
+            # A pattern may take long.
+            run_query(connection, "guard_commit")
+            return run_query(connection, "find_corpora", prepare=False, **values)
+
+        return [_corpus(row) for row in self.database.repeat(work)]
+
+
+def _corpus(row: Row) -> Corpus:
+    return Corpus(
+        number=row["number"],
+        key=row["key"],
+        name=row["name"],
+        description=row["description"],
+        model=row["model"],
+        created_at=row["created_at"],
+        documents=row["documents"],
+        parts=row["parts"],
+        details=row["details"],
+    )

@@ -1,0 +1,3 @@
+SELECT id FROM job
+WHERE collection = %(collection)s AND finished_at IS NULL AND state IN ('queued', 'running', 'retrying') AND seq < %(seq)s
+ORDER BY id LIMIT 1000;
