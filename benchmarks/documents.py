@@ -1,12 +1,18 @@
-"""Short documents to measure with: words of a Zipf-like vocabulary, 5 to 80 a text, the same for the same seed."""
+"""Documents to measure with, the same for the same seed.
+
+Short ones: words of a Zipf-like vocabulary, 5 to 80 a text. Real ones: what the standard library says of itself.
+"""
 
 from __future__ import annotations
 
 import random
 import sys
+from functools import cache
 from typing import Any
 
-__all__ = ["documents", "texts"]
+from examples.demo import documentation
+
+__all__ = ["docstrings", "documents", "texts"]
 
 _VOCABULARY = [
     *sorted({word for name in sys.stdlib_module_names for word in name.strip("_").split("_") if word}),
@@ -31,3 +37,17 @@ def documents(count: int, seed: int) -> list[dict[str, Any]]:
         {"object_id": f"{seed}-{number}", "payload": {"text": text, "number": number}}
         for number, text in enumerate(texts(count, seed))
     ]
+
+
+def docstrings(seed: int) -> list[dict[str, Any]]:
+    """The demo's items, as items that no other seed gives."""
+    return [
+        {
+            "object_id": f"{seed}-{item['object_id']}",
+            "payload": {**item["payload"], "text": f"{seed} {item['payload']['text']}"},
+        }
+        for item in _documentation()
+    ]
+
+
+_documentation = cache(documentation)

@@ -18,6 +18,7 @@ from indexmill.engine import Engine
 from indexmill.ledger import database as ledger_database
 from indexmill.ledger.claims import Claim
 from indexmill.ledger.ledger import Ledger
+from indexmill.pipeline import compare
 from indexmill.pipeline.read_documents import open_document_reader
 from indexmill.pipeline.run_window import WindowOutcome, WindowRunner
 from indexmill.pipeline.scan import SourceScan
@@ -28,6 +29,7 @@ __all__ = [
     "PLENTY",
     "Deploy",
     "alter_query",
+    "always_ask",
     "assert_conserved",
     "claim_next",
     "claim_only",
@@ -296,6 +298,11 @@ def embedded_texts(folder: Path) -> list[str]:
 
 
 # Breaking
+
+
+def always_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small windows, too, ask whether something older may still come."""
+    monkeypatch.setattr(compare, "_FEW_ITEMS", 1)
 
 
 def alter_query(monkeypatch: pytest.MonkeyPatch, name: str, old: str, new: str) -> None:

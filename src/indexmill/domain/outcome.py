@@ -35,7 +35,7 @@ class ItemStatus(IntEnum):
     OPEN = 0
     #: Embedded and written.
     INDEXED = 1
-    #: Same fingerprint and payload: only the version moved.
+    #: Same fingerprint and payload: at most the version moved.
     UNCHANGED = 2
     #: Same fingerprint, another payload: no vector written.
     PAYLOAD_UPDATED = 3

@@ -155,13 +155,13 @@ class Database:
         with self.connection(patience) as connection, connection.transaction():
             yield connection
 
-    def query(self, name: str, /, *, prepare: bool | None = None, **values: Any) -> list[Row]:
+    def query(self, name: str, /, *, prepare: bool | None = None, binary: bool = False, **values: Any) -> list[Row]:
         """Run one query of the ledger by itself; it must be harmless to run it twice.
 
         Raises:
             ServiceError: as `read`.
         """
-        return self.read(lambda connection: run_query(connection, name, prepare=prepare, **values))
+        return self.read(lambda connection: run_query(connection, name, prepare=prepare, binary=binary, **values))
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work` outside a transaction, again where the connection turns out to be lost.

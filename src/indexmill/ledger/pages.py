@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from indexmill.ledger.database import Database, Row
@@ -12,7 +13,7 @@ _JOBS_A_PAGE = 1000
 _BEFORE_ALL = UUID(int=0)
 
 
-def page_of(database: Database, query: str, after: UUID | None, **values: object) -> tuple[list[Row], UUID | None]:
+def page_of(database: Database, query: str, after: UUID | None, **values: Any) -> tuple[list[Row], UUID | None]:
     """The query's rows after that job's, and the id after which the next page begins; None: from the start again."""
     rows = database.query(query, prepare=None, after=after or _BEFORE_ALL, limit=_JOBS_A_PAGE, **values)
     return rows, rows[-1]["id"] if len(rows) == _JOBS_A_PAGE else None

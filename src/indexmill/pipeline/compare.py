@@ -15,12 +15,15 @@ __all__ = ["compare_batches", "compare_payload", "compare_text", "is_unchanged"]
 #: Equal to nothing that is stored: of an item whose id the store cannot hold (it fails later, with a sentence), and of
 #: one whose source must be read before anybody knows.
 _NO_HASH = bytes(16)
+#: For fewer items, moving their versions costs less than asking whether that is needed.
+_FEW_ITEMS = 64
 
 
 def compare_batches(window: Window, collections: Collections, vectors: VectorStore) -> None:
     """Give the window what is stored of its documents."""
     # Before the comparison: what is settled then is settled in it.
-    settled = collections.settled(list(window.collections))
+    is_worth_asking = sum(batch.items for batch in window.claim.batches) >= _FEW_ITEMS
+    settled = collections.settled(list(window.collections)) if is_worth_asking else {}
     for number, collection in window.collections.items():
         batches = [batch for batch in window.claim.batches if batch.collection == number]
         newest = _compare(window, vectors, batches)

@@ -17,6 +17,7 @@ from indexmill.engine import Engine
 from indexmill.ledger.batches import BatchKey
 from tests.draining import (
     alter_query,
+    always_ask,
     assert_conserved,
     claim_only,
     documents,
@@ -188,11 +189,13 @@ def empty(engine: Engine) -> None:
 @pytest.fixture
 def batches_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
     """Jobs of several batches, with the same document in more than one."""
+    always_ask(monkeypatch)
     monkeypatch.setattr(bodies, "MAX_BATCH_ITEMS", 2)
 
 
 @pytest.fixture
 def batches_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    always_ask(monkeypatch)
     monkeypatch.setattr(bodies, "MAX_BATCH_ITEMS", 1)
 
 

@@ -21,6 +21,7 @@ from indexmill.ledger.submissions import Submissions
 from indexmill.pipeline.write import WindowWriter
 from tests.draining import (
     alter_query,
+    always_ask,
     assert_conserved,
     claimed,
     delete,
@@ -39,6 +40,11 @@ from tests.draining import (
 from tests.draining import items_of as items
 
 STREAMED = 33 * 256
+
+
+@pytest.fixture(autouse=True)
+def ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    always_ask(monkeypatch)
 
 
 def seqs(engine: Engine) -> dict[str, int]:
@@ -82,6 +88,15 @@ def test_nothing_is_written_to_the_documents(engine: Engine) -> None:
     assert (counters.unchanged, counters.chunks, counters.embedded) == (600, 600, 0)
     assert rows(engine, "SELECT xmin::text, ctid::text, key FROM document ORDER BY key") == before
     assert_conserved(engine)
+
+
+def test_few_items_move_their_versions_without_asking(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    store(engine)
+    before = seqs(engine)
+    upsert(engine, {"a": "same"})
+    drain(engine)
+    assert seqs(engine)["a"] > before["a"]
 
 
 def test_an_older_job_that_is_open_loses_later(engine: Engine) -> None:
