@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -424,6 +425,30 @@ def test_a_reader_whose_set_is_dropped_under_it_reads_again(engine: Engine, monk
     switched.clear()
     assert [each.id for each in engine.documents("tiny", limit=9, metadata_filter="doc.a = '1'")] == ["d"]
     assert switched
+
+
+def test_a_reader_sees_documents_and_their_values_as_of_one_moment(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(engine, attribute("a", TEXT))
+    store(engine, {"d": Stored([A], {"a": "1"})})
+    number = prepare(engine, attribute("a", TEXT), attribute("b", TEXT))
+    list(fill(engine, number))
+    seqs = itertools.count(100)
+
+    def read_and_switch(connection: Connection, collection: int) -> AttributeSet:
+        seen = active_set(connection, collection)
+        if seen.number != number:
+            switch(engine, number)
+        # Only the new set knows of it.
+        write_shared(engine, [staged(0, "d", Stored([A], {"a": "2"}), next(seqs))])
+        return seen
+
+    monkeypatch.setattr(filtered, "active_set", read_and_switch)
+    hits = engine.search_chunks("tiny", "x", limit=9, metadata_filter="doc.a = '1'")
+    assert [(hit.document.id, hit.document.payload) for hit in hits] == [("d", {"a": "1"})]
+    assert engine.search_chunks("tiny", "x", limit=9, metadata_filter="doc.a = '1'") == []
+    assert [each.payload for each in engine.documents("tiny", limit=9, metadata_filter="doc.a = '2'")] == [{"a": "2"}]
 
 
 def test_every_answer_is_by_the_old_set_or_by_the_new_one(engine: Engine) -> None:
