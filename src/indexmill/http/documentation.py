@@ -25,6 +25,7 @@ PAGES: Final[dict[str, dict[str, str]]] = {
         "docs/upsertion_tasks.md": "the front door that inserts, updates and deletes vectors by tasks",
         "docs/artifacts.md": "the front door for documents: ingest and delete, their status, search",
         "docs/documents.md": "which files become text and how, how texts are split",
+        "docs/metadata_filters.md": "choosing documents and parts by conditions over their metadata",
         "docs/sources.md": "files named by URI or path: what may be read, and the spool for uploads",
     },
     "Operate": {

@@ -213,6 +213,19 @@ def test_a_declaration_is_at_once_and_only_without_documents(engine: Engine) -> 
             engine.vectors.attribute_sets.declare(connection, collection, [attribute("c", TEXT)])
 
 
+def test_a_collection_that_goes_takes_all_its_sets_along(engine: Engine) -> None:
+    store(engine, {"d": Stored([A], {"a": "x"})})
+    use(engine, attribute("a", TEXT))
+    prepare(engine, attribute("b", TEXT))
+    for _ in range(2):
+        with engine.ledger.database.transaction() as connection:
+            engine.vectors.attribute_sets.drop_all(connection, engine.collection("tiny").id)
+    assert tables(engine) == []
+    assert rows(engine, "SELECT count(*) AS n FROM attribute_set") == [{"n": 0}]
+    assert found(engine, "doc.id = 'd'") == ["d"]
+    store(engine, {"e": Stored([A])})
+
+
 def test_a_set_can_be_emptied(engine: Engine) -> None:
     number = use(engine, attribute("a", TEXT))
     store(engine, {"d": Stored([A], {"a": "x"}, (DocumentPart(0, {}),))})
