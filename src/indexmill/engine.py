@@ -337,18 +337,19 @@ class Engine:
         after: str | None = None,
         ids: Sequence[str] | None = None,
         equal: Sequence[dict[str, Any]] = (),
+        metadata_filter: str | None = None,
     ) -> list[StoredDocument]:
         """A page of the living documents by id, without their texts; `after`: the last id of the page before.
 
         Pages are bounded in bytes too: a short one is not the last one, only an empty one is. `each_document` turns
-        them. `ids`, `equal`: as in `search_chunks`.
+        them. `ids`, `equal`: as in `search_chunks`; `metadata_filter` too, over `doc.` only.
 
         Raises:
             CollectionNotFound
             InvalidRequest: a limit out of range, too many ids, or a filter that JSON cannot hold.
             SearchTimeout: a filter that few documents match took too long.
         """
-        query = PageQuery(Selection.of(ids, equal), limit, after)
+        query = PageQuery(Selection.of(ids, equal, metadata_filter), limit, after)
         return self.vectors.documents(self.collection(collection_name), query)
 
     def contents(
@@ -365,11 +366,17 @@ class Engine:
         return self.vectors.contents(self.collection(collection_name), query)
 
     def each_document(
-        self, collection_name: str, *, ids: Sequence[str] | None = None, equal: Sequence[dict[str, Any]] = ()
+        self,
+        collection_name: str,
+        *,
+        ids: Sequence[str] | None = None,
+        equal: Sequence[dict[str, Any]] = (),
+        metadata_filter: str | None = None,
     ) -> Iterator[StoredDocument]:
         """All of `documents`, read page by page: each page is of its own moment."""
         after: str | None = None
-        while page := self.documents(collection_name, limit=MAX_PAGE, after=after, ids=ids, equal=equal):
+        choice: dict[str, Any] = {"ids": ids, "equal": equal, "metadata_filter": metadata_filter}
+        while page := self.documents(collection_name, limit=MAX_PAGE, after=after, **choice):
             yield from page
             after = page[-1].id
 

@@ -26,6 +26,7 @@ PAGES: Final[dict[str, dict[str, str]]] = {
         "docs/artifacts.md": "the front door for documents: ingest and delete, their status, search",
         "docs/indexing_jobs.md": "the front door for knowledge bases: data sources, indexing jobs, reports, retrieval",
         "docs/documents.md": "which files become text and how, how texts are split",
+        "docs/metadata_filters.md": "choosing documents and parts by conditions over their metadata",
         "docs/sources.md": "files named by URI or path: what may be read, and the spool for uploads",
     },
     "Operate": {

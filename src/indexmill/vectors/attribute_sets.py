@@ -120,13 +120,17 @@ class AttributeSets:
             Conflict: the set is not the one that is prepared.
             ServiceError: the database could not be reached.
         """
-        return self.database.repeat(
-            lambda connection: self._fill_page(connection, collection, number, after, min(limit, MAX_FILL_PAGE))
-        )
 
-    def _fill_page(
-        self, connection: Connection, collection: int, number: int, after: str | None, limit: int
+        def fill(connection: Connection) -> FilledPage:
+            run_statement(connection, "begin_set_change")
+            return self.fill_page_in(connection, collection, number, after, limit)
+
+        return self.database.repeat(fill)
+
+    def fill_page_in(
+        self, connection: Connection, collection: int, number: int, after: str | None, limit: int = MAX_FILL_PAGE
     ) -> FilledPage:
+        """As `fill_page`, in the caller's transaction, so that what is reported of the page is committed with it."""
         # Its tables are not dropped meanwhile.
         collections = Collections(self.database)
         collections.share(connection, collection)
@@ -137,7 +141,7 @@ class AttributeSets:
         attribute_set = self.read(connection, number)
         rows = run_statement(
             connection, "documents_to_fill", prepare=False,
-            collection=collection, after=after, limit=limit, max_bytes=_PAGE_BYTES,
+            collection=collection, after=after, limit=min(limit, MAX_FILL_PAGE), max_bytes=_PAGE_BYTES,
         )  # fmt: skip
         if not rows:
             for level in AttributeLevel:
@@ -174,6 +178,14 @@ class AttributeSets:
         if run_statement(connection, "collection_sets", collection=collection)[0]["attribute_set"] == number:
             raise Conflict(f"filter attributes: expected a set that is not in use, {number} is")
         self._drop(connection, collection, number)
+
+    def drop_all(self, connection: Connection, collection: int) -> None:
+        """Drop every set of a collection that goes too; as `drop_set`."""
+        run_statement(connection, "begin_set_change")
+        run_statement(connection, "lock_collection", collection=collection)
+        run_statement(connection, "forget_sets", collection=collection)
+        for number in self.unused_sets(connection, collection):
+            self._drop(connection, collection, number)
 
     def unused_sets(self, connection: Connection, collection: int) -> list[int]:
         """Sets that were switched away from and are not dropped yet: their job was killed in between."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from indexmill.domain.document import Version
+from indexmill.domain.document import DocumentPart, Version
 from indexmill.domain.outcome import ItemStatus
 from indexmill.engine import Engine
 from indexmill.vectors.vector_store import StagedDocument, Written
@@ -22,10 +22,11 @@ _seqs = itertools.count(1)
 
 @dataclass(frozen=True)
 class Stored:
-    """`chunks`: a vector each, of any length; the text of the n-th is `chunk n`."""
+    """`chunks`: a vector each, of any length; the text of the n-th is `chunk n`, 8 characters after the one before."""
 
     chunks: list[list[int]]
     payload: dict[str, Any] | None = None
+    parts: tuple[DocumentPart, ...] = ()
 
 
 def staged(item: int, name: str, document: Stored, seq: int) -> StagedDocument:
@@ -43,6 +44,7 @@ def staged(item: int, name: str, document: Stored, seq: int) -> StagedDocument:
         text=" ".join(texts),
         payload=json.dumps(document.payload) if document.payload is not None else None,
         vectors=vectors.astype(np.float32),
+        parts=document.parts,
         spans=tuple((end - len(text) - 1, end - 1) for end, text in zip(ends, texts, strict=True)),
     )
 
