@@ -22,7 +22,7 @@ from indexmill.sources.spool import Spool, open_spool
 from indexmill.sources.uri import Sources, open_sources
 from indexmill.vectors.pgvector_store import PgvectorStore
 from indexmill.worker.sweep_loop import SweepLoop
-from indexmill.worker.sweeps import all_sweeps, callback_sweeps
+from indexmill.worker.sweeps import all_sweeps, callback_sweeps, index_sweeps
 from indexmill.worker.waker import Waker
 
 __all__ = ["DEFAULT_MODEL", "Service", "build_service", "compose_callbacks", "deploy_default_model"]
@@ -44,6 +44,8 @@ class Service:
     sweeps: SweepLoop
     #: Apart from the others: it waits for a broker that others run.
     callbacks: SweepLoop
+    #: Apart too: building an index takes as long as it takes.
+    indexes: SweepLoop
 
     def __enter__(self) -> Service:
         self.start()
@@ -58,8 +60,10 @@ class Service:
         self.waker.start()
         self.sweeps.start()
         self.callbacks.start()
+        self.indexes.start()
 
     def close(self) -> None:
+        self.indexes.stop()
         self.callbacks.stop()
         self.sweeps.stop()
         self.waker.stop()
@@ -89,7 +93,8 @@ def build_service(settings: Settings, url: str | None = None) -> Service:
     spool, sources = open_spool(settings), open_sources(settings)
     sweeps = SweepLoop(ledger.sweeps, all_sweeps(ledger, settings, waker.top_up, spool, sources))
     callbacks = SweepLoop(ledger.sweeps, callback_sweeps(ledger, settings, compose_callbacks(ledger)), "callbacks")
-    return Service(settings, ledger, engine, spool, sources, waker, sweeps, callbacks)
+    indexes = SweepLoop(ledger.sweeps, index_sweeps(ledger, settings), "indexes")
+    return Service(settings, ledger, engine, spool, sources, waker, sweeps, callbacks, indexes)
 
 
 def compose_callbacks(ledger: Ledger) -> Compose:

@@ -16,7 +16,11 @@ __all__ = ["Collection", "CollectionSummary", "Collections", "lane_of"]
 
 @dataclass(frozen=True)
 class Collection:
-    """`generation`: which table holds its chunks; `min_seq`: versions below it lose."""
+    """`generation`: which table holds its chunks; `min_seq`: versions below it lose.
+
+    `next_generation`: the one that a rebuild fills: changes of chunks are logged for it. `ef_search`: what the HNSW
+    index of its chunks is searched with; None: search is exact.
+    """
 
     id: int
     name: str
@@ -24,6 +28,8 @@ class Collection:
     generation: int
     min_seq: int
     deployment: Deployment
+    next_generation: int | None = None
+    ef_search: int | None = None
 
     @property
     def recipe(self) -> str:
@@ -38,6 +44,8 @@ def lane_of(tenant: int, model: str, splitting: str = WHOLE) -> str:
 
 @dataclass(frozen=True)
 class CollectionSummary:
+    """`index`: `exact` (none), `building` or `hnsw`; `index_progress`: 0 to 1 while one is built; `recall`: its own."""
+
     name: str
     model: str
     documents: int
@@ -45,6 +53,9 @@ class CollectionSummary:
     generation: int
     #: As `domain.splitting` names it.
     splitting: str
+    index: str = "exact"
+    index_progress: float | None = None
+    recall: float | None = None
 
 
 @dataclass(frozen=True)
@@ -102,12 +113,7 @@ class Collections:
 
     def summaries(self, tenant: int = DEFAULT_TENANT) -> list[CollectionSummary]:
         rows = self.database.query("collection_summaries", tenant=tenant)
-        return [
-            CollectionSummary(
-                row["name"], row["model"], row["documents"], row["chunks"], row["generation"], row["splitting"]
-            )
-            for row in rows
-        ]
+        return [_summary(row) for row in rows]
 
 
 def _collection(row: Row) -> Collection:
@@ -118,4 +124,21 @@ def _collection(row: Row) -> Collection:
         generation=row["generation"],
         min_seq=row["min_seq"],
         deployment=deployment_of(row),
+        next_generation=row["next_generation"],
+        ef_search=row["ef_search"],
+    )
+
+
+def _summary(row: Row) -> CollectionSummary:
+    is_building = row["index_progress"] is not None
+    return CollectionSummary(
+        name=row["name"],
+        model=row["model"],
+        documents=row["documents"],
+        chunks=row["chunks"],
+        generation=row["generation"],
+        splitting=row["splitting"],
+        index="hnsw" if row["is_indexed"] else "building" if is_building else "exact",
+        index_progress=round(row["index_progress"], 4) if is_building else None,
+        recall=row["recall"],
     )

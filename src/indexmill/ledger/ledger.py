@@ -11,6 +11,7 @@ from indexmill.ledger.collections import Collections
 from indexmill.ledger.database import Database
 from indexmill.ledger.events import Events
 from indexmill.ledger.failed_items import FailedItems
+from indexmill.ledger.generations import Generations
 from indexmill.ledger.indexing_jobs import IndexingJobs
 from indexmill.ledger.jobs import Jobs
 from indexmill.ledger.knowledge_bases import KnowledgeBases
@@ -21,6 +22,7 @@ from indexmill.ledger.reopening import Reopening
 from indexmill.ledger.retention import Retention
 from indexmill.ledger.scans import Scans
 from indexmill.ledger.spooled import Spooled
+from indexmill.ledger.structural_jobs import StructuralJobs
 from indexmill.ledger.submissions import Submissions
 from indexmill.ledger.sweeps import Sweeps
 from indexmill.ledger.transitions import Transitions
@@ -55,6 +57,8 @@ class Ledger:
     knowledge_bases: KnowledgeBases
     indexing_jobs: IndexingJobs
     scans: Scans
+    structural_jobs: StructuralJobs
+    generations: Generations
 
 
 def open_ledger(url: str, settings: Settings, *, pool_size: int | None = None) -> Ledger:
@@ -96,4 +100,6 @@ def open_ledger(url: str, settings: Settings, *, pool_size: int | None = None) -
         knowledge_bases=KnowledgeBases(database),
         indexing_jobs=IndexingJobs(database, transitions),
         scans=Scans(database, transitions, batches),
+        structural_jobs=StructuralJobs(database, batches),
+        generations=Generations(database),
     )

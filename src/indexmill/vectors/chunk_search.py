@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from psycopg import sql
 
 from indexmill.errors import InvalidRequest
 from indexmill.ledger.collections import Collection
-from indexmill.ledger.database import Connection, Database, Row
+from indexmill.ledger.database import Connection, Row
+from indexmill.vectors.chunk_tables import chunk_table
+from indexmill.vectors.index_search import IndexSearch, candidates_for, found
 from indexmill.vectors.long_texts import LONG_TEXT_BYTES, Span, read_stretches
 from indexmill.vectors.selection import Selection
-from indexmill.vectors.statements import read_within, run_statement, search_timeout, statement
+from indexmill.vectors.statements import run_statement, search_timeout, statement
 from indexmill.vectors.stored_documents import StoredDocument, stored_document
 
 __all__ = ["ChunkHit", "ChunkQuery", "find_chunks"]
@@ -55,49 +58,68 @@ class ChunkHit:
 
 
 def find_chunks(
-    database: Database, collection: Collection, query: ChunkQuery, *, vector: str, table: sql.Identifier, seconds: float
+    connection: Connection, collection: Collection, query: ChunkQuery, *, vector: str, seconds: float
 ) -> list[ChunkHit]:
-    """The nearest chunks, best first, by exact search. `vector`: the query's, at unit length, as pgvector's text.
+    """The nearest chunks, best first, within a transaction that sees one moment.
+
+    Exactly, or by the collection's index where it has one. `vector`: the query's, at unit length, as pgvector's text.
 
     Raises:
         InvalidRequest: the found chunks are too large to be answered together.
         SearchTimeout: it took too long.
     """
-    selection = query.selection
-    nearest = statement("nearest_chunks" if selection.is_all else "nearest_chunks_selected", table=table)
-
-    def find(connection: Connection) -> list[ChunkHit]:
-        deadline = time.monotonic() + seconds
-        rows = run_statement(
-            connection,
-            "search_chunks",
-            parts={"table": table, "nearest": nearest},
-            prepare=False,
-            collection=collection.id,
-            vector=vector,
-            limit=query.limit,
-            expand=query.expand,
-            max_distance=None if query.min_score is None else _SCORE_TOLERANCE - query.min_score,
-            long_text=LONG_TEXT_BYTES,
-            **selection.values,
+    deadline = time.monotonic() + seconds
+    rows = _read_chunks(connection, collection, query, vector, seconds)
+    size = sum(row["last_offset"] - row["first_offset"] for row in rows if row["stretch"] is None)
+    if size > _MAX_CHARACTERS:
+        raise InvalidRequest(
+            f"limit: expected chunks of at most {_MAX_CHARACTERS} characters together, found {size}; "
+            "ask for fewer, or use a collection that splits its documents"
         )
-        size = sum(row["last_offset"] - row["first_offset"] for row in rows if row["stretch"] is None)
-        if size > _MAX_CHARACTERS:
-            raise InvalidRequest(
-                f"limit: expected chunks of at most {_MAX_CHARACTERS} characters together, found {size}; "
-                "ask for fewer, or use a collection that splits its documents"
-            )
-        for document, mine in _long_ones(rows).items():
-            if time.monotonic() > deadline:
-                raise search_timeout(seconds)
-            stretches = read_stretches(connection, document, map(_span, mine))
-            for row in mine:
-                row["stretch"] = stretches[_span(row)]
-        return [_hit(row) for row in rows]
+    for document, mine in _long_ones(rows).items():
+        if time.monotonic() > deadline:
+            raise search_timeout(seconds)
+        stretches = read_stretches(connection, document, map(_span, mine))
+        for row in mine:
+            row["stretch"] = stretches[_span(row)]
+    return [_hit(row) for row in rows]
 
-    # Chosen ids are few: their chunks are found by index.
-    begin = "begin_search" if selection.ids is None else "begin_read"
-    return read_within(database, seconds, begin, find, is_snapshot=True)
+
+def _read_chunks(
+    connection: Connection, collection: Collection, query: ChunkQuery, vector: str, seconds: float
+) -> list[Row]:
+    """The nearest chunks with what belongs to them, but for stretches of long texts."""
+    selection = query.selection
+    table = sql.Identifier(chunk_table(collection))
+    near = _near_chunks(connection, collection, query, vector)
+    if near is not None:
+        nearest = sql.SQL(statement("found_chunks"))
+        values: dict[str, Any] = found(near)
+    else:
+        nearest = statement("nearest_chunks" if selection.is_all else "nearest_chunks_selected", table=table)
+        values = {"collection": collection.id, "vector": vector, "limit": query.limit, **selection.values}
+        if selection.ids is None:
+            # Chosen ids are few: their chunks are found by index.
+            run_statement(connection, "begin_search", milliseconds=f"{max(1, round(seconds * 1000))}ms")
+    return run_statement(
+        connection,
+        "search_chunks",
+        parts={"table": table, "nearest": nearest},
+        prepare=False,
+        expand=query.expand,
+        max_distance=None if query.min_score is None else _SCORE_TOLERANCE - query.min_score,
+        long_text=LONG_TEXT_BYTES,
+        **values,
+    )
+
+
+def _near_chunks(connection: Connection, collection: Collection, query: ChunkQuery, vector: str) -> list[Row] | None:
+    """By the collection's index; None where it has none, or did not find as many as are wanted."""
+    if collection.ef_search is None or query.selection.ids is not None:
+        return None
+    index = IndexSearch(connection, chunk_table(collection), collection.deployment.dimension, collection.ef_search)
+    rows = index.near(vector, candidates_for(query.limit), query.selection, collection.id)
+    return rows[: query.limit] if len(rows) >= query.limit else None
 
 
 def _long_ones(rows: list[Row]) -> dict[int, list[Row]]:

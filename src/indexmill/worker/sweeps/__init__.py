@@ -11,7 +11,7 @@ from indexmill.settings import Settings
 from indexmill.sources.spool import Spool
 from indexmill.sources.uri import Sources
 
-__all__ = ["Sweep", "all_sweeps", "callback_sweeps"]
+__all__ = ["Sweep", "all_sweeps", "callback_sweeps", "index_sweeps"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,16 @@ def all_sweeps(
     ledger: Ledger, settings: Settings, top_up: Callable[[], object], spool: Spool, sources: Sources
 ) -> list[Sweep]:
     """Every duty of the ledger's own; `top_up` is what wakes workers."""
-    from indexmill.worker.sweeps import end_withdrawn, finish, give_up_lanes, prune, prune_spool, rescue, wake
+    from indexmill.worker.sweeps import (
+        drop_generations,
+        end_withdrawn,
+        finish,
+        give_up_lanes,
+        prune,
+        prune_spool,
+        rescue,
+        wake,
+    )
 
     # The interval of the quick ones.
     seconds = settings.worker.sweep_seconds
@@ -42,9 +51,18 @@ def all_sweeps(
         give_up_lanes.sweep(ledger, 5 * seconds),
         end_withdrawn.sweep(ledger, 5 * seconds),
         prune.sweep(ledger),
+        drop_generations.sweep(ledger, settings.server.search_timeout_seconds),
         prune_spool.sweep(ledger, spool, is_shared=settings.sources.spool_url is not None),
         prune_spool.leftovers_sweep(sources),
     ]
+
+
+def index_sweeps(ledger: Ledger, settings: Settings) -> list[Sweep]:
+    """The duty that may take hours at a time."""
+    from indexmill.vectors.vector_index import open_indexes
+    from indexmill.worker.sweeps import vector_indexes
+
+    return [vector_indexes.sweep(ledger, settings, open_indexes(ledger, settings))]
 
 
 def callback_sweeps(ledger: Ledger, settings: Settings, compose: Compose) -> list[Sweep]:
