@@ -120,12 +120,14 @@ class _Slice:
             Phase.MEASURING: self._measure,
             Phase.SWITCHING: self._switch,
         }
-        while not self._is_over:
+        while True:
             self.check()
             after = steps[progress.phase](collection, progress)
             if after is None:
                 return
             progress = after
+            if self._is_over:
+                break
         self._let_go(0.0)
 
     @property
