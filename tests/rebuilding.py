@@ -52,6 +52,7 @@ class Load:
     written: dict[str, str] = field(default_factory=dict)
     searches: int = 0
     problems: list[str] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)
     _ended: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
@@ -109,4 +110,4 @@ class Load:
         hits = self.engine.search(self.model, text=text, limit=3)
         self.searches += 1
         if not any(hit.document_id == name and hit.text == text for hit in hits):
-            self.problems.append(f"{name} was not found")
+            self.missed.append(name)

@@ -11,6 +11,7 @@ from indexmill.errors import BodiesExpired, JobNotFound
 from indexmill.ledger.database import Connection, Database, run_query
 from indexmill.ledger.jobs import read_job
 from indexmill.ledger.models import Models
+from indexmill.ledger.structural_jobs import WORK_OF_KIND
 
 __all__ = ["Reopening"]
 
@@ -61,7 +62,7 @@ class Reopening:
         return self.database.repeat(work)
 
     def _require_runnable(self, connection: Connection, job: Job) -> None:
-        if job.kind is not JobKind.DELETION:
+        if job.kind is not JobKind.DELETION and job.kind not in WORK_OF_KIND:
             # A deletion embeds nothing: it runs without its model, as it also goes on when that is withdrawn.
             self.models.require_with(connection, job.model, job.tenant)
         if run_query(connection, "bodies_deleted", id=job.id):

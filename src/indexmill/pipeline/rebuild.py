@@ -10,7 +10,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from indexmill.domain.failure import FailureCode, Stage
-from indexmill.errors import ItemError
+from indexmill.errors import ItemError, SearchTimeout
 from indexmill.ledger.claims import ClaimedBatch
 from indexmill.ledger.collections import Collection
 from indexmill.ledger.database import Connection
@@ -27,10 +27,8 @@ __all__ = ["Phase", "Rebuild", "RebuildProgress"]
 
 #: Between two looks whether the index is built.
 _INDEX_POLL: Final = 1.0
-#: Changes that are caught up with in one transaction.
-_CHANGES: Final = 500
-#: So few changes are left that writers may wait for them.
-_LAST_CHANGES: Final = 50
+#: Changes and chunks: so few are left that writers may wait for them.
+_LAST_CHANGES: Final = 100
 
 
 class Phase(StrEnum):
@@ -173,7 +171,7 @@ class _Slice:
         def work(connection: Connection) -> None:
             cursor = progress.cursor or 0
             # As it goes, so that the log stays short.
-            copy.catch_up(connection, cursor, _CHANGES)
+            copy.catch_up(connection, cursor)
             last, copied = copy.page(connection, cursor, self.rebuild.page_chunks)
             if last is not None:
                 done.append(replace(progress, cursor=last, chunks=progress.chunks + copied))
@@ -189,8 +187,9 @@ class _Slice:
         """The sweep builds it: that may take longer than any window."""
         table = table_of(collection.id, progress.generation)
         indexes = self.rebuild.indexes
-        is_wanted = collection.deployment.dimension <= MAX_INDEXED_DIMENSION and indexes.exceeds(
-            table, self.rebuild.settings.exact_chunks
+        dimension = collection.deployment.dimension
+        is_wanted = dimension <= MAX_INDEXED_DIMENSION and indexes.exceeds(
+            table, self.rebuild.settings.exact_chunks, dimension
         )
         if is_wanted and not indexes.is_ready(table):
             self._catch_up(collection, progress)
@@ -208,14 +207,18 @@ class _Slice:
             self.check()
             return not self._is_over
 
-        recall = measure(
-            self._ledger.database,
-            collection,
-            progress.generation,
-            progress.recall,
-            queries=settings.recall_sample,
-            may_go_on=may_go_on,
-        )
+        try:
+            recall = measure(
+                self._ledger.database,
+                collection,
+                progress.generation,
+                progress.recall,
+                queries=settings.recall_sample,
+                may_go_on=may_go_on,
+            )
+        except SearchTimeout as error:
+            sentence = f"The new index could not be measured: {error}; the old one stays in use"
+            raise ItemError(Stage.ENGINE, FailureCode.DEADLINE, sentence, retryable=True) from error
         after = replace(progress, recall=recall)
         if recall.queries >= settings.recall_sample or not recall.queries:
             self._require(recall)
@@ -244,7 +247,7 @@ class _Slice:
 
         def work(connection: Connection) -> None:
             self._ledger.generations.hold(connection, collection.id)
-            while GenerationCopy(collection, progress.generation).catch_up(connection, None, _CHANGES):
+            while GenerationCopy(collection, progress.generation).catch_up(connection, None):
                 pass
             switched = self._ledger.generations.switch(
                 connection, collection.id, progress.generation, ef_search=ef_search, recall=recall
@@ -259,12 +262,12 @@ class _Slice:
         return None
 
     def _catch_up(self, collection: Collection, progress: RebuildProgress) -> int:
-        """Copy again what has changed, as far as the slice allows; the changes of the last transaction."""
+        """Copy again what has changed, as far as the slice allows; what the last transaction had to do."""
         copy = GenerationCopy(collection, progress.generation)
         counted: list[int] = []
-        while not counted or (counted[-1] == _CHANGES and not self._is_over):
+        while not counted or (counted[-1] > _LAST_CHANGES and not self._is_over):
             self.check()
-            self._commit(lambda connection: counted.append(copy.catch_up(connection, None, _CHANGES)))
+            self._commit(lambda connection: counted.append(copy.catch_up(connection, None)))
         return counted[-1]
 
 

@@ -11,9 +11,11 @@ from indexmill.ledger.collections import Collection
 from indexmill.ledger.database import Database
 from indexmill.vectors.statements import run_statement
 
-__all__ = ["chunk_table", "drop_retired", "index_name", "table_of"]
+__all__ = ["MAX_INLINE_DIMENSION", "chunk_table", "drop_retired", "index_name", "table_of"]
 
 _log = logging.getLogger(__name__)
+#: A vector wider than this does not fit a page in line and is stored aside by PostgreSQL itself.
+MAX_INLINE_DIMENSION = 1900
 
 
 def table_of(collection: int, generation: int) -> str:

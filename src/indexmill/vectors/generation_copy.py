@@ -14,6 +14,10 @@ from indexmill.vectors.statements import run_statement
 
 __all__ = ["GenerationCopy", "log_changes"]
 
+#: Of one transaction. Chunks go into an index one by one, which takes a millisecond or two each.
+_CHANGES = 500
+_CHANGED_CHUNKS = 1000
+
 
 def log_changes(connection: Connection, collection: Collection, documents: Sequence[int]) -> None:
     """Note in a commit whose chunks it changes, where a rebuild must know."""
@@ -51,8 +55,8 @@ class GenerationCopy:
         (row,) = run_statement(connection, "copy_chunks", parts=self._parts, after=after, limit=chunks)
         return row["last"], row["copied"]
 
-    def catch_up(self, connection: Connection, up_to: int | None, changes: int) -> int:
-        """Copy again what has changed: so many changes at most; how many there were.
+    def catch_up(self, connection: Connection, up_to: int | None) -> int:
+        """Copy some of what has changed again, the oldest first; how many changes and chunks that were together.
 
         `up_to`: documents beyond it have not been copied yet, and will be as they are then.
         """
@@ -61,14 +65,16 @@ class GenerationCopy:
             "take_changes",
             collection=self.collection.id,
             generation=self.generation,
-            limit=changes,
+            limit=_CHANGES,
+            chunks=_CHANGED_CHUNKS,
         )
         documents = sorted({row["document"] for row in rows if up_to is None or row["document"] <= up_to})
-        if documents:
-            run_statement(connection, "go_by_index")
-            run_statement(connection, "delete_copied_chunks", parts=self._parts, documents=documents)
-            run_statement(connection, "copy_changed_chunks", parts=self._parts, documents=documents)
-        return len(rows)
+        if not documents:
+            return len(rows)
+        run_statement(connection, "go_by_index")
+        run_statement(connection, "delete_copied_chunks", parts=self._parts, documents=documents)
+        (copied,) = run_statement(connection, "copy_changed_chunks", parts=self._parts, documents=documents)
+        return len(rows) + int(copied["copied"])
 
     def analyze(self, connection: Connection) -> None:
         """Tell the planner what the table holds, before searches ask."""

@@ -20,7 +20,7 @@ from indexmill.ledger.collections import Collection, Collections
 from indexmill.ledger.database import Connection, Database, Row
 from indexmill.vectors.binary_copy import COLUMNS, copy_bytes
 from indexmill.vectors.chunk_search import ChunkHit, ChunkQuery, find_chunks
-from indexmill.vectors.chunk_tables import chunk_table
+from indexmill.vectors.chunk_tables import MAX_INLINE_DIMENSION, chunk_table
 from indexmill.vectors.generation_copy import log_changes
 from indexmill.vectors.index_search import IndexSearch, candidates_for, found
 from indexmill.vectors.selection import Selection
@@ -40,8 +40,6 @@ __all__ = ["PgvectorStore"]
 
 T = TypeVar("T")
 
-#: A vector wider than this does not fit a page in line and is stored aside by PostgreSQL itself.
-_MAX_INLINE_DIMENSION = 1900
 #: What a write does that changes a document's chunks.
 _CHANGES_CHUNKS = frozenset({ItemStatus.INDEXED, ItemStatus.REMOVED})
 #: Of a search that meets another generation than it was told of: rebuilds take longer than searches.
@@ -64,7 +62,7 @@ class PgvectorStore:
 
     def create_generation(self, connection: Connection, collection: Collection, dimension: int) -> None:
         """Make the chunk table of the collection's generation; there already: nothing."""
-        storage = "PLAIN" if dimension <= _MAX_INLINE_DIMENSION else "EXTERNAL"
+        storage = "PLAIN" if dimension <= MAX_INLINE_DIMENSION else "EXTERNAL"
         parts = {"dimension": sql.Literal(dimension), "storage": sql.SQL(storage)}
         run_statement(connection, "create_chunk_table", parts=_table(collection) | parts)
 

@@ -16,7 +16,7 @@ from indexmill.errors import ServiceError
 from indexmill.ledger.database import Connection, Database, Row
 from indexmill.ledger.ledger import Ledger
 from indexmill.settings import Settings
-from indexmill.vectors.chunk_tables import index_name
+from indexmill.vectors.chunk_tables import MAX_INLINE_DIMENSION, index_name
 from indexmill.vectors.statements import run_statement
 
 __all__ = ["MAX_INDEXED_DIMENSION", "VectorIndexes", "is_indexed", "open_indexes"]
@@ -24,8 +24,8 @@ __all__ = ["MAX_INDEXED_DIMENSION", "VectorIndexes", "is_indexed", "open_indexes
 _log = logging.getLogger(__name__)
 #: pgvector indexes half vectors up to here.
 MAX_INDEXED_DIMENSION = 4000
-#: Beside its vector, what an element takes while the index is built.
-_ELEMENT_BYTES = 600
+#: The least that a row takes beside its vector.
+_ROW_BYTES = 40
 _LEAST_MEMORY = 8 * 1024 * 1024
 #: At its end a build waits for transactions that are older than it; nobody waits for it meanwhile.
 _PATIENCE = "600s"
@@ -42,11 +42,14 @@ class VectorIndexes:
     is_direct: bool
     memory_bytes: int
 
-    def exceeds(self, table: str, rows: int) -> bool:
+    def exceeds(self, table: str, rows: int, dimension: int) -> bool:
         """Whether the table has more rows than these."""
         parts: dict[str, sql.Composable] = {"table": sql.Identifier(table)}
+        row_bytes = _ROW_BYTES + (4 * dimension if dimension <= MAX_INLINE_DIMENSION else 0)
         found = self.database.read(
-            lambda connection: run_statement(connection, "exceeds", parts=parts, name=table, rows=rows)
+            lambda connection: run_statement(
+                connection, "exceeds", parts=parts, name=table, rows=rows, bytes=rows * row_bytes
+            )
         )
         return bool(found and found[0]["exceeds"])
 
@@ -58,25 +61,22 @@ class VectorIndexes:
         """Whether the table has an index that can be used."""
         return self.database.read(lambda connection: is_indexed(connection, table))
 
-    def build(self, table: str, dimension: int, rows: int | None = None) -> None:
-        """Build the table's index; returns when it can be used. `rows`: about as many as there are.
+    def build(self, table: str, dimension: int) -> None:
+        """Build the table's index; returns when it can be used.
 
         Raises:
             psycopg.Error: it could not be built; what is left of it is removed by `drop_broken`.
         """
         try:
-            self._build(table, dimension, rows, workers=2)
+            self._build(table, dimension, workers=2)
         except (psycopg.errors.InsufficientResources, psycopg.errors.SystemError) as error:
             # Parallel builds share memory, of which containers have little.
             _log.info("index of %s is built by one process (SQLSTATE %s)", table, error.sqlstate)
             self._drop(index_name(table))
-            self._build(table, dimension, rows, workers=0)
+            self._build(table, dimension, workers=0)
 
-    def _build(self, table: str, dimension: int, rows: int | None, *, workers: int) -> None:
-        memory = self.memory_bytes
-        if rows is not None:
-            memory = min(memory, max(_LEAST_MEMORY, rows * (2 * dimension + _ELEMENT_BYTES)))
-        with self._session(memory, workers) as connection:
+    def _build(self, table: str, dimension: int, *, workers: int) -> None:
+        with self._session(self.memory_bytes, workers) as connection:
             parts: dict[str, sql.Composable] = {
                 "table": sql.Identifier(table),
                 "index": sql.Identifier(index_name(table)),

@@ -22,4 +22,4 @@ def sweep(ledger: Ledger, search_seconds: float) -> Sweep:
         for name in drop_retired(ledger.database, grace):
             _log.info("table %s is not in use any more; dropped", name)
 
-    return Sweep("drop_generations", _SECONDS, run)
+    return Sweep("drop_generations", _SECONDS, run, slow=True)

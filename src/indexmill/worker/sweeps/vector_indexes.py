@@ -50,7 +50,9 @@ class _Upkeep:
 
     def _look_after(self, candidate: IndexCandidate) -> None:
         table, threshold = _table(candidate), self._settings.exact_chunks
-        if candidate.dimension > MAX_INDEXED_DIMENSION or not self._indexes.exceeds(table, threshold):
+        if candidate.dimension > MAX_INDEXED_DIMENSION or not self._indexes.exceeds(
+            table, threshold, candidate.dimension
+        ):
             return
         if not self._indexes.is_ready(table):
             started = time.monotonic()
