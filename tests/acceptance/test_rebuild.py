@@ -18,7 +18,9 @@ pytestmark = pytest.mark.acceptance
 
 
 def test_a_rebuild_survives_its_worker(start_service: StartService, settings: Settings) -> None:
-    service = start_service(INDEXMILL_SEARCH__EXACT_CHUNKS="100")
+    service = start_service(
+        INDEXMILL_SEARCH__EXACT_CHUNKS="100", INDEXMILL_WORKER__LEASE_SECONDS="3", INDEXMILL_WORKER__RENEW_SECONDS="0.5"
+    )
     service.deploy()
     service.run(short_items(300), task_id="all")
     service.wait("all")
