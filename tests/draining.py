@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from indexmill.domain.failure import Failure
-from indexmill.domain.job import Item, Job, JobKind, Submission
+from indexmill.domain.job import BatchWork, Item, Job, JobKind, Submission
 from indexmill.domain.outcome import Counters
 from indexmill.engine import Engine
 from indexmill.ledger import database as ledger_database
@@ -20,10 +20,13 @@ from indexmill.ledger.claims import Claim
 from indexmill.ledger.ledger import Ledger
 from indexmill.pipeline import compare
 from indexmill.pipeline.read_documents import open_document_reader
+from indexmill.pipeline.rebuild import Rebuild
 from indexmill.pipeline.run_window import WindowOutcome, WindowRunner
 from indexmill.pipeline.scan import SourceScan
-from indexmill.settings import Settings
+from indexmill.pipeline.structural_work import StructuralWork
+from indexmill.settings import SearchSettings, Settings
 from indexmill.vectors import statements
+from indexmill.vectors.vector_index import open_indexes
 
 __all__ = [
     "PLENTY",
@@ -53,6 +56,7 @@ __all__ = [
     "run",
     "run_last_submitted_first",
     "runner_of",
+    "structural_works",
     "submit",
     "upsert",
     "waiting_for_locks",
@@ -110,12 +114,21 @@ def runner_of(engine: Engine, ledger: Ledger | None = None, **changes: Any) -> W
     values: dict[str, Any] = {
         "documents": documents,
         "scan": SourceScan(ledger, documents.data_sources),
+        "structural": structural_works(engine),
         "worker": f"test/{next(_workers)}",
         "max_tries": 8,
         "max_text_bytes": 1_000_000,
         "deadline_seconds": 20.0,
     }
     return WindowRunner(ledger, engine.vectors, engine.models, **{**values, **changes})
+
+
+def structural_works(engine: Engine, **search: Any) -> dict[BatchWork, StructuralWork]:
+    """What changes whole collections. `search`: settings that are not the default ones."""
+    ledger = engine.ledger
+    settings = Settings(data_folder=Path("/no/data/folder"), search=SearchSettings(**search))
+    indexes = replace(open_indexes(ledger, settings), is_direct=True)
+    return {BatchWork.REBUILD: Rebuild(ledger, engine.vectors, indexes, settings.search)}
 
 
 def claim_next(engine: Engine, max_bytes: int = PLENTY, worker: str = "test/claim") -> Claim | None:

@@ -30,7 +30,7 @@ from indexmill.sources.upload_store import UploadStore, open_upload_store
 from indexmill.sources.uri import Sources, open_sources
 from indexmill.vectors.pgvector_store import PgvectorStore
 from indexmill.worker.sweep_loop import SweepLoop
-from indexmill.worker.sweeps import all_sweeps, callback_sweeps
+from indexmill.worker.sweeps import all_sweeps, callback_sweeps, index_sweeps
 from indexmill.worker.waker import Waker
 
 __all__ = ["DEFAULT_MODEL", "Service", "build_service", "compose_callbacks", "deploy_default_model"]
@@ -55,6 +55,8 @@ class Service:
     knowledge_bases: KnowledgeBases
     url_signer: UrlSigner
     upload_store: UploadStore
+    #: Apart too: building an index takes as long as it takes.
+    indexes: SweepLoop
 
     def __enter__(self) -> Service:
         self.start()
@@ -69,8 +71,10 @@ class Service:
         self.waker.start()
         self.sweeps.start()
         self.callbacks.start()
+        self.indexes.start()
 
     def close(self) -> None:
+        self.indexes.stop()
         self.callbacks.stop()
         self.sweeps.stop()
         self.waker.stop()
@@ -110,6 +114,7 @@ def build_service(settings: Settings, url: str | None = None) -> Service:
         waker=waker,
         sweeps=sweeps,
         callbacks=callbacks,
+        indexes=SweepLoop(ledger.sweeps, index_sweeps(ledger, settings), "indexes"),
         knowledge_bases=_knowledge_bases(engine, settings, SecretBox(keyring), sources, uploads),
         url_signer=UrlSigner(keyring),
         upload_store=uploads,

@@ -244,6 +244,17 @@ class Engine:
         """Costs nothing, however many documents there are."""
         return self.ledger.collections.has_any()
 
+    def rebuild(self, collection_name: str) -> Job:
+        """Lay the collection's vector index down anew, aside; searches go on, and what is written meanwhile is in it.
+
+        Queued behind what else changes the whole collection. The index is measured against exact search: a worse one
+        than `search.min_recall` is refused, and the old one stays. The job's `result` says what was measured.
+
+        Raises:
+            CollectionNotFound
+        """
+        return self._woken(self.ledger.structural_jobs.submit(self.collection(collection_name), JobKind.REBUILD))
+
     def collection(self, name: str) -> Collection:
         """Raises: CollectionNotFound."""
         return self.ledger.collections.get(name)

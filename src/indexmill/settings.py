@@ -44,6 +44,7 @@ __all__ = [
     "ReaderSettings",
     "RetentionSettings",
     "S3Settings",
+    "SearchSettings",
     "ServerSettings",
     "Settings",
     "SourceSettings",
@@ -385,6 +386,19 @@ class ArtifactSettings(_Section):
         return self
 
 
+class SearchSettings(_Section):
+    """When a collection gets an HNSW index, and what it must be worth."""
+
+    #: Chunks up to which search is exact and no index is made.
+    exact_chunks: int = Field(default=50_000, ge=1)
+    #: What an index must find of the ten nearest chunks, on average; a worse one is not used.
+    min_recall: float = Field(default=0.98, gt=0, le=1)
+    #: Stored vectors that are searched for when it is measured.
+    recall_sample: int = Field(default=200, ge=1, le=10_000)
+    #: What building an index may take of the database's memory; beyond it, it is slower.
+    index_memory_bytes: int = Field(default=256 * MIB, ge=8 * MIB)
+
+
 class RetentionSettings(_Section):
     """How long finished work is kept."""
 
@@ -418,6 +432,7 @@ class Settings(BaseSettings):
     crawl: CrawlSettings = CrawlSettings()
     readers: ReaderSettings = ReaderSettings()
     artifacts: ArtifactSettings = ArtifactSettings()
+    search: SearchSettings = SearchSettings()
     retention: RetentionSettings = RetentionSettings()
 
     @property

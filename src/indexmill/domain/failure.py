@@ -45,6 +45,8 @@ class FailureCode(StrEnum):
     WORKER_LOST = "worker_lost"
     DEADLINE = "deadline"
     LANE_STOPPED = "lane_stopped"
+    #: An index that misses too much of what exact search finds.
+    RECALL_TOO_LOW = "recall_too_low"
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ class JobKind(StrEnum):
     INDEXING = "indexing"
     #: The documents of deleted data sources are removed.
     CLEANUP = "cleanup"
+    #: A collection's vector index is laid down anew, aside, and takes the place of the old one.
+    REBUILD = "rebuild"
 
 
 class BatchWork(StrEnum):
@@ -49,6 +51,8 @@ class BatchWork(StrEnum):
     DELETE = "delete"
     #: Its one item is a data source.
     SCAN = "scan"
+    #: Its one item is a collection.
+    REBUILD = "rebuild"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,8 @@ class Job:
     updated_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    #: What came of a job that changes a whole collection, for programs.
+    result: dict[str, Any] | None = None
 
     @property
     def name(self) -> str:

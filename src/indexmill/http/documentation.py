@@ -31,6 +31,7 @@ PAGES: Final[dict[str, dict[str, str]]] = {
     },
     "Operate": {
         "docs/operations.md": "processes, brokers, callbacks, every setting, limits, security",
+        "docs/search.md": "exact search, vector indexes, what they find, rebuilding them",
     },
     "Understand": {
         "docs/architecture.md": "what always holds, the layers, a job's way, the modules",

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from math import floor
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from indexmill.domain.failure import Failure, FailureCode, Stage
 from indexmill.domain.job import Job, JobEvent, JobKind
@@ -53,6 +53,7 @@ _JOB_EXAMPLE: Final[dict[str, Any]] = {
     "updated_at": "2024-05-21T10:00:01Z",
     "started_at": "2024-05-21T10:00:00.250Z",
     "finished_at": "2024-05-21T10:00:01Z",
+    "result": None,
 }
 
 
@@ -100,6 +101,9 @@ class JobView(BaseModel):
     updated_at: str
     started_at: str | None
     finished_at: str | None
+    result: dict[str, Any] | None = Field(
+        default=None, description="What came of a job that changes a whole collection."
+    )
 
 
 class EventView(BaseModel):
@@ -168,6 +172,7 @@ def job_view(job: Job) -> dict[str, Any]:
         "updated_at": timestamp(job.updated_at),
         "started_at": timestamp(job.started_at) if job.started_at is not None else None,
         "finished_at": timestamp(job.finished_at) if job.finished_at is not None else None,
+        "result": job.result,
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
@@ -111,6 +111,11 @@ class CollectionView(BaseModel):
     chunks: int
     generation: int
     splitting: str = Field(description="`whole`, `tokens-SIZE-OVERLAP`, `sections-SIZE` or `fixed-SIZE`.")
+    index: Literal["exact", "building", "hnsw"] = Field(
+        description="How it is searched: exactly, also while an index is being built, or by that."
+    )
+    index_progress: float | None = Field(description="Of an index that is being built, 0 to 1.")
+    recall: float | None = Field(description="What its index was found to find of the ten nearest chunks.")
 
 
 class MadeCollection(BaseModel):
@@ -135,6 +140,9 @@ class CollectionList(BaseModel):
                         "chunks": 1,
                         "generation": 1,
                         "splitting": "whole",
+                        "index": "exact",
+                        "index_progress": None,
+                        "recall": None,
                     }
                 ]
             }

@@ -13,10 +13,13 @@ from indexmill.domain.job import BatchWork, JobKind
 from indexmill.errors import ServiceError
 from indexmill.ledger.database import Database, Row, run_query
 
-__all__ = ["DELETE_LANE", "SCAN_LANE", "Claim", "ClaimInDoubt", "ClaimedBatch", "Claims", "LaneHead"]
+__all__ = ["DELETE_LANE", "SCAN_LANE", "STRUCTURAL_LANE", "Claim", "ClaimInDoubt", "ClaimedBatch", "Claims", "LaneHead"]
 
 DELETE_LANE = "delete"
 SCAN_LANE = "scan"
+STRUCTURAL_LANE = "structural"
+#: What is in them is a window of its own, and goes on for many.
+_ONE_BY_ONE = frozenset({SCAN_LANE, STRUCTURAL_LANE})
 
 
 @dataclass(frozen=True)
@@ -127,8 +130,7 @@ class Claims:
                     lane=lane,
                     token=token,
                     worker=worker,
-                    # A scan is a window of its own.
-                    max_bytes=1 if lane == SCAN_LANE else max_bytes,
+                    max_bytes=1 if lane in _ONE_BY_ONE else max_bytes,
                     lease_seconds=self.lease_seconds,
                     deadline_seconds=self.deadline_seconds,
                     probe_seconds=self.probe_seconds,

@@ -19,6 +19,8 @@ class Collection:
     """`generation`: which table holds its chunks; `min_seq`: versions below it lose.
 
     `attribute_set`: the number of the filter attributes that filters see; `prepared_set`: of those that will follow.
+    `next_generation`: the one that a rebuild fills: changes of chunks are logged for it. `ef_search`: what the HNSW
+    index of its chunks is searched with; None: search is exact.
     """
 
     id: int
@@ -29,6 +31,8 @@ class Collection:
     deployment: Deployment
     attribute_set: int | None = None
     prepared_set: int | None = None
+    next_generation: int | None = None
+    ef_search: int | None = None
 
     @property
     def recipe(self) -> str:
@@ -47,6 +51,8 @@ def lane_of(tenant: int, model: str, splitting: str = WHOLE) -> str:
 
 @dataclass(frozen=True)
 class CollectionSummary:
+    """`index`: `exact` (none), `building` or `hnsw`; `index_progress`: 0 to 1 while one is built; `recall`: its own."""
+
     name: str
     model: str
     documents: int
@@ -54,6 +60,9 @@ class CollectionSummary:
     generation: int
     #: As `domain.splitting` names it.
     splitting: str
+    index: str = "exact"
+    index_progress: float | None = None
+    recall: float | None = None
 
 
 @dataclass(frozen=True)
@@ -121,12 +130,7 @@ class Collections:
 
     def summaries(self, tenant: int = DEFAULT_TENANT) -> list[CollectionSummary]:
         rows = self.database.query("collection_summaries", tenant=tenant)
-        return [
-            CollectionSummary(
-                row["name"], row["model"], row["documents"], row["chunks"], row["generation"], row["splitting"]
-            )
-            for row in rows
-        ]
+        return [_summary(row) for row in rows]
 
 
 def _collection(row: Row) -> Collection:
@@ -139,4 +143,21 @@ def _collection(row: Row) -> Collection:
         deployment=deployment_of(row),
         attribute_set=row["attribute_set"],
         prepared_set=row["prepared_set"],
+        next_generation=row["next_generation"],
+        ef_search=row["ef_search"],
+    )
+
+
+def _summary(row: Row) -> CollectionSummary:
+    is_building = row["index_progress"] is not None
+    return CollectionSummary(
+        name=row["name"],
+        model=row["model"],
+        documents=row["documents"],
+        chunks=row["chunks"],
+        generation=row["generation"],
+        splitting=row["splitting"],
+        index="hnsw" if row["is_indexed"] else "building" if is_building else "exact",
+        index_progress=round(row["index_progress"], 4) if is_building else None,
+        recall=row["recall"],
     )

@@ -12,6 +12,7 @@ from indexmill.ledger.corpora import Corpora
 from indexmill.ledger.database import Database
 from indexmill.ledger.events import Events
 from indexmill.ledger.failed_items import FailedItems
+from indexmill.ledger.generations import Generations
 from indexmill.ledger.indexing_jobs import IndexingJobs
 from indexmill.ledger.jobs import Jobs
 from indexmill.ledger.knowledge_bases import KnowledgeBases
@@ -22,6 +23,7 @@ from indexmill.ledger.reopening import Reopening
 from indexmill.ledger.retention import Retention
 from indexmill.ledger.scans import Scans
 from indexmill.ledger.spooled import Spooled
+from indexmill.ledger.structural_jobs import StructuralJobs
 from indexmill.ledger.submissions import Submissions
 from indexmill.ledger.sweeps import Sweeps
 from indexmill.ledger.transitions import Transitions
@@ -57,6 +59,8 @@ class Ledger:
     indexing_jobs: IndexingJobs
     scans: Scans
     corpora: Corpora
+    structural_jobs: StructuralJobs
+    generations: Generations
 
 
 def open_ledger(url: str, settings: Settings, *, pool_size: int | None = None) -> Ledger:
@@ -99,4 +103,6 @@ def open_ledger(url: str, settings: Settings, *, pool_size: int | None = None) -
         indexing_jobs=IndexingJobs(database, transitions),
         scans=Scans(database, transitions, batches),
         corpora=Corpora(database),
+        structural_jobs=StructuralJobs(database, batches),
+        generations=Generations(database),
     )

@@ -49,6 +49,12 @@ class LedgerCollector(Collector):
             "Callbacks that are not delivered yet",
             value=self._workload.waiting_callbacks(),
         )
+        builds = GaugeMetricFamily(
+            "indexmill_index_build_progress", "Vector indexes that are being built, 0 to 1", labels=["collection"]
+        )
+        for row in self._workload.index_builds():
+            builds.add_metric([row["name"]], row["done"])
+        yield builds
         totals = self._workload.totals()
         yield CounterMetricFamily("indexmill_windows", "Windows committed", value=totals["windows"])
         yield CounterMetricFamily("indexmill_items", "Items decided", value=totals["items"])

@@ -13,6 +13,7 @@ from indexmill.errors import BodiesExpired, Conflict, IndexingJobRunning, JobNot
 from indexmill.ledger.database import Connection, Database, run_query
 from indexmill.ledger.jobs import read_job
 from indexmill.ledger.models import Models
+from indexmill.ledger.structural_jobs import WORK_OF_KIND
 
 __all__ = ["Reopening"]
 
@@ -80,7 +81,7 @@ class Reopening:
             raise IndexingJobRunning(job.collection, "another one") from error
 
     def _require_runnable(self, connection: Connection, job: Job) -> None:
-        if job.kind not in _EMBED_NOTHING:
+        if job.kind not in _EMBED_NOTHING and job.kind not in WORK_OF_KIND:
             # A deletion embeds nothing: it runs without its model, as it also goes on when that is withdrawn.
             self.models.require_with(connection, job.model, job.tenant)
         if run_query(connection, "bodies_deleted", id=job.id):

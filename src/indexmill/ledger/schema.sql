@@ -38,7 +38,7 @@ CREATE TABLE lane (
     CONSTRAINT stopped_with_reason CHECK ((stopped_at IS NULL) = (stop_reason IS NULL)),
     CONSTRAINT stopped_with_probe CHECK ((stopped_at IS NULL) = (probe_at IS NULL))
 );
-INSERT INTO lane (name) VALUES ('delete'), ('scan');
+INSERT INTO lane (name) VALUES ('delete'), ('scan'), ('structural');
 
 -- Documents that share a model and a splitting. Chunks live in chunk_<id>_<generation>.
 CREATE TABLE collection (
@@ -50,6 +50,16 @@ CREATE TABLE collection (
     -- Where its upserts run.
     lane text NOT NULL REFERENCES lane,
     generation integer NOT NULL DEFAULT 1,
+    -- The highest number that a table of its chunks has ever had.
+    last_generation integer NOT NULL DEFAULT 1,
+    -- What a rebuild fills; while there is one, every commit logs the documents whose chunks it changed.
+    next_generation integer,
+    -- When `generation` took the place of the one before.
+    switched_at timestamptz,
+    -- The generation whose HNSW index was measured: `ef_search` NULL: it misses too much and is not used.
+    indexed_generation integer,
+    ef_search integer,
+    recall real,
     layout_version integer NOT NULL DEFAULT 1,
     -- Versions below it lose: a reset sets it.
     min_seq bigint NOT NULL DEFAULT 0,
@@ -149,7 +159,7 @@ $$;
 CREATE TABLE job (
     id uuid PRIMARY KEY,
     tenant integer NOT NULL,
-    kind text NOT NULL CHECK (kind IN ('upsertion', 'deletion', 'ingestion', 'indexing', 'cleanup')),
+    kind text NOT NULL CHECK (kind IN ('upsertion', 'deletion', 'ingestion', 'indexing', 'cleanup', 'rebuild')),
     external_id text CHECK (char_length(external_id) BETWEEN 1 AND 255),
     seq bigint,
     state text NOT NULL CHECK (state IN
@@ -173,6 +183,9 @@ CREATE TABLE job (
     -- Whether no two of its items are of the same document; false: not known.
     distinct_ids boolean NOT NULL DEFAULT false,
     bodies_deleted_at timestamptz,
+    -- Of a job that changes a whole collection: since when it is its turn, and what came of it.
+    turn_at timestamptz,
+    result jsonb,
     -- Who is told of its progress and its end: {"amqp": {...}, "properties": {...}} (domain/callback.py).
     callback jsonb,
     -- Sums over the batches, copied here when the job ends.
@@ -215,6 +228,9 @@ CREATE INDEX job_open_document ON job (collection, document) WHERE finished_at I
 CREATE INDEX job_of_knowledge_base ON job (knowledge_base, created_at DESC, id DESC) WHERE kind = 'indexing';
 -- One at a time.
 CREATE UNIQUE INDEX job_indexing ON job (knowledge_base) WHERE kind = 'indexing' AND finished_at IS NULL;
+-- Jobs that change a whole collection: in the order in which they were queued, one at a time.
+CREATE INDEX job_structural ON job (collection, queued_at, id) WHERE lane = 'structural' AND finished_at IS NULL;
+CREATE UNIQUE INDEX job_turn ON job (collection) WHERE turn_at IS NOT NULL AND finished_at IS NULL;
 CREATE INDEX job_indexing_listed ON job (tenant, created_at DESC, id DESC) WHERE kind = 'indexing';
 CREATE INDEX job_seq_of ON job (seq) WHERE seq IS NOT NULL;
 CREATE INDEX job_reopenable ON job (collection, seq)
@@ -228,8 +244,9 @@ CREATE TABLE batch (
     ordinal integer NOT NULL,
     state text NOT NULL CHECK (state IN ('ready', 'waiting', 'running', 'done', 'cancelled')),
     lane text NOT NULL,
-    -- What is done with its items: documents are written, or deleted, or a data source is scanned for files.
-    work text NOT NULL DEFAULT 'write' CHECK (work IN ('write', 'delete', 'scan')),
+    -- What is done with its items: documents are written, or deleted, a data source is scanned for files, or a
+    -- collection's chunks are laid down anew.
+    work text NOT NULL DEFAULT 'write' CHECK (work IN ('write', 'delete', 'scan', 'rebuild')),
     -- The data source that its items come from, and how large they are there.
     source uuid REFERENCES data_source,
     source_bytes bigint NOT NULL DEFAULT 0,
@@ -305,6 +322,22 @@ CREATE TABLE crawl_page (
 );
 CREATE INDEX crawl_page_due ON crawl_page (job, source, number) WHERE due_at IS NOT NULL;
 
+-- How far a job is that changes a whole collection; only its worker knows what it says.
+CREATE TABLE structural_progress (
+    job uuid PRIMARY KEY REFERENCES job ON DELETE CASCADE,
+    progress jsonb NOT NULL
+);
+
+-- Documents whose chunks changed while a generation was being filled. Never merged: a row that is there already may be
+-- taken by a rebuild that does not see the change yet.
+CREATE TABLE rebuild_change (
+    collection integer NOT NULL,
+    generation integer NOT NULL,
+    number bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+    document bigint NOT NULL,
+    PRIMARY KEY (collection, generation, number)
+);
+
 -- A job as everybody sees it: its collection's name, and its counters so far.
 CREATE VIEW job_with_counters AS
 SELECT j.id, j.fingerprint, j.external_id, j.tenant, j.kind, j.state, j.reason, j.detail, c.name AS collection, j.model, j.attempt,
@@ -319,7 +352,7 @@ SELECT j.id, j.fingerprint, j.external_id, j.tenant, j.kind, j.state, j.reason, 
        CASE WHEN j.finished_at IS NULL THEN s.cancelled ELSE j.cancelled END AS cancelled,
        CASE WHEN j.finished_at IS NULL THEN s.chunks ELSE j.chunks END AS chunks,
        CASE WHEN j.finished_at IS NULL THEN s.tokens ELSE j.tokens END AS tokens,
-       CASE WHEN j.finished_at IS NULL THEN s.embedded ELSE j.embedded END AS embedded
+       CASE WHEN j.finished_at IS NULL THEN s.embedded ELSE j.embedded END AS embedded, j.result
 FROM job j
 JOIN collection c ON c.id = j.collection
 -- Progress of an unfinished job is summed on read; an ended one has its sums in its row.

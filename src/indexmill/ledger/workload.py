@@ -84,6 +84,10 @@ class Workload:
         """Open jobs by state and kind."""
         return self.database.query("open_job_counts")
 
+    def index_builds(self) -> list[Row]:
+        """The collections whose vector index is being built, and how much of it is."""
+        return self.database.query("index_builds")
+
     def waiting_callbacks(self) -> int:
         """Messages about jobs that are not delivered yet."""
         return int(self.database.query("waiting_callbacks")[0]["waiting"])

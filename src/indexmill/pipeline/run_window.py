@@ -17,7 +17,7 @@ from indexmill.domain.job import BatchWork
 from indexmill.domain.outcome import ItemStatus
 from indexmill.errors import InvalidRequest, ItemError, ModelError, SourceError, TransientError
 from indexmill.ledger.batches import BatchKey
-from indexmill.ledger.claims import Claim
+from indexmill.ledger.claims import STRUCTURAL_LANE, Claim
 from indexmill.ledger.collections import Collection
 from indexmill.ledger.ledger import Ledger
 from indexmill.models.embedding_model import EmbeddingModel, text_keys
@@ -29,6 +29,7 @@ from indexmill.pipeline.read_documents import DocumentReader
 from indexmill.pipeline.scan import SourceScan
 from indexmill.pipeline.scan_slice import ScanLost
 from indexmill.pipeline.split import split_items, split_last_tries
+from indexmill.pipeline.structural_work import StructuralWorks, run_slice
 from indexmill.pipeline.window import BatchComparison, Window, WorkItem
 from indexmill.pipeline.write import StaleItems, WindowWriter
 from indexmill.vectors.vector_store import VectorStore
@@ -70,6 +71,8 @@ class WindowRunner:
     models: ModelCache
     documents: DocumentReader
     scan: SourceScan
+    #: What changes whole collections, by its kind.
+    structural: StructuralWorks
     worker: str
     max_tries: int
     max_text_bytes: int
@@ -103,6 +106,8 @@ class WindowRunner:
         try:
             if claim.batches[0].work is BatchWork.SCAN:
                 return self._scan(window, check)
+            if claim.lane == STRUCTURAL_LANE:
+                return self._structural(window, check)
             return self._run(window, check)
         except WindowAborted:
             # Nothing should be held any more; what is, against expectation, goes back.
@@ -133,6 +138,16 @@ class WindowRunner:
                 self._wait(token, batch.tries + 1, error)
                 return WindowOutcome.DEFERRED
             self.scan.fail(token, batch, "unavailable", f"Given up after {self.max_tries} tries, the last one: {error}")
+        except ScanLost:
+            self.ledger.leases.drop(token)
+            return WindowOutcome.LOST
+        return self._conclude(window, {batch.key})
+
+    def _structural(self, window: Window, check: Callable[[], None]) -> WindowOutcome:
+        """A slice of what changes a whole collection."""
+        token, batch = window.claim.token, window.claim.batches[0]
+        try:
+            run_slice(self.structural, self.ledger, token, batch, self._progressing(window, check))
         except ScanLost:
             self.ledger.leases.drop(token)
             return WindowOutcome.LOST

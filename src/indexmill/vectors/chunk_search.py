@@ -10,8 +10,11 @@ from psycopg import sql
 
 from indexmill.errors import InvalidRequest
 from indexmill.ledger.collections import Collection
-from indexmill.ledger.database import Connection, Database, Row
-from indexmill.vectors.filtered import read_filtered, resolve_filter
+from indexmill.ledger.database import Connection, Row
+from indexmill.vectors.chunk_tables import chunk_table
+from indexmill.vectors.filter_to_sql import FilterSql
+from indexmill.vectors.filtered import resolve_filter
+from indexmill.vectors.index_search import IndexSearch, candidates_for, found
 from indexmill.vectors.long_texts import LONG_TEXT_BYTES, Span, read_stretches
 from indexmill.vectors.selection import Selection
 from indexmill.vectors.statements import run_statement, search_timeout, statement
@@ -59,66 +62,85 @@ class ChunkHit:
 
 
 def find_chunks(
-    database: Database, collection: Collection, query: ChunkQuery, *, vector: str, table: sql.Identifier, seconds: float
+    connection: Connection, collection: Collection, query: ChunkQuery, *, vector: str, seconds: float
 ) -> list[ChunkHit]:
-    """The nearest chunks, best first, by exact search. `vector`: the query's, at unit length, as pgvector's text.
+    """The nearest chunks, best first, within a transaction that sees one moment.
+
+    Exactly, or by the collection's index where it has one. `vector`: the query's, at unit length, as pgvector's text.
 
     Raises:
         InvalidRequest: the found chunks are too large to be answered together, or the filter does not fit the
             collection's attributes.
         SearchTimeout: it took too long.
     """
-    selection = query.selection
-
-    def find(connection: Connection) -> list[ChunkHit]:
-        deadline = time.monotonic() + seconds
-        nearest, filter_values = _nearest(connection, collection, selection, table)
-        rows = run_statement(
-            connection,
-            "search_chunks",
-            parts={"table": table, "nearest": nearest},
-            prepare=False,
-            collection=collection.id,
-            vector=vector,
-            limit=query.limit,
-            expand=query.expand,
-            max_distance=None if query.min_score is None else _SCORE_TOLERANCE - query.min_score,
-            long_text=LONG_TEXT_BYTES,
-            **selection.values,
-            **filter_values,
+    deadline = time.monotonic() + seconds
+    rows = _read_chunks(connection, collection, query, vector, seconds)
+    size = sum(row["last_offset"] - row["first_offset"] for row in rows if row["stretch"] is None)
+    if size > _MAX_CHARACTERS:
+        raise InvalidRequest(
+            f"limit: expected chunks of at most {_MAX_CHARACTERS} characters together, found {size}; "
+            "ask for fewer, or use a collection that splits its documents"
         )
-        size = sum(row["last_offset"] - row["first_offset"] for row in rows if row["stretch"] is None)
-        if size > _MAX_CHARACTERS:
-            raise InvalidRequest(
-                f"limit: expected chunks of at most {_MAX_CHARACTERS} characters together, found {size}; "
-                "ask for fewer, or use a collection that splits its documents"
-            )
-        for document, mine in _long_ones(rows).items():
-            if time.monotonic() > deadline:
-                raise search_timeout(seconds)
-            stretches = read_stretches(connection, document, map(_span, mine))
-            for row in mine:
-                row["stretch"] = stretches[_span(row)]
-        return [_hit(row) for row in rows]
-
-    # Chosen ids are few: their chunks are found by index.
-    begin = "begin_search" if selection.ids is None else "begin_read"
-    return read_filtered(database, seconds, begin, find)
+    for document, mine in _long_ones(rows).items():
+        if time.monotonic() > deadline:
+            raise search_timeout(seconds)
+        stretches = read_stretches(connection, document, map(_span, mine))
+        for row in mine:
+            row["stretch"] = stretches[_span(row)]
+    return [_hit(row) for row in rows]
 
 
-def _nearest(
-    connection: Connection, collection: Collection, selection: Selection, table: sql.Identifier
-) -> tuple[sql.Composable, dict[str, Any]]:
-    """The query of the nearest chunks that are selected, and what its filter binds."""
+def _read_chunks(
+    connection: Connection, collection: Collection, query: ChunkQuery, vector: str, seconds: float
+) -> list[Row]:
+    """The nearest chunks with what belongs to them, but for stretches of long texts."""
+    selection = query.selection
+    table = sql.Identifier(chunk_table(collection))
+    chosen = resolve_filter(connection, collection, selection)
+    near = _near_chunks(connection, collection, query, vector, chosen)
+    if near is not None:
+        nearest: sql.Composable = sql.SQL(statement("found_chunks"))
+        values: dict[str, Any] = found(near)
+    else:
+        nearest = _nearest(table, selection, chosen)
+        values = {"collection": collection.id, "vector": vector, "limit": query.limit}
+        values |= selection.values | chosen.values
+        if selection.ids is None:
+            # Chosen ids are few: their chunks are found by index.
+            run_statement(connection, "begin_search", milliseconds=f"{max(1, round(seconds * 1000))}ms")
+    return run_statement(
+        connection,
+        "search_chunks",
+        parts={"table": table, "nearest": nearest},
+        prepare=False,
+        expand=query.expand,
+        max_distance=None if query.min_score is None else _SCORE_TOLERANCE - query.min_score,
+        long_text=LONG_TEXT_BYTES,
+        **values,
+    )
+
+
+def _nearest(table: sql.Identifier, selection: Selection, chosen: FilterSql) -> Any:
+    """The query of the nearest chunks that are selected."""
     if selection.is_all:
-        return statement("nearest_chunks", table=table), {}
-    found = resolve_filter(connection, collection, selection)
+        return statement("nearest_chunks", table=table)
     part = sql.Identifier("c", "part")
-    if selection.ids is None and not selection.equal and not found.uses_document:
-        joins = found.joins(sql.Identifier("c", "document"), part)
-        return statement("nearest_chunks_filtered", table=table, joins=joins, condition=found.condition), found.values
-    joins = found.joins(sql.Identifier("d", "key"), part)
-    return statement("nearest_chunks_selected", table=table, joins=joins, condition=found.condition), found.values
+    if selection.ids is None and not selection.equal and not chosen.uses_document:
+        joins = chosen.joins(sql.Identifier("c", "document"), part)
+        return statement("nearest_chunks_filtered", table=table, joins=joins, condition=chosen.condition)
+    joins = chosen.joins(sql.Identifier("d", "key"), part)
+    return statement("nearest_chunks_selected", table=table, joins=joins, condition=chosen.condition)
+
+
+def _near_chunks(
+    connection: Connection, collection: Collection, query: ChunkQuery, vector: str, chosen: FilterSql
+) -> list[Row] | None:
+    """By the collection's index; None where it has none, or did not find as many as are wanted."""
+    if collection.ef_search is None or query.selection.ids is not None:
+        return None
+    index = IndexSearch(connection, chunk_table(collection), collection.deployment.dimension, collection.ef_search)
+    rows = index.near(vector, candidates_for(query.limit), query.selection, collection.id, chosen)
+    return rows[: query.limit] if len(rows) >= query.limit else None
 
 
 def _long_ones(rows: list[Row]) -> dict[int, list[Row]]:

@@ -18,12 +18,13 @@ from indexmill.vectors.filter_to_sql import FilterSql, filter_to_sql
 from indexmill.vectors.selection import Selection
 from indexmill.vectors.statements import read_within
 
-__all__ = ["read_filtered", "resolve_filter"]
+__all__ = ["EVERYTHING", "read_filtered", "resolve_filter"]
 
 T = TypeVar("T")
 
 _TRIES = 3
-_EVERYTHING = FilterSql(sql.SQL("TRUE"), {}, False, frozenset(), AttributeSet(None, ()))
+#: Without a filter.
+EVERYTHING = FilterSql(sql.SQL("TRUE"), {}, False, frozenset(), AttributeSet(None, ()))
 
 
 def resolve_filter(
@@ -37,7 +38,7 @@ def resolve_filter(
         InvalidRequest: a field that is not declared, or that has another type.
     """
     if selection.filter is None:
-        return _EVERYTHING
+        return EVERYTHING
     attribute_set = active_set(connection, collection.id)
     return filter_to_sql(typed_filter(selection.filter, attribute_set.attributes, level=level), attribute_set)
 

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Collection as AbstractCollection
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
+import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from indexmill.domain.document import Version
 from indexmill.domain.outcome import ItemStatus
-from indexmill.errors import InvalidRequest
-from indexmill.ledger.collections import Collection
+from indexmill.domain.splitting import WHOLE
+from indexmill.errors import CollectionNotFound, InvalidRequest, ServiceError
+from indexmill.ledger.collections import Collection, Collections
 from indexmill.ledger.database import Connection, Database, Row
 from indexmill.vectors.attribute_rows import DocumentMetadata
 from indexmill.vectors.attribute_sets import AttributeSets
 from indexmill.vectors.binary_copy import COLUMNS, copy_bytes
 from indexmill.vectors.chunk_search import ChunkHit, ChunkQuery, find_chunks
+from indexmill.vectors.chunk_tables import MAX_INLINE_DIMENSION, chunk_table
+from indexmill.vectors.generation_copy import log_changes
+from indexmill.vectors.index_search import IndexSearch, candidates_for, found
+from indexmill.vectors.selection import Selection
 from indexmill.vectors.statements import read_within, run_statement
 from indexmill.vectors.stored_documents import DocumentContent, PageQuery, StoredDocument, read_contents, read_documents
 from indexmill.vectors.vector_store import (
@@ -32,16 +39,21 @@ from indexmill.vectors.vector_store import (
     Written,
 )
 
-__all__ = ["PgvectorStore", "chunk_table"]
+__all__ = ["PgvectorStore"]
 
-#: A vector wider than this does not fit a page in line and is stored aside by PostgreSQL itself.
-_MAX_INLINE_DIMENSION = 1900
+T = TypeVar("T")
+
+#: What a write does that changes a document's chunks.
+_CHANGES_CHUNKS = frozenset({ItemStatus.INDEXED, ItemStatus.REMOVED})
+#: Of a search that meets another generation than it was told of: rebuilds take longer than searches.
+_TRIES = 3
+#: A document counts once: several of the nearest chunks may be of one.
+_CHUNKS_A_DOCUMENT = 4
 _RELIES_ON_STORED = frozenset({ItemStatus.UNCHANGED, ItemStatus.PAYLOAD_UPDATED})
 
 
-def chunk_table(collection: Collection) -> str:
-    """The name of the table that holds the chunks of the collection's generation."""
-    return f"chunk_{collection.id}_{collection.generation}"
+class _OtherGeneration(Exception):
+    """A rebuild has switched to other chunks since the collection was read."""
 
 
 @dataclass
@@ -67,7 +79,7 @@ class PgvectorStore:
 
     def create_generation(self, connection: Connection, collection: Collection, dimension: int) -> None:
         """Make the chunk table of the collection's generation; there already: nothing."""
-        storage = "PLAIN" if dimension <= _MAX_INLINE_DIMENSION else "EXTERNAL"
+        storage = "PLAIN" if dimension <= MAX_INLINE_DIMENSION else "EXTERNAL"
         parts = {"dimension": sql.Literal(dimension), "storage": sql.SQL(storage)}
         run_statement(connection, "create_chunk_table", parts=_table(collection) | parts)
 
@@ -140,6 +152,8 @@ class PgvectorStore:
         if shrunk:
             run_statement(connection, "delete_surplus_chunks", parts=_table(collection), keys=shrunk)
         self._write_attributes(connection, collection, winners, rows)
+        changed = [row["key"] for row in rows.values() if row["outcome"] in _CHANGES_CHUNKS]
+        log_changes(connection, collection, changed)
         missing = [name for name in winners if name not in rows]
         rivals = self._versions(connection, collection, missing)
         results: list[Written] = []
@@ -197,31 +211,58 @@ class PgvectorStore:
         return self._vector_oid
 
     def search(self, collection: Collection, query: SearchQuery) -> list[Hit]:
-        """Exact search over all chunks; a document counts once, by its best chunk.
+        """The nearest documents, each by its best chunk: exactly, or by the collection's index where it has one.
 
         Raises:
             InvalidRequest: the vector has another dimension than the collection, or a filter value is no scalar.
             SearchTimeout: it took too long.
+            CollectionNotFound: it has been deleted meanwhile.
         """
         vector = _checked_vector(collection, query.vector)
         for name, value in query.equal.items():
             if "\0" in name or not _is_scalar(value):
                 raise InvalidRequest(f"filter: expected a string, number, boolean or null for `{name[:100]}`")
-        rows = read_within(
-            self.database,
-            self.search_seconds,
-            "begin_search",
-            lambda connection: run_statement(
+
+        def find(connection: Connection, current: Collection) -> list[Row]:
+            rows = _near_documents(connection, current, query, vector)
+            if rows is not None:
+                return run_statement(connection, "found_documents", parts=_table(current), **found(rows))
+            run_statement(connection, "begin_search", milliseconds=self._milliseconds)
+            return run_statement(
                 connection,
                 "search_filtered" if query.equal else "search",
-                parts=_table(collection),
-                collection=collection.id,
+                parts=_table(current),
+                collection=current.id,
                 vector=vector,
                 limit=query.limit,
                 filter=Jsonb(query.equal),
-            ),
-        )
+            )
+
+        rows = self._search(collection, find)
         return [Hit(row["id"], float(row["score"]), row["text"], row["payload"]) for row in rows]
+
+    def _search(self, collection: Collection, find: Callable[[Connection, Collection], list[T]]) -> list[T]:
+        """Run the search in one snapshot, on the chunks that are in use in it."""
+        for _ in range(_TRIES):
+
+            def find_in_use(connection: Connection, current: Collection = collection) -> list[T]:
+                rows = run_statement(connection, "current_generation", collection=current.id)
+                if not rows or rows[0]["generation"] != current.generation:
+                    raise _OtherGeneration
+                return find(connection, current)
+
+            try:
+                return read_within(self.database, self.search_seconds, "begin_read", find_in_use, is_snapshot=True)
+            except (_OtherGeneration, psycopg.errors.UndefinedTable):
+                current = Collections(self.database).by_id([collection.id]).get(collection.id)
+                if current is None:
+                    raise CollectionNotFound(collection.name, []) from None
+                collection = current
+        raise ServiceError(f"search: expected the chunks of `{collection.name}` to stay for a moment; try again")
+
+    @property
+    def _milliseconds(self) -> str:
+        return f"{max(1, round(self.search_seconds * 1000))}ms"
 
     def documents(self, collection: Collection, query: PageQuery) -> list[StoredDocument]:
         """A page of the living documents by id. Only an empty page says that there are no more.
@@ -236,15 +277,35 @@ class PgvectorStore:
         return read_contents(self.database, collection, query, seconds=self.search_seconds)
 
     def search_chunks(self, collection: Collection, query: ChunkQuery) -> list[ChunkHit]:
-        """The nearest chunks, best first, by exact search.
+        """The nearest chunks, best first: exactly, or by the collection's index where it has one.
 
         Raises:
             InvalidRequest: the vector has another dimension than the collection.
             SearchTimeout: it took too long.
+            CollectionNotFound: it has been deleted meanwhile.
         """
         vector = _checked_vector(collection, query.vector)
-        table = sql.Identifier(chunk_table(collection))
-        return find_chunks(self.database, collection, query, vector=vector, table=table, seconds=self.search_seconds)
+        return self._search(
+            collection,
+            lambda connection, current: find_chunks(
+                connection, current, query, vector=vector, seconds=self.search_seconds
+            ),
+        )
+
+
+def _near_documents(
+    connection: Connection, collection: Collection, query: SearchQuery, vector: str
+) -> list[Row] | None:
+    """Each document's best chunk by the index; None where that has none, or did not find as many as are wanted."""
+    if collection.ef_search is None:
+        return None
+    index = IndexSearch(connection, chunk_table(collection), collection.deployment.dimension, collection.ef_search)
+    is_whole = collection.splitting == WHOLE
+    wanted = candidates_for(query.limit if is_whole else _CHUNKS_A_DOCUMENT * query.limit)
+    best: dict[int, Row] = {}
+    for row in index.near(vector, wanted, Selection(equal=(query.equal,) if query.equal else ()), collection.id):
+        best.setdefault(row["document"], row)
+    return list(best.values())[: query.limit] if len(best) >= query.limit else None
 
 
 def _table(collection: Collection) -> dict[str, sql.Composable]:

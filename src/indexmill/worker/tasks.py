@@ -12,13 +12,16 @@ from typing import Any
 from celery import Celery, signals
 from celery.worker import state as celery_state
 
+from indexmill.domain.job import BatchWork
 from indexmill.ledger.ledger import open_ledger
 from indexmill.models.model_cache import ModelCache
 from indexmill.pipeline.read_documents import open_document_reader
+from indexmill.pipeline.rebuild import Rebuild
 from indexmill.pipeline.run_window import WindowRunner
 from indexmill.pipeline.scan import SourceScan
 from indexmill.settings import Settings
 from indexmill.vectors.pgvector_store import PgvectorStore
+from indexmill.vectors.vector_index import open_indexes
 from indexmill.worker.celery_app import DRAIN_TASK
 from indexmill.worker.drain import Drain
 from indexmill.worker.pulse import Pulse
@@ -74,12 +77,14 @@ def _build(settings: Settings, url: str, name: str) -> Drain:
     # Later than the lease's deadline, so that the ledger already calls it that.
     watchdog = Watchdog(worker.window_deadline_seconds + 1)
     documents = open_document_reader(settings, ledger)
+    vectors = PgvectorStore(ledger.database)
     runner = WindowRunner(
         ledger=ledger,
-        vectors=PgvectorStore(ledger.database),
+        vectors=vectors,
         models=ModelCache(),
         documents=documents,
         scan=SourceScan(ledger, documents.data_sources),
+        structural={BatchWork.REBUILD: Rebuild(ledger, vectors, open_indexes(ledger, settings), settings.search)},
         worker=name,
         max_tries=worker.max_tries,
         max_text_bytes=worker.max_text_bytes,

@@ -15,7 +15,7 @@ from indexmill.sources.uri import open_sources
 from indexmill.telemetry import set_up_logging
 from indexmill.worker.fleet import Fleet
 from indexmill.worker.sweep_loop import SweepLoop
-from indexmill.worker.sweeps import all_sweeps, callback_sweeps
+from indexmill.worker.sweeps import all_sweeps, callback_sweeps, index_sweeps
 from indexmill.worker.waker import Waker
 from indexmill.worker.watch import stop_signal
 
@@ -47,6 +47,9 @@ def run_worker(settings: Settings, processes: int, compose_with: Callable[[Ledge
         calling = SweepLoop(ledger.sweeps, callback_sweeps(ledger, settings, compose_with(ledger)), "callbacks")
         calling.start()
         stack.callback(calling.stop)
+        indexing = SweepLoop(ledger.sweeps, index_sweeps(ledger, settings), "indexes")
+        indexing.start()
+        stack.callback(indexing.stop)
         fleet = Fleet(settings, url, ledger, processes)
         stack.callback(fleet.stop)
         while not stop.wait(_TICK_SECONDS):

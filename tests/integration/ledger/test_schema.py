@@ -163,6 +163,8 @@ def test_every_query_is_valid_against_the_schema(engine: Engine, package: str, n
         nearest = resources.files(package).joinpath("queries", "nearest_chunks.sql").read_text("utf-8")
         documents = f"document_attribute_{number}"
         parts = {
+            "target": "chunk_1_1",
+            "index": "chunk_1_1_hnsw",
             "table": documents if name.endswith("_attributes.sql") else "chunk_1_1",
             "dimension": 8,
             "storage": "PLAIN",

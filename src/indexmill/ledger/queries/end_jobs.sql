@@ -13,7 +13,7 @@ WITH ends AS (
     FROM ends e LEFT JOIN batch b ON b.job = e.id GROUP BY e.id
 ), changed AS (
     UPDATE job j
-    SET state = e.state, reason = e.reason, detail = e.detail, events = j.events + 1,
+    SET state = e.state, reason = e.reason, detail = coalesce(e.detail, j.result ->> 'sentence'), events = j.events + 1,
         finished_at = ledger_now(), updated_at = ledger_now(),
         indexed = s.indexed, unchanged = s.unchanged, payload_updated = s.payload_updated,
         superseded = s.superseded, removed = s.removed, absent = s.absent, failed = s.failed,

@@ -6,6 +6,7 @@ DELETE FROM document WHERE key IN (
       AND NOT EXISTS (
           SELECT 1 FROM job j
           WHERE j.collection = d.collection AND j.seq < d.seq AND j.kind NOT IN ('deletion', 'cleanup')
+            AND j.lane <> 'structural'
             AND (j.finished_at IS NULL OR j.failed + j.cancelled > 0 AND j.bodies_deleted_at IS NULL)
       )
     LIMIT %(limit)s FOR UPDATE SKIP LOCKED

@@ -2,7 +2,8 @@
 WITH changed AS (
     UPDATE job
     SET state = 'queued', reason = NULL, detail = NULL, attempt = attempt + 1, events = events + 1,
-        seq = next_job_seq(collection), force = %(force)s, queued_at = ledger_now(), finished_at = NULL,
+        seq = next_job_seq(collection), force = %(force)s, queued_at = ledger_now(), turn_at = NULL, result = NULL,
+        finished_at = NULL,
         updated_at = ledger_now()
     WHERE id = %(id)s AND state = 'succeeded'
     RETURNING id, events

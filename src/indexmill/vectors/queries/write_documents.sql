@@ -40,4 +40,4 @@ WITH written AS (
     SET part = excluded.part, start_offset = excluded.start_offset, end_offset = excluded.end_offset,
         embedding = excluded.embedding
 )
-SELECT key, id, chunks, previous_chunks FROM written;
+SELECT key, id, outcome, chunks, previous_chunks FROM written;

@@ -13,7 +13,7 @@ from indexmill.sources.spool import Spool
 from indexmill.sources.upload_store import open_upload_store
 from indexmill.sources.uri import Sources
 
-__all__ = ["Sweep", "all_sweeps", "callback_sweeps", "page_by_page"]
+__all__ = ["Sweep", "all_sweeps", "callback_sweeps", "index_sweeps", "page_by_page"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ def all_sweeps(
 ) -> list[Sweep]:
     """Every duty of the ledger's own; `top_up` is what wakes workers."""
     from indexmill.worker.sweeps import (
+        drop_generations,
         end_withdrawn,
         finish,
         give_up_lanes,
@@ -65,10 +66,19 @@ def all_sweeps(
         give_up_lanes.sweep(ledger, 5 * seconds),
         end_withdrawn.sweep(ledger, 5 * seconds),
         prune.sweep(ledger),
+        drop_generations.sweep(ledger, settings.server.search_timeout_seconds),
         prune_spool.sweep(ledger, spool, is_shared=is_shared),
         prune_uploads.sweep(ledger, open_upload_store(settings), is_shared=is_shared),
         prune_spool.leftovers_sweep(sources),
     ]
+
+
+def index_sweeps(ledger: Ledger, settings: Settings) -> list[Sweep]:
+    """The duty that may take hours at a time."""
+    from indexmill.vectors.vector_index import open_indexes
+    from indexmill.worker.sweeps import vector_indexes
+
+    return [vector_indexes.sweep(ledger, settings, open_indexes(ledger, settings))]
 
 
 def callback_sweeps(ledger: Ledger, settings: Settings, compose: Compose) -> list[Sweep]:

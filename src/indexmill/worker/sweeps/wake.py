@@ -20,6 +20,7 @@ def sweep(ledger: Ledger, seconds: float, top_up: Callable[[], object]) -> Sweep
     def run() -> None:
         # First what work depends on: what a job says of itself must never hold it up.
         ledger.workload.wake_waiting()
+        ledger.structural_jobs.give_turns()
         top_up()
         tell()
 

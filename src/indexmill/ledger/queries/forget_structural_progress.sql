@@ -1,0 +1,1 @@
+DELETE FROM structural_progress WHERE job = %(job)s;

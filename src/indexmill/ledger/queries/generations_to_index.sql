@@ -1,0 +1,13 @@
+-- Tables of chunks that may want an index: those in use that have none that was measured, and those that a rebuild has
+-- filled and waits for.
+SELECT c.id AS collection, c.generation, m.dimension, true AS in_use
+FROM collection c JOIN model m ON m.tenant = c.tenant AND m.id = c.model
+WHERE c.indexed_generation IS DISTINCT FROM c.generation
+UNION ALL
+SELECT c.id, c.next_generation, m.dimension, false
+FROM collection c JOIN model m ON m.tenant = c.tenant AND m.id = c.model
+JOIN job j ON j.collection = c.id AND j.turn_at IS NOT NULL AND j.finished_at IS NULL
+JOIN structural_progress p ON p.job = j.id
+WHERE c.next_generation IS NOT NULL AND p.progress ->> 'phase' = 'indexing'
+  AND (p.progress ->> 'generation')::integer = c.next_generation
+ORDER BY in_use, collection;

@@ -1,0 +1,1 @@
+UPDATE job SET result = %(result)s, updated_at = ledger_now() WHERE id = %(job)s;

@@ -1,0 +1,1 @@
+SELECT progress FROM structural_progress WHERE job = %(job)s;

@@ -1,0 +1,1 @@
+SELECT min(document) AS first, max(document) AS last FROM {table};

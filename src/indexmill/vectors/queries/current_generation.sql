@@ -1,0 +1,1 @@
+SELECT generation FROM collection WHERE id = %(collection)s;

@@ -1,0 +1,1 @@
+DELETE FROM {target} WHERE document = ANY (%(documents)s::bigint[]);
