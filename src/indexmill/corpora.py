@@ -70,8 +70,7 @@ class Corpora:
             collection, _ = self.engine.make_collection(wanted, self.model, self.splitting)
 
         def work(connection: Connection) -> None:
-            if checked:
-                self.engine.vectors.attribute_sets.declare(connection, collection.id, checked)
+            self.engine.vectors.attribute_sets.declare(connection, collection.id, checked)
             self.engine.ledger.corpora.save(connection, collection.id, name, description, details or {})
 
         self.engine.ledger.database.repeat(work)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from indexmill.domain.attribute_filter import parse_filter
 from indexmill.domain.document import DocumentPart
 from indexmill.domain.filter_attributes import (
     UNKNOWN_LANGUAGE,
@@ -172,6 +173,28 @@ def test_a_filter_finds_what_the_rules_of_sql_say(
         if PART not in typed_filter(condition, ATTRIBUTES).levels():
             page = corpus.vectors.documents(corpus.collection("tiny"), PageQuery(Selection(filter=condition), 100))
             assert {document.id for document in page} == {name for name, _ in wanted}
+
+
+@pytest.mark.parametrize(
+    ("condition", "is_true"),
+    [
+        ("doc.n < 9223372036854775808", True),
+        ("doc.n >= 9223372036854775808", False),
+        ("doc.n = 9223372036854775808.0", False),
+        ("doc.n IN (9223372036854775808, 0.5)", False),
+        ("doc.n NOT IN (9223372036854775808, 0.5)", True),
+        ("9223372036854775808 IN doc.ns", False),
+        ("0.5 IN doc.ns", False),
+        ("9223372036854775807 IN doc.ns AND doc.n IN doc.ns", True),
+        ("doc.n > 9223372036854775806.5", False),
+        ("doc.n > 0.5 AND doc.n < 1e300", True),
+        ("doc.r = 1 AND doc.r IN (1, 2) AND 1 IN doc.rs AND doc.r IN doc.rs", True),
+    ],
+)
+def test_numbers_are_compared_as_they_are(corpus: Engine, condition: str, is_true: bool) -> None:
+    largest = 2**63 - 1
+    store(corpus, {"d0": Stored([A], {"n": largest, "ns": [largest], "r": 1.0, "rs": [1.0]})})
+    assert found_chunks(corpus, parse_filter(condition)) == ({("d0", 0)} if is_true else set())
 
 
 def test_what_a_filter_says_is_never_part_of_the_statement(corpus: Engine) -> None:
