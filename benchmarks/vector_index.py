@@ -1,4 +1,4 @@
-"""`python -m benchmarks.vector_index`: how long searches take, exactly and by the index, and how long its build takes."""
+"""`python -m benchmarks.vector_index`: how long searches take, exactly and by an index, and how long it is built."""
 
 from __future__ import annotations
 
