@@ -6,7 +6,7 @@ from pathlib import Path
 
 __all__ = ["contacted_hosts", "log_contacts"]
 
-_HOOK = '''
+_HOOK = """
 import sys
 
 def _note(event, arguments):
@@ -15,7 +15,7 @@ def _note(event, arguments):
             log.write(f"{{arguments[1][0]}}\\n")
 
 sys.addaudithook(_note)
-'''
+"""
 
 
 def log_contacts(folder: Path) -> dict[str, str]:

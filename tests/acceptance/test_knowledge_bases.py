@@ -9,16 +9,22 @@ from pathlib import Path
 import pytest
 from gradient import BadRequestError
 
+from tests import sample_files
 from tests.acceptance.contacts import contacted_hosts, log_contacts
 from tests.acceptance.fixtures import running_service
+from tests.acceptance.ledger_view import LedgerView
+from tests.acceptance.processes import kill_all, memory_peaks
 from tests.acceptance.source_services import bucket_source, put_all, site_source, sources_environment
+from tests.acceptance.standard_library import documentation_files
 from tests.acceptance.vendor_clients import VendorClients
 from tests.running_service import wait_until
 from tests.s3_server import S3Server
-from tests.site_server import METADATA, SiteServer, sentence
+from tests.site_server import SiteServer, sentence
 from tests.web_server import answer
 
 _numbers = itertools.count(1)
+MAX_FILE = 4_000_000
+MAX_EXPANSION = 20_000_000
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +40,12 @@ def contacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def clients(postgres_url: str, s3: S3Server, contacts: Path) -> Iterator[VendorClients]:
-    environment = {**sources_environment(s3), **log_contacts(contacts)}
+    environment = {
+        **sources_environment(s3),
+        **log_contacts(contacts),
+        "INDEXMILL_SOURCES__MAX_BYTES": str(MAX_FILE),
+        "INDEXMILL_READERS__MAX_EXPANSION_BYTES": str(MAX_EXPANSION),
+    }
     with running_service(postgres_url, **environment) as service, VendorClients(service) as made:
         yield made
         assert made.checked > 0
@@ -121,9 +132,9 @@ def test_data_sources_come_and_go(clients: VendorClients, s3: S3Server, bucket: 
     base, job = clients.create("sources", bucket_source(bucket))
     clients.wait(job)
     keys = {"bucket_name": other, "region": "us-east-1", "key_id": "own-key", "secret_key": "own-secret"}
-    added = clients.genai.create_knowledge_base_data_source(
-        base, body={"aws_data_source": keys}, enforce_https=False
-    )["knowledge_base_data_source"]
+    added = clients.genai.create_knowledge_base_data_source(base, body={"aws_data_source": keys}, enforce_https=False)[
+        "knowledge_base_data_source"
+    ]
     assert "own-secret" not in str(added)
     alone = clients.run(base, added["uuid"])
     assert alone["data_source_uuids"] == [added["uuid"]]
@@ -149,6 +160,145 @@ def test_a_site_with_everything_is_crawled(clients: VendorClients, contacts: Pat
         crawl(clients, site, contacts, timeout=60)
 
 
+def test_a_bucket_of_real_files_is_kept_in_step(clients: VendorClients, s3: S3Server, bucket: str) -> None:
+    keep_in_step(clients, s3, bucket, documentation_files(310), timeout=60)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(600)
+def test_a_bucket_of_two_thousand_real_files_is_kept_in_step(clients: VendorClients, s3: S3Server, bucket: str) -> None:
+    keep_in_step(clients, s3, bucket, documentation_files(2010), timeout=300)
+
+
+def keep_in_step(clients: VendorClients, s3: S3Server, bucket: str, texts: dict[str, str], timeout: float) -> None:
+    """All but ten; then nothing; then 20 that are changed, 10 that are new and 5 that are gone."""
+    names = list(texts)
+    added, changed, gone = names[-10:], names[3:23], names[30:35]
+    put_all(s3, bucket, {name: texts[name].encode() for name in names[:-10]})
+    base, job = clients.create("standard library", bucket_source(bucket), model="wordllama-256")
+    first = clients.wait(job, timeout)
+    assert first["status"] == "INDEX_JOB_STATUS_COMPLETED"
+    assert clients.files(job) == dict.fromkeys(names[:-10], "indexed")
+
+    again = clients.run(base, timeout=timeout)
+    assert (again["status"], again["tokens"]) == ("INDEX_JOB_STATUS_NO_CHANGES", 0)
+    assert again["total_items_skipped"] == str(len(names) - 10)
+
+    mark = "In the second edition the heron {} builds its nest beside the railway station."
+    edited = {name: f"{mark.format(name)}\n\n{texts[name]}" for name in [*changed, *added]}
+    put_all(s3, bucket, {name: text.encode() for name, text in edited.items()})
+    for name in gone:
+        s3.client().delete_object(Bucket=bucket, Key=name)
+    third = clients.run(base, timeout=timeout)
+    (run,) = third["data_source_jobs"]
+    assert (run["indexed_file_count"], run["removed_item_count"], run["failed_item_count"]) == ("30", "5", "0")
+    unchanged = set(names) - set(edited) - set(gone)
+    assert run["skipped_item_count"] == str(len(unchanged))
+    assert clients.files(third["uuid"]) == {
+        **dict.fromkeys(edited, "indexed"),
+        **dict.fromkeys(unchanged, "unchanged"),
+        **dict.fromkeys(gone, "removed"),
+    }
+    for name in edited:
+        assert clients.chunks(base, name)[0].startswith(mark.format(name))
+    assert clients.nearest(base, mark).startswith("In the second edition")
+    for name in gone:
+        assert clients.chunks(base, name) == []
+    assert clients.chunks(base, next(iter(unchanged)))
+
+
+def test_a_mixed_bucket_says_of_every_file_what_became_of_it(
+    clients: VendorClients, s3: S3Server, bucket: str, tmp_path: Path
+) -> None:
+    files = mixed_files(tmp_path, expanded_bytes=MAX_EXPANSION + 1_000_000)
+    files["large.txt"] = b"A line of a text that is longer than it may be.\n" * (MAX_FILE // 40)
+    put_all(s3, bucket, files)
+    check_mixed(clients, bucket, set(files), timeout=60)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(600)
+def test_a_mixed_bucket_with_the_usual_limits_takes_bounded_memory(
+    postgres_url: str, s3: S3Server, bucket: str, tmp_path: Path
+) -> None:
+    files = mixed_files(tmp_path, expanded_bytes=600_000_000)
+    put_all(s3, bucket, files)
+    with (tmp_path / "large.txt").open("wb") as large:
+        for _ in range(300):
+            large.write(b"A line of a text that is longer than it may be, again and again.\n" * 15_385)
+    s3.client().upload_file(str(tmp_path / "large.txt"), bucket, "large.txt")
+    with running_service(postgres_url, **sources_environment(s3)) as service, VendorClients(service) as clients:
+        with memory_peaks(service) as found:
+            check_mixed(clients, bucket, {*files, "large.txt"}, timeout=300)
+        assert found["indexmill.api_process"] < 400_000_000
+        assert found["indexmill.worker.celery_process"] < 700_000_000, found
+
+
+def mixed_files(folder: Path, *, expanded_bytes: int) -> dict[str, bytes]:
+    kinds = ("pdf", "docx", "xlsx", "pptx", "html", "eml", "epub", "csv", "json")
+    files = {f"good/{kind}.{kind}": sample_files.sample(folder, kind).read_bytes() for kind in kinds}
+    pdf = sample_files.pdf(folder / "a.pdf", ["One.", "Two."])
+    return {
+        **files,
+        "broken.pdf": sample_files.truncated(pdf).read_bytes(),
+        "encrypted.pdf": sample_files.encrypted_pdf(folder / "b.pdf", ["Hidden."]).read_bytes(),
+        "bomb.docx": sample_files.zip_bomb_docx(folder / "c.docx", expanded_bytes).read_bytes(),
+        "empty.txt": b"",
+    }
+
+
+def check_mixed(clients: VendorClients, bucket: str, files: set[str], timeout: float) -> None:
+    base, job = clients.create("mixed", bucket_source(bucket))
+    ended = clients.wait(job, timeout)
+    assert ended["status"] == "INDEX_JOB_STATUS_PARTIAL"
+    (run,) = ended["data_source_jobs"]
+    assert run["status"] == "DATA_SOURCE_STATUS_PARTIALLY_UPDATED"
+    rows = {row["file"]: row for row in clients.report(job).values()}
+    assert set(rows) == files
+    good = {file for file in files if file.startswith("good/")}
+    assert {file for file, row in rows.items() if row["status"] == "indexed"} == good
+    assert clients.documents(base) == good
+    failed = {file: row["error_code"] for file, row in rows.items() if row["status"] == "failed"}
+    assert failed == {
+        "broken.pdf": "malformed_file",
+        "encrypted.pdf": "encrypted_file",
+        "bomb.docx": "extraction_limit",
+        "empty.txt": "no_content",
+        "large.txt": "too_large",
+    }
+    for row in rows.values():
+        assert len(row["error"].split()) > 4 if row["status"] == "failed" else not row["error"], row
+    assert all(each.is_running() for each in clients.service.workers())
+
+
+def test_workers_killed_in_a_crawl_and_while_they_embed_lose_and_double_nothing(
+    clients: VendorClients, s3: S3Server, bucket: str
+) -> None:
+    clients.service.deploy("patient", delay_ms_per_text=60)
+    view = LedgerView(clients.service.database_url)
+    put_all(s3, bucket, texts(100))
+    with SiteServer(pages=40, slow=40, slow_seconds=0.1) as site:
+        site.answers["/broken"] = answer("404 Not Found")
+        files, embedding = clients.create("killed files", bucket_source(bucket), model="patient")
+        pages, crawling = clients.create("killed site", site_source(site.url))
+        visited = "SELECT count(*) FROM crawl_page WHERE job = %(job)s AND due_at IS NULL"
+        wait_until(lambda: view.value(visited, job=crawling) >= 5, 30, "the first pages")
+        wait_until(lambda: int(clients.job(embedding)["total_items_indexed"]) >= 5, 30, "the first files")
+        assert [clients.job(each)["phase"] for each in (crawling, embedding)] == ["BATCH_JOB_PHASE_RUNNING"] * 2
+        kill_all(clients.service.workers())
+        crawled, embedded = clients.wait(crawling), clients.wait(embedding)
+        assert (crawled["status"], crawled["total_items_indexed"]) == ("INDEX_JOB_STATUS_COMPLETED", "40")
+        assert clients.documents(pages) == {f"{site.url}{path}" for path in site.indexable}
+        # A page that was visited is not visited again, but for the one in hand and those that redirects lead to.
+        assert sum(site.requests[path] for path in site.indexable) <= 40 + 20 + 1
+    assert (embedded["status"], embedded["total_items_indexed"]) == ("INDEX_JOB_STATUS_COMPLETED", "100")
+    assert clients.documents(files) == set(texts(100))
+    undisturbed = clients.wait(clients.create("not killed", bucket_source(bucket))[1])
+    assert embedded["tokens"] == undisturbed["tokens"]
+    assert clients.run(files)["status"] == "INDEX_JOB_STATUS_NO_CHANGES"
+    view.check()
+
+
 @pytest.mark.chaos
 @pytest.mark.timeout(300)
 def test_a_site_of_five_hundred_pages_is_crawled(clients: VendorClients, contacts: Path) -> None:
@@ -165,7 +315,7 @@ def crawl(clients: VendorClients, site: SiteServer, contacts: Path, timeout: flo
     assert statuses == {**dict.fromkeys(site.indexable, "indexed"), **dict.fromkeys(site.failing, "failed")}
     assert (first["total_items_indexed"], first["total_items_failed"]) == (str(site.pages), str(len(site.failing)))
     assert not site.forbidden & set(site.requests)
-    assert sentence(7) in clients.nearest(base, sentence(7))
+    assert sentence(7) in clients.nearest(base, f"# Page 7\n\n{sentence(7)}")
     # The database is on a socket; a connect to anything else would be here.
     assert contacted_hosts(contacts) == {"127.0.0.1"}
     again = clients.run(base, timeout=timeout)

@@ -132,6 +132,12 @@ class VendorClients:
         found = self.gradient.retrieve.documents(base, query=query, num_results=1).results
         return found[0].text_content if found else ""
 
+    def chunks(self, base: str, file: str) -> list[str]:
+        """The texts of a file's chunks."""
+        wanted: Any = {"must": [{"field": "item_name", "operator": "eq", "value": file}]}
+        found = self.gradient.retrieve.documents(base, query="any", num_results=100, filters=wanted).results
+        return [each.text_content for each in found]
+
     def documents(self, base: str) -> set[str]:
         """The files of which there are chunks, read by what the search knows of them."""
         found = self.gradient.retrieve.documents(base, query="any", num_results=1000).results

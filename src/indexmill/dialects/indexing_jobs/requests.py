@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from indexmill.domain.chunking import DEFAULT_LIMITS
 from indexmill.domain.knowledge_base import DataSourceKind
 from indexmill.domain.metadata_filter import Operator
 from indexmill.http.fields import StorableText
@@ -23,8 +24,6 @@ from indexmill.http.fields import StorableText
 __all__ = [
     "CREATE_BASE_EXAMPLE",
     "CREATE_SOURCE_EXAMPLE",
-    "MAX_CHUNK_SIZE",
-    "MIN_CHUNK_SIZE",
     "PRESIGN_EXAMPLE",
     "RETRIEVE_EXAMPLE",
     "START_EXAMPLE",
@@ -70,9 +69,6 @@ RETRIEVE_EXAMPLE: Final[dict[str, Any]] = {
     "filters": {"must": [{"field": "item_name", "operator": "contains", "value": ".md"}]},
 }
 
-#: In tokens of the embedding model.
-MIN_CHUNK_SIZE: Final = 16
-MAX_CHUNK_SIZE: Final = 8192
 _MAX_SOURCES: Final = 100
 _MAX_FILES: Final = 100
 #: Objects in requests are no deeper than this; what is deeper is in no field that is read.
@@ -82,7 +78,7 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"
 Text = Annotated[StorableText, StringConstraints(max_length=4096)]
 #: Absent where it is 0, as Go clients send it.
 Size = Annotated[
-    Annotated[int, Field(ge=MIN_CHUNK_SIZE, le=MAX_CHUNK_SIZE)] | None,
+    Annotated[int, Field(ge=DEFAULT_LIMITS.smallest, le=DEFAULT_LIMITS.largest)] | None,
     BeforeValidator(lambda value: None if value == 0 and not isinstance(value, bool) else value),
 ]
 #: 64-bit numbers come as strings.
@@ -189,7 +185,11 @@ class WebCrawlerFields(BaseModel):
         default=None, description="How far from `base_url`: only itself (`SCOPED`, the default), and so on."
     )
     embed_media: bool = Field(default=False, description="Documents that pages link to, too.")
-    exclude_tags: list[Name] = Field(default_factory=list, max_length=100, description="HTML elements to leave out.")
+    exclude_tags: list[Name] = Field(
+        default_factory=list,
+        max_length=100,
+        description="HTML elements to leave out; without any, what surrounds the content.",
+    )
 
 
 class FileUploadFields(BaseModel):

@@ -11,13 +11,12 @@ from uuid import UUID, uuid5
 from pydantic import BaseModel
 
 from indexmill.dialects.indexing_jobs.requests import (
-    MAX_CHUNK_SIZE,
-    MIN_CHUNK_SIZE,
     ChunkingFields,
     DataSourceFields,
     FilterCondition,
     MetadataFilters,
 )
+from indexmill.domain.chunking import DEFAULT_LIMITS
 from indexmill.domain.job import Job
 from indexmill.domain.job_state import JobState, Reason
 from indexmill.domain.knowledge_base import (
@@ -39,7 +38,6 @@ from indexmill.models.embedding_model import Deployment
 from indexmill.vectors.chunk_search import ChunkHit
 
 __all__ = [
-    "DEFAULT_CHUNK_SIZE",
     "ECHOED_DETAILS",
     "JOB_WORDS",
     "KNOWLEDGE_BASE_USE",
@@ -95,8 +93,6 @@ SOURCE_STATUSES: Final[dict[SourceRunStatus, str]] = {
 }
 _ALGORITHM: Final = "CHUNKING_ALGORITHM_"
 KNOWLEDGE_BASE_USE: Final = "MODEL_USECASE_KNOWLEDGEBASE"
-#: In tokens of the embedding model.
-DEFAULT_CHUNK_SIZE: Final = 256
 #: A model's uuid is made from its id in this name space, here and everywhere.
 _MODELS: Final = UUID("2f1d7c52-6f0e-4f7e-8a3b-5f6d1e0c9b7a")
 #: Of a knowledge base's details: what is given back. The rest is kept.
@@ -121,8 +117,12 @@ def new_source(fields: DataSourceFields) -> NewDataSource:
     kind, given = next((kind, found) for kind in DataSourceKind if (found := fields.of_kind(kind)) is not None)
     settings = given.model_dump(mode="json", exclude_none=True)
     secrets: dict[str, str] = {name: settings.pop(name) for name in _SECRETS if name in settings}
-    if kind is DataSourceKind.WEB_CRAWLER and settings.get("crawling_option", "UNKNOWN") == "UNKNOWN":
-        settings["crawling_option"] = "SCOPED"
+    if kind is DataSourceKind.WEB_CRAWLER:
+        if settings.get("crawling_option", "UNKNOWN") == "UNKNOWN":
+            settings["crawling_option"] = "SCOPED"
+        if not settings["exclude_tags"]:
+            # As of every empty field: it is as if it were not there, and then crawls have a list of their own.
+            del settings["exclude_tags"]
     return NewDataSource(kind, settings, secrets, updated_chunking(Chunking(), fields))
 
 
@@ -242,6 +242,8 @@ def data_source_view(source: DataSource) -> dict[str, Any]:
     }
     if "size_in_bytes" in shown:
         shown["size_in_bytes"] = str(shown["size_in_bytes"])
+    if source.kind is DataSourceKind.WEB_CRAWLER:
+        shown.setdefault("exclude_tags", [])
     view: dict[str, Any] = {"uuid": str(source.id), f"{source.kind}_data_source": shown}
     if source.kind is DataSourceKind.SPACES:
         # Older clients look here.
@@ -277,9 +279,9 @@ def model_view(model: Deployment) -> dict[str, Any]:
         "is_foundational": True,
         "upload_complete": True,
         "usecases": [KNOWLEDGE_BASE_USE],
-        "kb_min_chunk_size": MIN_CHUNK_SIZE,
-        "kb_max_chunk_size": MAX_CHUNK_SIZE,
-        "kb_default_chunk_size": DEFAULT_CHUNK_SIZE,
+        "kb_min_chunk_size": DEFAULT_LIMITS.smallest,
+        "kb_max_chunk_size": DEFAULT_LIMITS.largest,
+        "kb_default_chunk_size": DEFAULT_LIMITS.default,
     }
     return view | _times(created_at=model.created_at, updated_at=model.created_at)
 
