@@ -80,6 +80,8 @@ def test_counters_add_up_field_by_field(one: Counters, two: Counters) -> None:
         (Counters(unchanged=1, failed=1), JobState.SUCCEEDED, Reason.WITH_FAILURES),
         (Counters(failed=1), JobState.FAILED, Reason.BY_ITEMS),
         (Counters(failed=1, superseded=5), JobState.FAILED, Reason.BY_ITEMS),
+        (Counters(cancelled=2), JobState.CANCELLED, Reason.BY_REQUEST),
+        (Counters(cancelled=2, unchanged=1), JobState.SUCCEEDED, Reason.NOTHING_CHANGED),
         (Counters(superseded=2), JobState.CANCELLED, Reason.SUPERSEDED),
     ],
 )

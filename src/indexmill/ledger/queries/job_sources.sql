@@ -6,7 +6,7 @@ CROSS JOIN LATERAL (
            coalesce(sum(b.indexed + b.payload_updated) FILTER (WHERE b.work = 'write'), 0) AS indexed,
            coalesce(sum(b.unchanged + b.superseded) FILTER (WHERE b.work = 'write'), 0) AS skipped,
            coalesce(sum(b.failed) FILTER (WHERE b.work = 'write'), 0) AS failed,
-           coalesce(sum(b.removed) FILTER (WHERE b.work = 'delete'), 0) AS removed,
+           coalesce(sum(b.removed + b.absent) FILTER (WHERE b.work = 'delete'), 0) AS removed,
            coalesce(sum(b.cancelled) FILTER (WHERE b.work = 'write'), 0) AS cancelled,
            coalesce(sum(b.chunks) FILTER (WHERE b.work = 'write' AND b.indexed + b.payload_updated > 0), 0) AS chunks,
            coalesce(sum(b.tokens) FILTER (WHERE b.work = 'write'), 0) AS tokens,
