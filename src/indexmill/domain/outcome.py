@@ -138,7 +138,10 @@ class Ending:
 
 
 def ending(counters: Counters) -> Ending:
-    """How a job whose batches are all done ends: any kept item or no items: succeeded; else failed; else cancelled or superseded."""
+    """How a job whose batches are all done ends.
+
+    Any kept item, or no items: succeeded; else failed; else cancelled, or superseded.
+    """
     if counters.kept == 0 and counters.failed:
         return Ending(JobState.FAILED, Reason.BY_ITEMS)
     if counters.kept == 0 and counters.cancelled:

@@ -24,7 +24,7 @@ from indexmill.domain.outcome import (
 records = st.lists(
     st.tuples(st.sampled_from(ItemStatus), st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1)), max_size=40
 )
-counters = st.builds(Counters, *(st.integers(0, 3) for _ in range(8)))
+counters = st.builds(Counters, *(st.integers(0, 3) for _ in range(9)))
 
 
 def array(of: list[tuple[ItemStatus, int, int]]) -> OutcomeArray:
@@ -94,4 +94,6 @@ def test_how_a_job_ends(counted: Counters, state: JobState, reason: Reason) -> N
 def test_every_end_is_one_that_the_ledger_allows(counted: Counters) -> None:
     end = ending(counted)
     assert end.reason in END_REASONS[end.state]
-    assert (end.state is JobState.SUCCEEDED) == (counted.kept > 0 or not (counted.failed or counted.superseded))
+    assert (end.state is JobState.SUCCEEDED) == (
+        counted.kept > 0 or not (counted.failed or counted.cancelled or counted.superseded)
+    )
