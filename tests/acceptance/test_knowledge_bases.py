@@ -136,9 +136,15 @@ def test_data_sources_come_and_go(clients: VendorClients, s3: S3Server, bucket: 
         "knowledge_base_data_source"
     ]
     assert "own-secret" not in str(added)
+    (stored,) = LedgerView(clients.service.database_url).rows(
+        "SELECT secrets FROM data_source WHERE id = %(id)s", id=added["uuid"]
+    )
+    assert stored["secrets"]
+    assert b"own-" not in bytes(stored["secrets"])
     alone = clients.run(base, added["uuid"])
     assert alone["data_source_uuids"] == [added["uuid"]]
     assert clients.files(alone["uuid"]) == {"other.txt": "indexed"}
+    assert "own-" not in clients.service.log.read_text()
     listed = clients.gradient.knowledge_bases.data_sources.list(base).knowledge_base_data_sources or []
     assert [each.uuid for each in listed][1] == added["uuid"]
     first = str(listed[0].uuid)
