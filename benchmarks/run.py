@@ -17,13 +17,9 @@ from statistics import median
 from typing import Any
 
 from benchmarks.clients import call, post_all, submit_and_wait
-<<<<<<< HEAD
 from benchmarks.cpu_time import CpuTime, cpu_time
-from benchmarks.documents import docstrings, documents
-=======
 from benchmarks.data_sources import index_bucket, page_rates, settings_of
-from benchmarks.documents import documents
->>>>>>> w-accept4
+from benchmarks.documents import docstrings, documents
 from benchmarks.limit import embed_alone, embed_and_copy, wordllama_embed
 from indexmill.ledger.embedded_postgres import embedded_uri
 from indexmill.models.static import StaticModel
@@ -48,26 +44,18 @@ def main() -> int:
         port = _free_port()
         process = _start(Path(folder) / "data", port, settings_of(s3))
         try:
-<<<<<<< HEAD
-            return _measure(options, Path(folder) / "data", port, process.pid)
-=======
             targets: dict[str, tuple[float, float]] = {}
             if options.only != "data-sources":
-                targets |= _measure(options, Path(folder) / "data", port)
+                targets |= _measure(options, Path(folder) / "data", port, process.pid)
             if options.only != "documents":
                 targets |= _measure_data_sources(options, Path(folder) / "data", port, s3)
             return _verdict(targets)
->>>>>>> w-accept4
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(timeout=60)
 
 
-<<<<<<< HEAD
-def _measure(options: argparse.Namespace, data_folder: Path, port: int, serve: int) -> int:
-=======
-def _measure(options: argparse.Namespace, data_folder: Path, port: int) -> dict[str, tuple[float, float]]:
->>>>>>> w-accept4
+def _measure(options: argparse.Namespace, data_folder: Path, port: int, serve: int) -> dict[str, tuple[float, float]]:
     count, rounds = options.documents, range(1, options.rounds + 1)
     url = embedded_uri(data_folder)
     assert url is not None
@@ -99,8 +87,7 @@ def _measure(options: argparse.Namespace, data_folder: Path, port: int) -> dict[
     _say(f"service, {len(real[0]):,} docstrings of the library", real_service.rate)
     _say_again("the docstrings again, unchanged", real_service, real_unchanged, targets)
     _say("one-item tasks from 8 clients, all done", tasks, unit="tasks/s")
-<<<<<<< HEAD
-    return _verdict(targets)
+    return targets
 
 
 @dataclass(frozen=True)
@@ -135,12 +122,6 @@ def _say_again(what: str, first: _Rounds, again: _Rounds, targets: dict[str, tup
             f"of PostgreSQL {first.postgres:.3f} s, then {again.postgres:.3f} s"
         )
         targets[f"{what}, workers' CPU time"] = (less, 10.0)
-=======
-    return {
-        "service / script": (service / simple, 1.2),
-        "unchanged / first": (unchanged / service, 3.0),
-        "one-item tasks/s": (tasks, 800),
-    }
 
 
 def _measure_data_sources(
@@ -160,7 +141,6 @@ def _measure_data_sources(
         "files unchanged / first": (again / first, 10.0),
         "last page / page 1": (pages["last"] / pages["first"], 1 / 3),
     }
->>>>>>> w-accept4
 
 
 def _say(what: str, rate: float, *compared: tuple[float, str], unit: str = "documents/s") -> None:
