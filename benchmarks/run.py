@@ -1,4 +1,4 @@
-"""`make bench`: embedding alone, the limit, the service end to end over HTTP, skipping, and one-item tasks."""
+"""`make bench`: embedding alone, the limit, the service over HTTP, skipping, one-item tasks, data sources."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ from typing import Any
 
 from benchmarks.clients import call, post_all, submit_and_wait
 from benchmarks.cpu_time import CpuTime, cpu_time
+from benchmarks.data_sources import index_bucket, page_rates, settings_of
 from benchmarks.documents import docstrings, documents
 from benchmarks.limit import embed_alone, embed_and_copy, wordllama_embed
 from indexmill.ledger.embedded_postgres import embedded_uri
 from indexmill.models.static import StaticModel
+from tests.s3_server import S3Server
 
 _MODEL = "wordllama-256"
 _PATH = "/internal/upsertion-tasks"
@@ -32,20 +34,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--documents", type=int, default=5000, help="documents a request (default 5000)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds whose median counts (default 3)")
+    parser.add_argument("--files", type=int, default=2000, help="files of a bucket (default 2000)")
+    parser.add_argument("--jobs", type=int, default=100_000, help="indexing jobs to list (default 100000)")
+    parser.add_argument("--only", choices=["documents", "data-sources"], help="measure only these")
     parser.add_argument("--tasks", type=int, default=2000, help="one-item tasks (default 2000)")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="indexmill-bench-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix="indexmill-bench-", ignore_cleanup_errors=True) as folder, S3Server() as s3:
         Path(folder).chmod(0o711)
         port = _free_port()
-        process = _start(Path(folder) / "data", port)
+        process = _start(Path(folder) / "data", port, settings_of(s3))
         try:
-            return _measure(options, Path(folder) / "data", port, process.pid)
+            targets: dict[str, tuple[float, float]] = {}
+            if options.only != "data-sources":
+                targets |= _measure(options, Path(folder) / "data", port, process.pid)
+            if options.only != "documents":
+                targets |= _measure_data_sources(options, Path(folder) / "data", port, s3)
+            return _verdict(targets)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(timeout=60)
 
 
-def _measure(options: argparse.Namespace, data_folder: Path, port: int, serve: int) -> int:
+def _measure(options: argparse.Namespace, data_folder: Path, port: int, serve: int) -> dict[str, tuple[float, float]]:
     count, rounds = options.documents, range(1, options.rounds + 1)
     url = embedded_uri(data_folder)
     assert url is not None
@@ -77,7 +87,7 @@ def _measure(options: argparse.Namespace, data_folder: Path, port: int, serve: i
     _say(f"service, {len(real[0]):,} docstrings of the library", real_service.rate)
     _say_again("the docstrings again, unchanged", real_service, real_unchanged, targets)
     _say("one-item tasks from 8 clients, all done", tasks, unit="tasks/s")
-    return _verdict(targets)
+    return targets
 
 
 @dataclass(frozen=True)
@@ -114,6 +124,25 @@ def _say_again(what: str, first: _Rounds, again: _Rounds, targets: dict[str, tup
         targets[f"{what}, workers' CPU time"] = (less, 10.0)
 
 
+def _measure_data_sources(
+    options: argparse.Namespace, data_folder: Path, port: int, s3: S3Server
+) -> dict[str, tuple[float, float]]:
+    url = embedded_uri(data_folder)
+    assert url is not None
+    # Every worker has its model loaded before anything is measured.
+    _task(port, documents(1000, 50))
+    first, again, base = index_bucket(port, s3, _MODEL, options.files)
+    pages = page_rates(port, url, base, options.jobs)
+    _say(f"a bucket of {options.files:,} files, the first job", first, unit="files/s")
+    _say("the next job, unchanged", again, (first, "x the first time"), unit="files/s")
+    for name, rate in pages.items():
+        _say(f"the {name} page of {options.jobs:,} indexing jobs", rate, (pages["first"], "x page 1"), unit="pages/s")
+    return {
+        "files unchanged / first": (again / first, 10.0),
+        "last page / page 1": (pages["last"] / pages["first"], 1 / 3),
+    }
+
+
 def _say(what: str, rate: float, *compared: tuple[float, str], unit: str = "documents/s") -> None:
     print(f"{what:46}{rate:9,.0f} {unit:12}", "  ".join(f"{rate / other:5.2f} {name}" for other, name in compared))
 
@@ -143,10 +172,10 @@ def _one_item_tasks(port: int, count: int, seed: int) -> float:
     return count / (time.perf_counter() - started)
 
 
-def _start(data_folder: Path, port: int) -> subprocess.Popen[bytes]:
+def _start(data_folder: Path, port: int, settings: dict[str, str]) -> subprocess.Popen[bytes]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("INDEXMILL_")}
     environment |= {"INDEXMILL_DATA_FOLDER": str(data_folder), "INDEXMILL_SERVER__PORT": str(port)}
-    environment["INDEXMILL_LOG_LEVEL"] = "warning"
+    environment |= {"INDEXMILL_LOG_LEVEL": "warning", **settings}
     process = subprocess.Popen([sys.executable, "-m", "indexmill", "serve"], env=environment)
     until = time.monotonic() + 60
     while True:

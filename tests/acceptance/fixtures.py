@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import tempfile
@@ -25,6 +26,7 @@ __all__ = [
     "embedding_log",
     "rabbitmq_server",
     "redis_server",
+    "running_service",
     "shared_service",
     "start_service",
     "start_worker",
@@ -89,13 +91,21 @@ def rabbitmq_server() -> Iterator[RabbitmqServer]:
 @pytest.fixture(scope="module")
 def shared_service(postgres_url: str) -> Iterator[RunningService]:
     """One service for a module's tests, with the model `tiny`; each uses object ids, or a model, of its own."""
+    with running_service(postgres_url) as service:
+        yield service
+
+
+@contextlib.contextmanager
+def running_service(postgres_url: str, **environment: str) -> Iterator[RunningService]:
+    """A service on a database of its own, with the model `tiny`; for fixtures of a module."""
     name = f"shared_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE template_indexmill")
         connection.execute(statement.format(sql.Identifier(name)))
     with tempfile.TemporaryDirectory(prefix="indexmill-shared-") as folder, _stopping() as started:
         base, mark, query = postgres_url.partition("?")
-        service = RunningService(f"{base.rpartition('/')[0]}/{name}{mark}{query}", Path(folder) / "service")
+        url = f"{base.rpartition('/')[0]}/{name}{mark}{query}"
+        service = RunningService(url, Path(folder) / "service", environment)
         started.append(service)
         service.start()
         service.deploy()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import psutil
 
 from tests.running_service import RunningService, wait_until
 
-__all__ = ["api_of", "family_of", "is_gone", "kill_all", "wait_gone"]
+__all__ = ["api_of", "family_of", "is_gone", "kill_all", "memory_peaks", "wait_gone"]
 
 
 def family_of(service: RunningService) -> list[psutil.Process]:
@@ -39,6 +43,30 @@ def wait_gone(processes: list[psutil.Process], timeout: float) -> None:
         wait_until(lambda: all(is_gone(each) for each in processes), timeout, "the processes to end", pause=0.05)
     finally:
         kill_all([each for each in processes if not is_gone(each)])
+
+
+@contextmanager
+def memory_peaks(service: RunningService) -> Iterator[dict[str, int]]:
+    """The most memory of each process that the service has, in bytes, by what it runs."""
+    found: dict[str, int] = {}
+    ending = threading.Event()
+
+    def watch() -> None:
+        while not ending.wait(0.1):
+            for process in family_of(service):
+                try:
+                    name = next((part for part in process.cmdline() if part.startswith("indexmill.")), process.name())
+                    found[name] = max(found.get(name, 0), process.memory_info().rss)
+                except psutil.NoSuchProcess:
+                    continue
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield found
+    finally:
+        ending.set()
+        thread.join()
 
 
 def _words(process: psutil.Process) -> list[str]:

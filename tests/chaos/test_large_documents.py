@@ -2,43 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-import psutil
 import pytest
 
 from tests.acceptance.fixtures import StartService
-from tests.acceptance.processes import family_of
+from tests.acceptance.processes import memory_peaks
 from tests.artifact_client import ArtifactClient
-from tests.running_service import RunningService
 
 _MB = 1_000_000
-
-
-@contextmanager
-def peaks(service: RunningService) -> Iterator[dict[str, int]]:
-    """The most memory of each process that the service has, in bytes, by what it runs."""
-    found: dict[str, int] = {}
-    ending = threading.Event()
-
-    def watch() -> None:
-        while not ending.wait(0.1):
-            for process in family_of(service):
-                try:
-                    name = next((part for part in process.cmdline() if part.startswith("indexmill.")), process.name())
-                    found[name] = max(found.get(name, 0), process.memory_info().rss)
-                except psutil.NoSuchProcess:
-                    continue
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield found
-    finally:
-        ending.set()
-        thread.join()
 
 
 @pytest.mark.timeout(600)
@@ -48,7 +18,7 @@ def test_fifty_megabytes_are_indexed_and_three_hundred_are_refused_in_bounded_me
     client = ArtifactClient(start_service())
     line = "Some words about neural nets and gardens, line {:9}.\n\n"
     text = "".join(line.format(number) for number in range(52 * _MB // len(line)))[: 50 * _MB]
-    with peaks(client.service) as found:
+    with memory_peaks(client.service) as found:
         status = client.wait(client.ingest(client.text("large", text)), timeout=500)
         assert status["task_status"] == "SUCCESS", status
         assert client.search("neural nets", limit=1)[0]["document"]["artifact"] == "large"

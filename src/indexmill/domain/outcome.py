@@ -138,9 +138,15 @@ class Ending:
 
 
 def ending(counters: Counters) -> Ending:
-    """How a job whose batches are all done ends: any kept item or no items: succeeded; else failed; else superseded."""
+    """How a job whose batches are all done ends.
+
+    Any kept item, or no items: succeeded; else failed; else cancelled, or superseded.
+    """
     if counters.kept == 0 and counters.failed:
         return Ending(JobState.FAILED, Reason.BY_ITEMS)
+    if counters.kept == 0 and counters.cancelled:
+        # All that it was to do has been taken away from it: its data sources were deleted meanwhile.
+        return Ending(JobState.CANCELLED, Reason.BY_REQUEST)
     if counters.kept == 0 and counters.superseded:
         return Ending(JobState.CANCELLED, Reason.SUPERSEDED)
     if counters.failed:

@@ -218,4 +218,6 @@ def _run_status(job: Job, row: Row, files: FileCounts) -> SourceRunStatus:
     if row["cancelled_batches"] or row["failed_scans"] or files.failed:
         kept = files.indexed + files.skipped + files.removed
         return SourceRunStatus.PARTIALLY_UPDATED if kept else SourceRunStatus.FAILED
-    return SourceRunStatus.UPDATED if files.indexed + files.removed else SourceRunStatus.NOT_UPDATED
+    # What is gone from the source may have been gone from the collection too.
+    is_changed = files.indexed + files.removed > 0 and job.reason is not Reason.NOTHING_CHANGED
+    return SourceRunStatus.UPDATED if is_changed else SourceRunStatus.NOT_UPDATED

@@ -30,6 +30,8 @@ class Reopening:
     def retry(self, job_id: UUID) -> Job:
         """An ended job with failed or unfinished items: queued again with its old `seq`; else unchanged.
 
+        Items of a data source that has been deleted since are not run again.
+
         Raises:
             BodiesExpired: the items are no longer kept.
             ModelNotFound: the model has been withdrawn, and the job is no deletion.
@@ -37,13 +39,18 @@ class Reopening:
         """
 
         def work(connection: Connection) -> Job:
+            # Before the job, as whoever deletes a data source does: afterwards none of its batches may be opened.
+            bases = run_query(connection, "lock_knowledge_base_of_job", id=job_id)
             job = _locked(connection, job_id)
             if job.state not in TERMINAL_STATES or not _unfinished(job):
                 return job
             self._require_runnable(connection, job)
-            run_query(connection, "delete_failed_items", id=job_id)
-            run_query(connection, "reopen_unfinished_batches", id=job_id)
-            self._reopen(connection, job)
+            cleans_up = job.kind is JobKind.CLEANUP
+            reopened = run_query(connection, "reopen_unfinished_batches", id=job_id, cleans_up=cleans_up)
+            if not reopened:
+                return job
+            run_query(connection, "delete_failed_items", id=job_id, ordinals=[row["ordinal"] for row in reopened])
+            self._reopen(connection, job, bases[0]["id"] if bases else None)
             return _locked(connection, job_id)
 
         return self.database.repeat(work)
@@ -66,19 +73,20 @@ class Reopening:
                     f"Job `{job.name}` is made of what its data sources held; start a new indexing job to scan them"
                 )
             self._require_runnable(connection, job)
-            run_query(connection, "delete_failed_items", id=job_id)
+            run_query(connection, "delete_failed_items", id=job_id, ordinals=None)
             run_query(connection, "reopen_all_batches", id=job_id)
             run_query(connection, "rerun_job", id=job_id, force=force)
             return _locked(connection, job_id)
 
         return self.database.repeat(work)
 
-    def _reopen(self, connection: Connection, job: Job) -> None:
+    def _reopen(self, connection: Connection, job: Job, knowledge_base: UUID | None) -> None:
         try:
             with connection.transaction():
                 run_query(connection, "retry_job", id=job.id)
         except psycopg.errors.UniqueViolation as error:
-            raise IndexingJobRunning(job.collection, "another one") from error
+            running = run_query(connection, "running_indexing_job", knowledge_base=knowledge_base)
+            raise IndexingJobRunning(str(knowledge_base), str(running[0]["id"])) from error
 
     def _require_runnable(self, connection: Connection, job: Job) -> None:
         if job.kind not in _EMBED_NOTHING and job.kind not in WORK_OF_KIND:

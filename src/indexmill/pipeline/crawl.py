@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from indexmill.domain.backoff import backoff_seconds
@@ -31,18 +31,26 @@ _CHUNK: Final = 1024 * 1024
 
 @dataclass(frozen=True)
 class _Crawled:
-    """`pages`: those that were found. `is_partial`: of what was not met, some may be there all the same."""
+    """`pages`: those that were found. `is_partial`: of what was not met, some may be there all the same.
+
+    `has_gaps`: a page failed whose links are not known therefore. `is_checked`: what was not met has been visited too.
+    """
 
     pages: int = 0
     is_partial: bool = False
+    has_gaps: bool = False
+    is_checked: bool = False
 
     @property
     def progress(self) -> ScanProgress:
-        return ScanProgress(ScanPhase.LISTING, f"{self.pages}{'+' if self.is_partial else ''}")
+        marks = {"+": self.is_partial, "!": self.has_gaps, "?": self.is_checked}
+        return ScanProgress(
+            ScanPhase.LISTING, f"{self.pages}{''.join(mark for mark, is_set in marks.items() if is_set)}"
+        )
 
     @staticmethod
     def of(cursor: str) -> _Crawled:
-        return _Crawled(int(cursor.rstrip("+")), cursor.endswith("+"))
+        return _Crawled(int(cursor.rstrip("+!?")), "+" in cursor, "!" in cursor, "?" in cursor)
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,9 @@ class CrawlScan:
             crawled = _Crawled.of(progress.cursor or "0")
             visited, _ = scans.crawl_counts(batch)
             url = scans.crawl_next(batch)
+            if url is None and crawled.pages and crawled.has_gaps and not crawled.is_checked:
+                progress = self._check_unmet(crawled)
+                continue
             if url is None and crawled.pages and not crawled.is_partial:
                 return self._advance(ScanProgress(ScanPhase.REMOVING, None)), 0.0
             if url is None or crawled.pages >= limit or visited >= limit * _KNOWN_PER_PAGE:
@@ -94,6 +105,21 @@ class CrawlScan:
 
         def work(connection: Connection) -> None:
             self._add(connection, seeds)
+            self.slice.advance(connection, progress)
+
+        self.slice.commit(work)
+        return progress
+
+    def _check_unmet(self, crawled: _Crawled) -> ScanProgress:
+        """What is indexed, and was linked perhaps by the pages that failed, is visited before it counts as gone."""
+        scans, batch = self.slice.ledger.scans, self.slice.batch
+        room = self.crawler.max_pages * _KNOWN_PER_PAGE - scans.crawl_counts(batch)[1]
+        unmet = [key for key, _ in scans.gone(self.slice.source.id, batch.seq, None, room + 1)]
+        progress = replace(crawled, is_checked=True, is_partial=crawled.is_partial or len(unmet) > room).progress
+
+        def work(connection: Connection) -> None:
+            if len(unmet) <= room:
+                self._add(connection, unmet)
             self.slice.advance(connection, progress)
 
         self.slice.commit(work)
@@ -148,13 +174,15 @@ class CrawlScan:
         if visit.outcome is VisitOutcome.FAILED:
             self._refuse_seed(visit, crawled.pages)
             new = [self._failed(visit)]
-            crawled = _Crawled(crawled.pages, crawled.is_partial or visit.url != visit.final_url)
+            is_sitemap = visit.url != visit.final_url
+            has_gaps = crawled.has_gaps or self.crawler.definition.option.follows_links
+            crawled = replace(crawled, is_partial=crawled.is_partial or is_sitemap, has_gaps=has_gaps)
         elif is_twin or visit.outcome not in {VisitOutcome.PAGE, VisitOutcome.FILE}:
             new, references, seen = [], [], []
         elif visit.outcome is VisitOutcome.PAGE:
             new = self._page(visit)
         is_page = visit.outcome is not VisitOutcome.FAILED
-        after = _Crawled(crawled.pages + (len(new) if is_page else 0), crawled.is_partial).progress
+        after = replace(crawled, pages=crawled.pages + (len(new) if is_page else 0)).progress
 
         def work(connection: Connection) -> None:
             scans.append(connection, batch, new, references)

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from indexmill.domain.knowledge_base import Chunking, ChunkingAlgorithm, DataSourceKind
+from indexmill.sources.crawl_definition import DEFAULT_EXCLUDED, CrawlDefinition
 from tests.dialects.indexing_jobs import vendor_models as vendor
 from tests.dialects.indexing_jobs.conftest import Checked
 from tests.dialects.indexing_jobs.fake_knowledge_bases import FakeIndexingService, FakeKnowledgeBases, hit
@@ -148,6 +149,18 @@ def test_an_unknown_crawling_option_means_the_page_alone(send: Checked, base: st
     made = send(vendor.DataSourceAnswer, "POST", _sources(base), site).knowledge_base_data_source
     assert made.web_crawler_data_source is not None
     assert made.web_crawler_data_source.crawling_option == "SCOPED"
+
+
+@pytest.mark.parametrize("tags", [None, [], [""]])
+def test_without_tags_to_leave_out_crawls_leave_out_those_that_they_always_do(
+    send: Checked, base: str, verbs: FakeKnowledgeBases, tags: Any
+) -> None:
+    site = {"web_crawler_data_source": {"base_url": "http://example.com", "exclude_tags": tags}}
+    made = send(vendor.DataSourceAnswer, "POST", _sources(base), site).knowledge_base_data_source
+    assert made.web_crawler_data_source is not None
+    assert made.web_crawler_data_source.exclude_tags == []
+    settings = verbs.new_sources[UUID(made.uuid)].settings
+    assert CrawlDefinition.from_settings(settings).exclude_tags == DEFAULT_EXCLUDED
 
 
 def test_chunking_is_kept_and_changed_field_by_field(send: Checked, base: str, verbs: FakeKnowledgeBases) -> None:

@@ -29,6 +29,10 @@ class EngineOnly:
     engine: Engine
     spool: Spool
     sources: Sources
+    #: Of other doors.
+    knowledge_bases: Any = None
+    url_signer: Any = None
+    upload_store: Any = None
 
     def readiness(self) -> dict[str, str | None]:
         return {}

@@ -99,6 +99,21 @@ def test_a_killed_crawl_goes_on_where_it_was(shelf: Shelf, site: SiteServer) -> 
     assert _paths(shelf, kb, site) == set(site.indexable)
 
 
+def test_what_only_a_failing_page_links_to_is_not_removed(shelf: Shelf, site: SiteServer) -> None:
+    kb = _create(shelf, site.url)
+    _drain(shelf)
+    # Its children are linked from nowhere else; one of them is really gone.
+    working = site.answers["/page/1"]
+    site.answers["/page/1"] = answer("500 Internal Server Error")
+    site.remove(12)
+    second = _run(shelf, kb)
+    assert (second.counts.failed, second.counts.removed) == (len(site.failing) + 1, 1)
+    assert _paths(shelf, kb, site) == site.indexable - {"/page/12"}
+    site.answers["/page/1"] = working
+    third = _run(shelf, kb)
+    assert (third.counts.failed, third.counts.removed, third.counts.indexed) == (len(site.failing), 0, 0)
+
+
 def test_a_site_that_is_away_removes_nothing(shelf: Shelf, site: SiteServer) -> None:
     kb = _create(shelf, site.url)
     _drain(shelf)

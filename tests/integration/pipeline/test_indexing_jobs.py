@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from indexmill.domain.job import Item, JobKind, Submission
 from indexmill.domain.job_state import JobState, Reason
 from indexmill.domain.knowledge_base import FileCounts, SourceRunStatus
 from indexmill.engine import Engine
 from indexmill.errors import Conflict, DataSourceNotFound, IndexingJobRunning, InvalidRequest
 from indexmill.settings import Settings
-from tests.draining import claimed, lose, run
+from tests.draining import assert_conserved, claimed, lose, run
 from tests.knowledge_bases import Shelf
 from tests.s3_server import S3Server
 
@@ -217,9 +218,61 @@ def test_a_retry_waits_for_the_job_that_runs(shelf: Shelf) -> None:
     kb = shelf.create()
     shelf.drain()
     failed = shelf.last(kb)
-    shelf.verbs.start(kb.id)
-    with pytest.raises(IndexingJobRunning):
+    running = shelf.verbs.start(kb.id)
+    with pytest.raises(IndexingJobRunning, match=f"`{kb.id}` .*`{running.job.id}`"):
         shelf.engine.retry(failed.job)
+
+
+def test_a_retry_brings_nothing_of_a_deleted_data_source_back(shelf: Shelf, s3: S3Server) -> None:
+    other = f"{shelf.bucket}-other"
+    shelf.s3.create_bucket(Bucket=other)
+    for name in ("boat.txt", "sail.txt"):
+        shelf.s3.put_object(Bucket=other, Key=name, Body=b"")
+    shelf.put(crane="Cranes dance.", void="")
+    kb = shelf.create(shelf.source(), shelf.source(other))
+    shelf.drain()
+    job = shelf.last(kb)
+    assert job.counts.failed == 3
+    removed = job.runs[1].source
+    shelf.verbs.remove_source(kb.id, removed)
+    shelf.drain()
+    for name in ("boat.txt", "sail.txt"):
+        shelf.s3.put_object(Bucket=other, Key=name, Body=b"Not empty any more.")
+    shelf.put(void="Not empty any more.")
+    assert shelf.engine.retry(job.job).state is JobState.QUEUED
+    shelf.drain()
+    assert shelf.names(kb) == {"crane.txt", "void.txt"}
+    retried = shelf.verbs.job(job.job.id)
+    assert [run.files.failed for run in retried.runs] == [0, 2]
+    # Nothing else is left to be tried.
+    assert shelf.engine.retry(retried.job).state is JobState.SUCCEEDED
+    assert_conserved(shelf.engine)
+
+
+def test_a_job_whose_only_data_source_is_deleted_is_cancelled_for_good(shelf: Shelf) -> None:
+    shelf.put(crane="Cranes dance.")
+    kb = shelf.create()
+    shelf.verbs.remove_source(kb.id, shelf.last(kb).runs[0].source)
+    job = shelf.last(kb).job
+    assert (job.state, job.reason) == (JobState.CANCELLED, Reason.BY_REQUEST)
+    assert shelf.engine.retry(job).state is JobState.CANCELLED
+    shelf.drain()
+    assert shelf.names(kb) == set()
+
+
+def test_a_file_that_somebody_else_removed_before_counts_as_removed(shelf: Shelf) -> None:
+    shelf.put(crane="Cranes dance.", lamp="A lamp.")
+    kb = shelf.create()
+    shelf.drain()
+    source = shelf.last(kb).runs[0].source
+    shelf.engine.submit(Submission(JobKind.DELETION, "tiny", [Item(f"{source}/lamp.txt")], collection=kb.collection))
+    shelf.drain()
+    shelf.remove("lamp")
+    job = shelf.run(kb)
+    assert (job.counts.removed, job.runs[0].status) == (1, SourceRunStatus.NOT_UPDATED)
+    assert job.job.reason is Reason.NOTHING_CHANGED
+    assert [row.status for row in shelf.verbs.report_rows(job.job.id)].count("removed") == 1
+    assert shelf.run(kb).counts.removed == 0
 
 
 def test_a_cancelled_scan_is_taken_up_again_by_a_retry(shelf: Shelf) -> None:

@@ -24,7 +24,7 @@ from indexmill.domain.outcome import (
 records = st.lists(
     st.tuples(st.sampled_from(ItemStatus), st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1)), max_size=40
 )
-counters = st.builds(Counters, *(st.integers(0, 3) for _ in range(8)))
+counters = st.builds(Counters, *(st.integers(0, 3) for _ in range(9)))
 
 
 def array(of: list[tuple[ItemStatus, int, int]]) -> OutcomeArray:
@@ -80,6 +80,8 @@ def test_counters_add_up_field_by_field(one: Counters, two: Counters) -> None:
         (Counters(unchanged=1, failed=1), JobState.SUCCEEDED, Reason.WITH_FAILURES),
         (Counters(failed=1), JobState.FAILED, Reason.BY_ITEMS),
         (Counters(failed=1, superseded=5), JobState.FAILED, Reason.BY_ITEMS),
+        (Counters(cancelled=2), JobState.CANCELLED, Reason.BY_REQUEST),
+        (Counters(cancelled=2, unchanged=1), JobState.SUCCEEDED, Reason.NOTHING_CHANGED),
         (Counters(superseded=2), JobState.CANCELLED, Reason.SUPERSEDED),
     ],
 )
@@ -92,4 +94,6 @@ def test_how_a_job_ends(counted: Counters, state: JobState, reason: Reason) -> N
 def test_every_end_is_one_that_the_ledger_allows(counted: Counters) -> None:
     end = ending(counted)
     assert end.reason in END_REASONS[end.state]
-    assert (end.state is JobState.SUCCEEDED) == (counted.kept > 0 or not (counted.failed or counted.superseded))
+    assert (end.state is JobState.SUCCEEDED) == (
+        counted.kept > 0 or not (counted.failed or counted.cancelled or counted.superseded)
+    )

@@ -185,7 +185,11 @@ class WebCrawlerFields(BaseModel):
         default=None, description="How far from `base_url`: only itself (`SCOPED`, the default), and so on."
     )
     embed_media: bool = Field(default=False, description="Documents that pages link to, too.")
-    exclude_tags: list[Name] = Field(default_factory=list, max_length=100, description="HTML elements to leave out.")
+    exclude_tags: list[Name] = Field(
+        default_factory=list,
+        max_length=100,
+        description="HTML elements to leave out; without any, what surrounds the content.",
+    )
 
 
 class FileUploadFields(BaseModel):

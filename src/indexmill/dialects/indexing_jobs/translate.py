@@ -117,8 +117,12 @@ def new_source(fields: DataSourceFields) -> NewDataSource:
     kind, given = next((kind, found) for kind in DataSourceKind if (found := fields.of_kind(kind)) is not None)
     settings = given.model_dump(mode="json", exclude_none=True)
     secrets: dict[str, str] = {name: settings.pop(name) for name in _SECRETS if name in settings}
-    if kind is DataSourceKind.WEB_CRAWLER and settings.get("crawling_option", "UNKNOWN") == "UNKNOWN":
-        settings["crawling_option"] = "SCOPED"
+    if kind is DataSourceKind.WEB_CRAWLER:
+        if settings.get("crawling_option", "UNKNOWN") == "UNKNOWN":
+            settings["crawling_option"] = "SCOPED"
+        if not settings["exclude_tags"]:
+            # As of every empty field: it is as if it were not there, and then crawls have a list of their own.
+            del settings["exclude_tags"]
     return NewDataSource(kind, settings, secrets, updated_chunking(Chunking(), fields))
 
 
@@ -238,6 +242,8 @@ def data_source_view(source: DataSource) -> dict[str, Any]:
     }
     if "size_in_bytes" in shown:
         shown["size_in_bytes"] = str(shown["size_in_bytes"])
+    if source.kind is DataSourceKind.WEB_CRAWLER:
+        shown.setdefault("exclude_tags", [])
     view: dict[str, Any] = {"uuid": str(source.id), f"{source.kind}_data_source": shown}
     if source.kind is DataSourceKind.SPACES:
         # Older clients look here.
