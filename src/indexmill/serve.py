@@ -15,6 +15,7 @@ from indexmill.ledger.database import Database
 from indexmill.ledger.embedded_postgres import EmbeddedPostgres
 from indexmill.ledger.ledger import open_ledger
 from indexmill.ledger.migrate import migrate
+from indexmill.security.start_check import check_address
 from indexmill.settings import Settings
 from indexmill.sources.start_check import check_sources
 from indexmill.telemetry import set_up_logging
@@ -36,7 +37,7 @@ def serve(settings: Settings) -> int:
 
     Raises:
         ServiceError: the data folder is in use, or the database did not start.
-        SettingsError: the data folder or the spool cannot be used.
+        SettingsError: the data folder or the spool cannot be used, or others could reach it and there is no key.
     """
     set_up_logging(settings.log_level)
     with ExitStack() as stack:
@@ -47,6 +48,7 @@ def serve(settings: Settings) -> int:
         prepare_database(settings, url)
         ledger = open_ledger(url, settings, pool_size=2)
         stack.callback(ledger.database.close)
+        check_address(settings, ledger.api_keys)
         fleet = Fleet(settings, url, ledger, settings.worker.processes)
         if settings.celery.broker_mode == "local":
             stack.callback(fleet.stop)

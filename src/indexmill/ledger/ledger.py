@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from indexmill.ledger.api_keys import ApiKeys
 from indexmill.ledger.batches import Batches
 from indexmill.ledger.callbacks import Callbacks
 from indexmill.ledger.claims import Claims
@@ -23,6 +24,7 @@ from indexmill.ledger.scans import Scans
 from indexmill.ledger.spooled import Spooled
 from indexmill.ledger.submissions import Submissions
 from indexmill.ledger.sweeps import Sweeps
+from indexmill.ledger.tenants import Tenants
 from indexmill.ledger.transitions import Transitions
 from indexmill.ledger.withdrawal import Withdrawal
 from indexmill.ledger.workload import Workload
@@ -55,6 +57,8 @@ class Ledger:
     knowledge_bases: KnowledgeBases
     indexing_jobs: IndexingJobs
     scans: Scans
+    api_keys: ApiKeys
+    tenants: Tenants
 
 
 def open_ledger(url: str, settings: Settings, *, pool_size: int | None = None) -> Ledger:
@@ -96,4 +100,6 @@ def open_ledger(url: str, settings: Settings, *, pool_size: int | None = None) -
         knowledge_bases=KnowledgeBases(database),
         indexing_jobs=IndexingJobs(database, transitions),
         scans=Scans(database, transitions, batches),
+        api_keys=ApiKeys(database),
+        tenants=Tenants(database),
     )
