@@ -12,7 +12,7 @@ from pathlib import Path
 
 from indexmill.errors import ServiceError
 from indexmill.ledger.database import Database
-from indexmill.ledger.embedded_postgres import EmbeddedPostgres
+from indexmill.ledger.embedded_postgres import EmbeddedPostgres, embedded_uri
 from indexmill.ledger.ledger import open_ledger
 from indexmill.ledger.migrate import migrate
 from indexmill.security.start_check import check_address
@@ -23,7 +23,7 @@ from indexmill.worker.child import spawn
 from indexmill.worker.fleet import Fleet, supervisor_name
 from indexmill.worker.watch import Child, stop_children, stop_signal
 
-__all__ = ["prepare_database", "serve"]
+__all__ = ["prepare_database", "reachable_database", "serve"]
 
 _log = logging.getLogger(__name__)
 _API_MODULE = "indexmill.api_process"
@@ -94,6 +94,23 @@ def _database(settings: Settings, stack: ExitStack) -> tuple[EmbeddedPostgres | 
     url = postgres.start()
     stack.callback(postgres.stop)
     return postgres, url
+
+
+@contextmanager
+def reachable_database(settings: Settings) -> Iterator[str]:
+    """The URL of the migrated database of these settings, within the block: the embedded one is started where no
+    service runs on this data folder.
+
+    Raises:
+        ServiceError: it did not start, or is too old, or newer than this program.
+    """
+    with ExitStack() as stack:
+        url = settings.database.url or embedded_uri(settings.data_folder)
+        if url is None:
+            stack.enter_context(_data_folder_lock(settings.data_folder))
+            _, url = _database(settings, stack)
+        prepare_database(settings, url)
+        yield url
 
 
 @contextmanager
