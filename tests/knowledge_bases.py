@@ -40,7 +40,7 @@ class Shelf:
             self.settings = settings.model_copy(update={"sources": sources})
             self.s3 = s3.client()
             self.s3.create_bucket(Bucket=bucket)
-        self.verbs = KnowledgeBases(engine, lambda *_: b"", lambda _: None)
+        self.verbs = KnowledgeBases(engine, lambda *_: b"", lambda *_: None)
         self.reader: DocumentReader = open_document_reader(self.settings, engine.ledger)
 
     def close(self) -> None:

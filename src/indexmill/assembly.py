@@ -20,11 +20,17 @@ from indexmill.ledger.ledger import Ledger, open_ledger
 from indexmill.ledger.location import database_url
 from indexmill.ledger.metrics import metrics_text
 from indexmill.models.model_cache import ModelCache
+from indexmill.security.authentication import Authenticator
+from indexmill.security.issuers import ExternalIssuer, fetch_keys
 from indexmill.security.keyring import LateKeyring
+from indexmill.security.limits import Limits
 from indexmill.security.secret_box import SecretBox
 from indexmill.security.signed_urls import UrlSigner
+from indexmill.security.start_check import is_always_required
+from indexmill.security.tokens import Tokens
 from indexmill.settings import Settings
 from indexmill.sources.data_source_check import check_data_source
+from indexmill.sources.http_client import HttpClient
 from indexmill.sources.spool import Spool, open_spool
 from indexmill.sources.upload_store import UploadStore, open_upload_store
 from indexmill.sources.uri import Sources, open_sources
@@ -57,6 +63,8 @@ class Service:
     upload_store: UploadStore
     #: Apart too: building an index takes as long as it takes.
     indexes: SweepLoop
+    authenticator: Authenticator
+    limits: Limits
 
     def __enter__(self) -> Service:
         self.start()
@@ -100,11 +108,14 @@ def build_service(settings: Settings, url: str | None = None) -> Service:
     ledger = open_ledger(url or database_url(settings), settings)
     waker = Waker(settings, ledger.workload)
     vectors = PgvectorStore(ledger.database, settings.server.search_timeout_seconds)
-    engine = Engine(ledger, vectors, ModelCache(), waker.wake, settings.models.allow_faults)
     spool, sources = open_spool(settings), open_sources(settings)
     sweeps = SweepLoop(ledger.sweeps, all_sweeps(ledger, settings, waker.top_up, spool, sources))
     callbacks = SweepLoop(ledger.sweeps, callback_sweeps(ledger, settings, compose_callbacks(ledger)), "callbacks")
     keyring, uploads = LateKeyring(settings), open_upload_store(settings)
+    limits = Limits(ledger.tenants, settings.limits)
+    engine = Engine(
+        ledger, vectors, ModelCache(), waker.wake, settings.models.allow_faults, check_queue=limits.check_items
+    )
     return Service(
         settings=settings,
         ledger=ledger,
@@ -118,17 +129,35 @@ def build_service(settings: Settings, url: str | None = None) -> Service:
         knowledge_bases=_knowledge_bases(engine, settings, SecretBox(keyring), sources, uploads),
         url_signer=UrlSigner(keyring),
         upload_store=uploads,
+        authenticator=_authenticator(engine, settings, keyring),
+        limits=limits,
     )
 
 
 def _knowledge_bases(
     engine: Engine, settings: Settings, box: SecretBox, sources: Sources, uploads: UploadStore
 ) -> KnowledgeBases:
-    def check(wanted: NewDataSource) -> None:
+    def check(wanted: NewDataSource, tenant: int) -> None:
         check_chunking(wanted.chunking)
-        check_data_source(wanted, settings, sources, uploads)
+        check_data_source(wanted, settings, sources, uploads, tenant)
 
     return KnowledgeBases(engine, box.seal, check)
+
+
+def _authenticator(engine: Engine, settings: Settings, keyring: LateKeyring) -> Authenticator:
+    client = HttpClient(settings.sources)
+    ledger = engine.ledger
+    return Authenticator(
+        ledger.api_keys,
+        ledger.tenants,
+        Tokens(keyring),
+        {
+            each.issuer: ExternalIssuer(each, partial(fetch_keys, client, each.jwks_url))
+            for each in settings.auth.issuers
+        },
+        is_always_required=is_always_required(settings),
+        welcome=lambda tenant: _deploy_default_model(engine.of(tenant)),
+    )
 
 
 def compose_callbacks(ledger: Ledger) -> Compose:
@@ -136,12 +165,16 @@ def compose_callbacks(ledger: Ledger) -> Compose:
     engine = Engine(ledger, PgvectorStore(ledger.database), ModelCache(), lambda: None)
 
     def response(job: Job, event: CallbackEvent) -> dict[str, Any]:
-        return ingest_response(documents_told(job, event, engine))
+        return ingest_response(documents_told(job, event, engine.of(job.tenant)))
 
     return partial(callback_message, ingest_response=response)
 
 
 def deploy_default_model(service: Service) -> None:
-    """A fresh service has a model, so that the first request can be answered."""
-    if not service.engine.has_collections():
-        service.engine.deploy(DEFAULT_MODEL, "static", {})
+    """A fresh service has a model, so that the first request can be answered; so has every tenant."""
+    _deploy_default_model(service.engine)
+
+
+def _deploy_default_model(engine: Engine) -> None:
+    if not engine.has_collections():
+        engine.deploy(DEFAULT_MODEL, "static", {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Final
 from uuid import uuid4
@@ -42,6 +42,10 @@ class Corpora:
     engine: Engine
     model: str
     splitting: str
+
+    def of(self, tenant: int) -> Corpora:
+        """The same verbs for another tenant."""
+        return replace(self, engine=self.engine.of(tenant))
 
     def create(
         self,
@@ -84,7 +88,7 @@ class Corpora:
         """
         is_number = isinstance(reference, int)
         found = self.engine.ledger.corpora.find(
-            None if is_number else str(reference), int(reference) if is_number else None
+            None if is_number else str(reference), int(reference) if is_number else None, self.engine.tenant
         )
         if found is None:
             raise CollectionNotFound(str(reference), [])
@@ -99,7 +103,7 @@ class Corpora:
         if pattern is not None and len(pattern) > _MAX_PATTERN:
             raise InvalidRequest(f"filter: expected at most {_MAX_PATTERN} characters, got {len(pattern)}")
         try:
-            return self.engine.ledger.corpora.page(limit, after, pattern)
+            return self.engine.ledger.corpora.page(limit, after, pattern, self.engine.tenant)
         except psycopg.errors.InvalidRegularExpression as error:
             raise InvalidRequest(f"filter: expected a regular expression, got {pattern!r:.80}") from error
 

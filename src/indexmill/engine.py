@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence, Sized
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from indexmill.domain.failure import Failure
 from indexmill.domain.job import DEFAULT_TENANT, Job, JobEvent, JobFilter, JobKind, JobPage, Submission, Submitted
 from indexmill.domain.job_state import JobState, Reason
 from indexmill.domain.splitting import WHOLE
-from indexmill.errors import Conflict, IndexmillError, InvalidRequest, JobNotFound
+from indexmill.errors import Conflict, IndexmillError, InvalidRequest, JobNotFound, LimitReached
 from indexmill.ledger.collections import Collection, CollectionSummary
 from indexmill.ledger.database import Connection
 from indexmill.ledger.ledger import Ledger
@@ -45,6 +45,14 @@ class Engine:
     wake: Callable[[], None]
     #: Whether models for tests may crash workers and write files.
     allow_faults: bool = False
+    #: Whether a tenant may have so many items more that wait (0: not known how many); raises `LimitReached`.
+    check_queue: Callable[[int, int], None] = lambda _tenant, _count: None
+    #: Whose jobs, models, collections and documents there are for it; no other tenant's are found by any name or id.
+    tenant: int = DEFAULT_TENANT
+
+    def of(self, tenant: int) -> Engine:
+        """The engine for another tenant, over the same parts; making one costs next to nothing."""
+        return self if tenant == self.tenant else replace(self, tenant=tenant)
 
     # Jobs
 
@@ -54,26 +62,46 @@ class Engine:
         Raises:
             ModelNotFound: nothing was created.
             JobExists: the external id belongs to another request.
+            LimitReached: too many items of the tenant wait.
         """
-        submitted = self.ledger.submissions.submit(submission)
+        owned = replace(submission, tenant=self.tenant)
+        self._check_queue(owned)
+        submitted = self.ledger.submissions.submit(owned)
         if submitted.created and not submitted.job.is_terminal:
             self.wake()
         return submitted
 
     def submit_together(self, submissions: list[Submission]) -> list[Submitted | IndexmillError]:
-        """Store several small requests in one commit; each one's result, or what `submit` would have raised for it."""
-        results = self.ledger.submissions.submit_together(submissions)
-        if any(isinstance(each, Submitted) and each.created and not each.job.is_terminal for each in results):
-            self.wake()
-        return results
+        """Store several small requests in one commit; each one's result, or what `submit` would have raised for it.
 
-    def find(self, reference: str, kind: JobKind | None = None, tenant: int = DEFAULT_TENANT) -> Job:
+        They may be several tenants': each submission says whose it is.
+        """
+        results: list[Submitted | IndexmillError | None] = [self._over_limit(each) for each in submissions]
+        wanted = [each for each, refused in zip(submissions, results, strict=True) if refused is None]
+        stored = iter(self.ledger.submissions.submit_together(wanted) if wanted else ())
+        answers = [next(stored) if each is None else each for each in results]
+        if any(isinstance(each, Submitted) and each.created and not each.job.is_terminal for each in answers):
+            self.wake()
+        return answers
+
+    def _check_queue(self, submission: Submission) -> None:
+        items = submission.items
+        self.check_queue(submission.tenant, len(items) if isinstance(items, Sized) else 0)
+
+    def _over_limit(self, submission: Submission) -> LimitReached | None:
+        try:
+            self._check_queue(submission)
+        except LimitReached as error:
+            return error
+        return None
+
+    def find(self, reference: str, kind: JobKind | None = None) -> Job:
         """The job with this external id (of this kind, where one is given), else with this id in any door's form.
 
         Raises:
             JobNotFound
         """
-        job = self.ledger.jobs.find(reference, kind, tenant)
+        job = self.ledger.jobs.find(reference, kind, self.tenant)
         if job is None:
             raise JobNotFound(reference)
         return job
@@ -86,8 +114,10 @@ class Engine:
         Raises:
             JobNotFound: there is no job `after`.
         """
-        cursor = self.find(after, None, wanted.tenant) if after is not None else None
-        return self.ledger.jobs.page(wanted, limit=limit, offset=offset, after=cursor, count=count)
+        cursor = self.find(after) if after is not None else None
+        return self.ledger.jobs.page(
+            replace(wanted, tenant=self.tenant), limit=limit, offset=offset, after=cursor, count=count
+        )
 
     def events(self, job: Job) -> list[JobEvent]:
         """The job's transitions, oldest first."""
@@ -146,7 +176,7 @@ class Engine:
 
     def delete_finished(self, wanted: JobFilter) -> int:
         """Delete the ended jobs that match, with their bodies, failures and events; vectors stay. How many."""
-        return self.ledger.retention.delete_finished(wanted)
+        return self.ledger.retention.delete_finished(replace(wanted, tenant=self.tenant))
 
     def _woken(self, job: Job) -> Job:
         if job.state is JobState.QUEUED:
@@ -168,7 +198,8 @@ class Engine:
             refuse_faults(wanted)
         dimension = self.models.warm(wanted)
         with self.ledger.database.transaction() as connection:
-            stored, created = self.ledger.models.deploy(connection, Deployment(model_id, provider, settings, dimension))
+            measured = Deployment(model_id, provider, settings, dimension)
+            stored, created = self.ledger.models.deploy(connection, measured, self.tenant)
             self._open(connection, model_id, stored, WHOLE)
         return stored, created
 
@@ -181,10 +212,10 @@ class Engine:
             ModelNotFound
             Conflict: it is there with another model.
         """
-        found = self.ledger.collections.find(name)
+        found = self.ledger.collections.find(name, self.tenant)
         if found is not None:
             return _with_model(found, model_id)
-        deployment = self.ledger.models.require(model_id)
+        deployment = self.ledger.models.require(model_id, self.tenant)
         with self.ledger.database.transaction() as connection:
             return self._open(connection, name, deployment, splitting)
 
@@ -195,7 +226,7 @@ class Engine:
             ModelNotFound
             Conflict: it is there with another model or splitting.
         """
-        before = self.ledger.collections.find(name)
+        before = self.ledger.collections.find(name, self.tenant)
         collection = self.open_collection(name, model_id, splitting)
         if collection.splitting != splitting:
             raise Conflict(
@@ -205,7 +236,9 @@ class Engine:
         return collection, before is None
 
     def _open(self, connection: Connection, name: str, deployment: Deployment, splitting: str) -> Collection:
-        collection, opened = self.ledger.collections.open(connection, name, deployment, splitting=splitting)
+        collection, opened = self.ledger.collections.open(
+            connection, name, deployment, tenant=self.tenant, splitting=splitting
+        )
         if opened:
             self.vectors.create_generation(connection, collection, deployment.dimension)
         return _with_model(collection, deployment.id)
@@ -216,7 +249,7 @@ class Engine:
         Raises:
             ModelNotFound
         """
-        model = self.models.get(self.ledger.models.require(model_id))
+        model = self.models.get(self.ledger.models.require(model_id, self.tenant))
         low, high = 0, len(text)
         while low < high:
             middle = (low + high + 1) // 2
@@ -227,7 +260,7 @@ class Engine:
         return low
 
     def deployments(self) -> list[Deployment]:
-        return self.ledger.models.deployed()
+        return self.ledger.models.deployed(self.tenant)
 
     def withdraw(self, model_id: str) -> None:
         """Take the model out of service: its queued jobs are refused, its running ones fail; vectors stay.
@@ -235,14 +268,14 @@ class Engine:
         Raises:
             ModelNotFound
         """
-        self.ledger.withdrawal.withdraw(model_id)
+        self.ledger.withdrawal.withdraw(model_id, self.tenant)
 
     def collections(self) -> list[CollectionSummary]:
-        return self.ledger.collections.summaries()
+        return self.ledger.collections.summaries(self.tenant)
 
     def has_collections(self) -> bool:
         """Costs nothing, however many documents there are."""
-        return self.ledger.collections.has_any()
+        return self.ledger.collections.has_any(self.tenant)
 
     def rebuild(self, collection_name: str) -> Job:
         """Lay the collection's vector index down anew, aside; searches go on, and what is written meanwhile is in it.
@@ -257,7 +290,7 @@ class Engine:
 
     def collection(self, name: str) -> Collection:
         """Raises: CollectionNotFound."""
-        return self.ledger.collections.get(name)
+        return self.ledger.collections.get(name, self.tenant)
 
     # Search
 
@@ -336,7 +369,7 @@ class Engine:
         size = sum(map(len, texts))
         if size > MAX_EMBED_CHARACTERS:
             raise InvalidRequest(f"texts: expected at most {MAX_EMBED_CHARACTERS} characters together, got {size}")
-        return self.models.embed_texts(self.ledger.models.require(model_id), texts)
+        return self.models.embed_texts(self.ledger.models.require(model_id, self.tenant), texts)
 
     # Stored documents
 

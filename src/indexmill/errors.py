@@ -8,7 +8,9 @@ IndexmillError
 │   ├── ModelNotFound
 │   ├── CollectionNotFound
 │   ├── KnowledgeBaseNotFound
-│   └── DataSourceNotFound
+│   ├── DataSourceNotFound
+│   ├── KeyNotFound
+│   └── TenantNotFound
 ├── Conflict
 │   ├── JobExists            same external id, another request
 │   ├── BodiesExpired        the items of a finished job are no longer kept
@@ -16,7 +18,9 @@ IndexmillError
 │   ├── ModelInUse           unfinished jobs need the model
 │   └── IndexingJobRunning   one job at a time works on a knowledge base
 ├── InvalidRequest           a value that no front door accepts
-├── Forbidden                a setting does not allow it
+├── Unauthorized             no credentials, or some that open nothing
+├── LimitReached             a tenant's limit; passes after `retry_after` seconds
+├── Forbidden                a setting or a role does not allow it
 │   └── LinkRefused          a signed URL that is not ours, was changed or has expired
 ├── SourceRefused            an address, a folder or a scheme that may not be read
 ├── SourceError              a data source cannot be read at all: code, sentence
@@ -45,7 +49,9 @@ __all__ = [
     "ItemError",
     "JobExists",
     "JobNotFound",
+    "KeyNotFound",
     "KnowledgeBaseNotFound",
+    "LimitReached",
     "LinkRefused",
     "ModelError",
     "ModelExists",
@@ -57,7 +63,9 @@ __all__ = [
     "SettingsError",
     "SourceError",
     "SourceRefused",
+    "TenantNotFound",
     "TransientError",
+    "Unauthorized",
 ]
 
 
@@ -120,6 +128,20 @@ class DataSourceNotFound(NotFound):
         self.reference = reference
 
 
+class KeyNotFound(NotFound):
+    """No API key has this id."""
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(f"API key `{key_id[:64]}` not found; `indexmill keys list` shows their ids")
+
+
+class TenantNotFound(NotFound):
+    """No tenant has this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Tenant `{name[:255]}` not found; `indexmill tenants list` shows them")
+
+
 class Conflict(IndexmillError):
     """The request contradicts what is stored."""
 
@@ -161,8 +183,20 @@ class InvalidRequest(IndexmillError):
     """A value that cannot be accepted."""
 
 
+class Unauthorized(IndexmillError):
+    """Nobody that this service knows: no credentials, or some that open nothing."""
+
+
+class LimitReached(IndexmillError):
+    """A tenant's limit; there is more in `retry_after` seconds."""
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = max(1, retry_after)
+
+
 class Forbidden(IndexmillError):
-    """The settings do not allow it; the message names the setting."""
+    """The settings or the caller's role do not allow it; the message names which."""
 
 
 class LinkRefused(Forbidden):

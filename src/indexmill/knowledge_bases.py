@@ -40,16 +40,23 @@ class KnowledgeBases:
     """One instance a process; every method may be called from several threads.
 
     `seal`: encrypts a data source's secrets, for this id. `check_source`: raises `InvalidRequest` where a data source
-    cannot be read as it is described, as far as that is known without contacting anybody.
+    cannot be read by this tenant as it is described, as far as that is known without contacting anybody.
     """
 
     engine: Engine
     seal: Callable[[Mapping[str, str], str], bytes]
-    check_source: Callable[[NewDataSource], None]
+    check_source: Callable[[NewDataSource, int], None]
 
-    def create(
-        self, name: str, model: str, sources: Sequence[NewDataSource], details: dict[str, Any], tenant: int = 1
-    ) -> KnowledgeBase:
+    @property
+    def tenant(self) -> int:
+        """Whose knowledge bases there are: the engine's."""
+        return self.engine.tenant
+
+    def of(self, tenant: int) -> KnowledgeBases:
+        """The verbs for another tenant; making them costs next to nothing."""
+        return self if tenant == self.tenant else replace(self, engine=self.engine.of(tenant))
+
+    def create(self, name: str, model: str, sources: Sequence[NewDataSource], details: dict[str, Any]) -> KnowledgeBase:
         """A new knowledge base over a collection of its own; with data sources, the job that indexes them is queued.
 
         Raises:
@@ -57,12 +64,12 @@ class KnowledgeBases:
             InvalidRequest: a data source that cannot be read as it is described.
         """
         ledger = self.engine.ledger
-        ledger.models.require(model, tenant)
+        ledger.models.require(model, self.tenant)
         for source in sources:
-            self.check_source(source)
+            self.check_source(source, self.tenant)
         kb_id = uuid4()
         for attempt in range(_NAME_TRIES):
-            is_taken = attempt > 0 or ledger.collections.find(name, tenant) is not None
+            is_taken = attempt > 0 or ledger.collections.find(name, self.tenant) is not None
             wanted = f"{name[:240]}-{kb_id.hex[: 8 * attempt or 8]}" if is_taken else name
             collection = self.engine.open_collection(wanted, model, _SPLITTING)
             try:
@@ -74,7 +81,7 @@ class KnowledgeBases:
                     raise
         if sources:
             self.engine.wake()
-        return self.get(kb_id, tenant)
+        return self.get(kb_id)
 
     def _insert(
         self,
@@ -98,31 +105,29 @@ class KnowledgeBases:
         self.engine.ledger.knowledge_bases.insert_source(connection, source, sealed)
         return source
 
-    def get(self, kb_id: UUID, tenant: int = 1) -> KnowledgeBase:
+    def get(self, kb_id: UUID) -> KnowledgeBase:
         """Raises: KnowledgeBaseNotFound."""
-        return self._with_jobs([self.engine.ledger.knowledge_bases.find(kb_id, tenant)], tenant)[0]
+        return self._with_jobs([self.engine.ledger.knowledge_bases.find(kb_id, self.tenant)])[0]
 
-    def page(self, limit: int, offset: int, tenant: int = 1) -> tuple[list[KnowledgeBase], int]:
+    def page(self, limit: int, offset: int) -> tuple[list[KnowledgeBase], int]:
         """Newest first, and how many there are."""
-        found, total = self.engine.ledger.knowledge_bases.page(limit, offset, tenant)
-        return self._with_jobs(found, tenant), total
+        found, total = self.engine.ledger.knowledge_bases.page(limit, offset, self.tenant)
+        return self._with_jobs(found), total
 
-    def _with_jobs(self, found: Sequence[KnowledgeBase], tenant: int) -> list[KnowledgeBase]:
-        jobs = self.engine.ledger.indexing_jobs.last_of([each.id for each in found], tenant)
+    def _with_jobs(self, found: Sequence[KnowledgeBase]) -> list[KnowledgeBase]:
+        jobs = self.engine.ledger.indexing_jobs.last_of([each.id for each in found], self.tenant)
         return [replace(each, last_job=jobs.get(each.id)) for each in found]
 
-    def update(
-        self, kb_id: UUID, *, name: str | None = None, details: dict[str, Any] | None = None, tenant: int = 1
-    ) -> KnowledgeBase:
+    def update(self, kb_id: UUID, *, name: str | None = None, details: dict[str, Any] | None = None) -> KnowledgeBase:
         """Another name for people, other details; model and collection are fixed.
 
         Raises:
             KnowledgeBaseNotFound
         """
-        self.engine.ledger.knowledge_bases.update(kb_id, name, details or {}, tenant)
-        return self.get(kb_id, tenant)
+        self.engine.ledger.knowledge_bases.update(kb_id, name, details or {}, self.tenant)
+        return self.get(kb_id)
 
-    def delete(self, kb_id: UUID, tenant: int = 1) -> None:
+    def delete(self, kb_id: UUID) -> None:
         """Cancel its job, forget its data sources and their secrets, and remove their documents by a job of its own.
 
         Raises:
@@ -131,7 +136,7 @@ class KnowledgeBases:
         ledger = self.engine.ledger
 
         def work(connection: Connection) -> None:
-            ledger.knowledge_bases.lock(connection, kb_id, tenant)
+            ledger.knowledge_bases.lock(connection, kb_id, self.tenant)
             running = ledger.indexing_jobs.running(connection, kb_id)
             if running is not None:
                 end = Ending(JobState.CANCELLED, Reason.BY_REQUEST)
@@ -147,7 +152,7 @@ class KnowledgeBases:
 
     # Data sources
 
-    def add_source(self, kb_id: UUID, wanted: NewDataSource, tenant: int = 1) -> DataSource:
+    def add_source(self, kb_id: UUID, wanted: NewDataSource) -> DataSource:
         """A data source more; the next job indexes it.
 
         Raises:
@@ -155,35 +160,35 @@ class KnowledgeBases:
             InvalidRequest: it cannot be read as it is described, or there are too many.
         """
         ledger = self.engine.ledger
-        ledger.knowledge_bases.find(kb_id, tenant)
-        self.check_source(wanted)
+        ledger.knowledge_bases.find(kb_id, self.tenant)
+        self.check_source(wanted, self.tenant)
 
         def work(connection: Connection) -> DataSource:
-            ledger.knowledge_bases.lock(connection, kb_id, tenant)
+            ledger.knowledge_bases.lock(connection, kb_id, self.tenant)
             if len(ledger.knowledge_bases.read_sources(connection, kb_id)) >= MAX_SOURCES:
                 raise InvalidRequest(f"Expected at most {MAX_SOURCES} data sources in a knowledge base")
             return self._add(connection, kb_id, wanted)
 
-        return self.source(kb_id, ledger.database.repeat(work).id, tenant)
+        return self.source(kb_id, ledger.database.repeat(work).id)
 
-    def source(self, kb_id: UUID, source_id: UUID, tenant: int = 1) -> DataSource:
+    def source(self, kb_id: UUID, source_id: UUID) -> DataSource:
         """Raises: KnowledgeBaseNotFound, DataSourceNotFound."""
-        self.engine.ledger.knowledge_bases.find(kb_id, tenant)
-        return self._with_runs([self.engine.ledger.knowledge_bases.source(kb_id, source_id)], tenant)[0]
+        self.engine.ledger.knowledge_bases.find(kb_id, self.tenant)
+        return self._with_runs([self.engine.ledger.knowledge_bases.source(kb_id, source_id)])[0]
 
-    def sources(self, kb_id: UUID, limit: int, offset: int, tenant: int = 1) -> tuple[list[DataSource], int]:
+    def sources(self, kb_id: UUID, limit: int, offset: int) -> tuple[list[DataSource], int]:
         """In the order in which they were added, and how many there are.
 
         Raises:
             KnowledgeBaseNotFound
         """
         ledger = self.engine.ledger
-        ledger.knowledge_bases.find(kb_id, tenant)
+        ledger.knowledge_bases.find(kb_id, self.tenant)
         found = ledger.knowledge_bases.sources(kb_id, limit=limit, offset=offset)
-        return self._with_runs(found, tenant), ledger.knowledge_bases.count_sources(kb_id)
+        return self._with_runs(found), ledger.knowledge_bases.count_sources(kb_id)
 
-    def _with_runs(self, found: Sequence[DataSource], tenant: int) -> list[DataSource]:
-        jobs = self.engine.ledger.indexing_jobs.last_of_sources([each.id for each in found], tenant)
+    def _with_runs(self, found: Sequence[DataSource]) -> list[DataSource]:
+        jobs = self.engine.ledger.indexing_jobs.last_of_sources([each.id for each in found], self.tenant)
         result = []
         for each in found:
             job = jobs.get(each.id)
@@ -191,19 +196,19 @@ class KnowledgeBases:
             result.append(replace(each, last_run=run, last_job=None if job is None else job.job.id))
         return result
 
-    def update_source(self, kb_id: UUID, source_id: UUID, chunking: Chunking, tenant: int = 1) -> DataSource:
+    def update_source(self, kb_id: UUID, source_id: UUID, chunking: Chunking) -> DataSource:
         """Another chunking; the next job reads its files again.
 
         Raises:
             KnowledgeBaseNotFound, DataSourceNotFound
             InvalidRequest: sizes that the model does not take.
         """
-        self.source(kb_id, source_id, tenant)
+        self.source(kb_id, source_id)
         check_chunking(chunking)
         self.engine.ledger.knowledge_bases.update_source(kb_id, source_id, chunking=chunking)
-        return self.source(kb_id, source_id, tenant)
+        return self.source(kb_id, source_id)
 
-    def remove_source(self, kb_id: UUID, source_id: UUID, tenant: int = 1) -> None:
+    def remove_source(self, kb_id: UUID, source_id: UUID) -> None:
         """Forget it and its secrets, close its part of a running job, and remove its documents by a job at once.
 
         Raises:
@@ -212,7 +217,7 @@ class KnowledgeBases:
         ledger = self.engine.ledger
 
         def work(connection: Connection) -> UUID | None:
-            ledger.knowledge_bases.lock(connection, kb_id, tenant)
+            ledger.knowledge_bases.lock(connection, kb_id, self.tenant)
             if not ledger.knowledge_bases.delete_sources(connection, kb_id, [source_id]):
                 raise DataSourceNotFound(str(source_id))
             running = ledger.indexing_jobs.running(connection, kb_id)
@@ -228,20 +233,22 @@ class KnowledgeBases:
 
     # Indexing jobs
 
-    def start(self, kb_id: UUID, sources: Sequence[UUID] | None = None, tenant: int = 1) -> IndexingJob:
+    def start(self, kb_id: UUID, sources: Sequence[UUID] | None = None) -> IndexingJob:
         """Queue a job over these data sources, by default over all of the knowledge base.
 
         Raises:
             KnowledgeBaseNotFound, DataSourceNotFound
             IndexingJobRunning: names the job that is at work.
             InvalidRequest: there is no data source.
+            LimitReached: too many items of the tenant wait.
         """
         ledger = self.engine.ledger
-        ledger.models.require(ledger.knowledge_bases.find(kb_id, tenant).model, tenant)
+        self.engine.check_queue(self.tenant, 0)
+        ledger.models.require(ledger.knowledge_bases.find(kb_id, self.tenant).model, self.tenant)
         wanted = list(dict.fromkeys(sources)) if sources else None
 
         def work(connection: Connection) -> UUID:
-            ledger.knowledge_bases.lock(connection, kb_id, tenant)
+            ledger.knowledge_bases.lock(connection, kb_id, self.tenant)
             found = [each.id for each in ledger.knowledge_bases.read_sources(connection, kb_id, wanted)]
             missing = set(wanted or ()) - set(found)
             if missing:
@@ -252,52 +259,48 @@ class KnowledgeBases:
 
         job_id = ledger.database.repeat(work)
         self.engine.wake()
-        return self.job(job_id, tenant)
+        return self.job(job_id)
 
-    def job(self, job_id: UUID, tenant: int = 1) -> IndexingJob:
+    def job(self, job_id: UUID) -> IndexingJob:
         """Raises: JobNotFound."""
-        return self.engine.ledger.indexing_jobs.get(job_id, tenant)
+        return self.engine.ledger.indexing_jobs.get(job_id, self.tenant)
 
-    def jobs(
-        self, limit: int, offset: int, kb_id: UUID | None = None, tenant: int = 1
-    ) -> tuple[list[IndexingJob], int]:
+    def jobs(self, limit: int, offset: int, kb_id: UUID | None = None) -> tuple[list[IndexingJob], int]:
         """Newest first, and how many there are.
 
         Raises:
             KnowledgeBaseNotFound
         """
         if kb_id is not None:
-            self.engine.ledger.knowledge_bases.find(kb_id, tenant)
-        return self.engine.ledger.indexing_jobs.page(limit, offset, kb_id, tenant)
+            self.engine.ledger.knowledge_bases.find(kb_id, self.tenant)
+        return self.engine.ledger.indexing_jobs.page(limit, offset, kb_id, self.tenant)
 
-    def cancel(self, job_id: UUID, tenant: int = 1) -> IndexingJob:
+    def cancel(self, job_id: UUID) -> IndexingJob:
         """Cancel it if it is unfinished; after the return nothing of it is written. An ended job is unchanged.
 
         Raises:
             JobNotFound
         """
-        self.engine.cancel(self.job(job_id, tenant).job)
-        return self.job(job_id, tenant)
+        self.engine.cancel(self.job(job_id).job)
+        return self.job(job_id)
 
-    def report_rows(self, job_id: UUID, tenant: int = 1) -> Iterator[ReportRow]:
+    def report_rows(self, job_id: UUID) -> Iterator[ReportRow]:
         """Every file of the job.
 
         Raises:
             JobNotFound
         """
-        self.job(job_id, tenant)
+        self.job(job_id)
         return self.engine.ledger.indexing_jobs.report(job_id)
 
     # Retrieval
 
-    def retrieve(
-        self, kb_id: UUID, query: str, limit: int, filters: Sequence[dict[str, Any]] = (), tenant: int = 1
-    ) -> list[ChunkHit]:
+    def retrieve(self, kb_id: UUID, query: str, limit: int, filters: Sequence[dict[str, Any]] = ()) -> list[ChunkHit]:
         """The nearest chunks of the knowledge base. `filters`: payload fields that must have these values.
 
         Raises:
             KnowledgeBaseNotFound
             What `Engine.search_chunks` raises.
         """
-        found = self.engine.ledger.knowledge_bases.find(kb_id, tenant)
+        found = self.engine.ledger.knowledge_bases.find(kb_id, self.tenant)
         return self.engine.search_chunks(found.collection, query, limit=limit, equal=filters)

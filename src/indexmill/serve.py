@@ -12,9 +12,10 @@ from pathlib import Path
 
 from indexmill.errors import ServiceError
 from indexmill.ledger.database import Database
-from indexmill.ledger.embedded_postgres import EmbeddedPostgres
+from indexmill.ledger.embedded_postgres import EmbeddedPostgres, embedded_uri
 from indexmill.ledger.ledger import open_ledger
 from indexmill.ledger.migrate import migrate
+from indexmill.security.start_check import check_address
 from indexmill.settings import Settings
 from indexmill.sources.start_check import check_sources
 from indexmill.telemetry import set_up_logging
@@ -22,7 +23,7 @@ from indexmill.worker.child import spawn
 from indexmill.worker.fleet import Fleet, supervisor_name
 from indexmill.worker.watch import Child, stop_children, stop_signal
 
-__all__ = ["prepare_database", "serve"]
+__all__ = ["prepare_database", "reachable_database", "serve"]
 
 _log = logging.getLogger(__name__)
 _API_MODULE = "indexmill.api_process"
@@ -36,7 +37,7 @@ def serve(settings: Settings) -> int:
 
     Raises:
         ServiceError: the data folder is in use, or the database did not start.
-        SettingsError: the data folder or the spool cannot be used.
+        SettingsError: the data folder or the spool cannot be used, or others could reach it and there is no key.
     """
     set_up_logging(settings.log_level)
     with ExitStack() as stack:
@@ -47,6 +48,7 @@ def serve(settings: Settings) -> int:
         prepare_database(settings, url)
         ledger = open_ledger(url, settings, pool_size=2)
         stack.callback(ledger.database.close)
+        check_address(settings, ledger.api_keys)
         fleet = Fleet(settings, url, ledger, settings.worker.processes)
         if settings.celery.broker_mode == "local":
             stack.callback(fleet.stop)
@@ -92,6 +94,23 @@ def _database(settings: Settings, stack: ExitStack) -> tuple[EmbeddedPostgres | 
     url = postgres.start()
     stack.callback(postgres.stop)
     return postgres, url
+
+
+@contextmanager
+def reachable_database(settings: Settings) -> Iterator[str]:
+    """The URL of the migrated database of these settings, within the block: the embedded one is started where no
+    service runs on this data folder.
+
+    Raises:
+        ServiceError: it did not start, or is too old, or newer than this program.
+    """
+    with ExitStack() as stack:
+        url = settings.database.url or embedded_uri(settings.data_folder)
+        if url is None:
+            stack.enter_context(_data_folder_lock(settings.data_folder))
+            _, url = _database(settings, stack)
+        prepare_database(settings, url)
+        yield url
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from indexmill.access_settings import AuthSettings, LimitSettings
 from indexmill.errors import SettingsError
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "Settings",
     "SourceSettings",
     "WorkerSettings",
+    "is_loopback",
     "load_settings",
 ]
 
@@ -129,16 +131,6 @@ class ServerSettings(_Section):
     @field_serializer("old_secret_keys", when_used="json")
     def _reveal_all(self, value: tuple[SecretStr, ...], info: FieldSerializationInfo) -> list[str | None]:
         return [_revealed(each, info) for each in value]
-
-    @model_validator(mode="after")
-    def _loopback_only(self) -> ServerSettings:
-        if not is_loopback(self.host):
-            raise ValueError(
-                f"server.host: expected a loopback address (127.0.0.1, ::1 or localhost), got {self.host!r}. "
-                "Indexmill has no API keys yet, so it refuses to listen where others could reach it; "
-                "put an authenticating proxy on this host in front of it"
-            )
-        return self
 
 
 class DatabaseSettings(_Section):
@@ -422,6 +414,8 @@ class Settings(BaseSettings):
     data_folder: Path = Field(default_factory=default_data_folder)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     server: ServerSettings = ServerSettings()
+    auth: AuthSettings = AuthSettings()
+    limits: LimitSettings = LimitSettings()
     database: DatabaseSettings = DatabaseSettings()
     celery: CelerySettings = CelerySettings()
     callbacks: CallbackSettings = CallbackSettings()

@@ -24,12 +24,15 @@ from indexmill.engine import Engine
 from indexmill.http.app import create_app
 from indexmill.http.service import Service
 from indexmill.knowledge_bases import KnowledgeBases
+from indexmill.ledger.tenants import Tenants
 from indexmill.security.keyring import Keyring
+from indexmill.security.limits import Limits
 from indexmill.security.signed_urls import UrlSigner
 from indexmill.settings import ArtifactSettings, Settings
 from indexmill.sources.spool import open_spool
 from indexmill.sources.upload_store import open_upload_store
 from indexmill.sources.uri import open_sources
+from tests.unit.http.fake_service import FakeTenants, open_authenticator
 
 
 def no_server_error(context: Any, response: Any, case: Any) -> bool | None:
@@ -66,6 +69,8 @@ class LateService:
     knowledge_bases = LateEngine()
     url_signer = UrlSigner(Keyring((b"k" * 32,)))
     upload_store = open_upload_store(settings)
+    authenticator = open_authenticator()
+    limits = Limits(cast("Tenants", FakeTenants()), settings.limits)
 
     def readiness(self) -> dict[str, str | None]:
         return {"database": None}
@@ -89,7 +94,7 @@ def _own_folder() -> Iterator[None]:
 def _own_database(engine: Engine) -> Iterator[None]:
     engine.deploy("embed-123", "deterministic", {"dimension": 8})
     service.engine.engine = engine
-    verbs: KnowledgeBaseVerbs = KnowledgeBases(engine, lambda *_: b"", lambda _: None)
+    verbs: KnowledgeBaseVerbs = KnowledgeBases(engine, lambda *_: b"", lambda *_: None)
     service.knowledge_bases.engine = verbs
     yield
     service.engine.engine = service.knowledge_bases.engine = None

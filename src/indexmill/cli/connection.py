@@ -1,4 +1,4 @@
-"""What every command that talks to the service shares: `--url`, `--json`, the client, and its errors as exit codes."""
+"""What commands that talk to the service share: `--url`, `--api-key`, `--json`, the client, errors as exit codes."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ def asks_service(command: Callable[Concatenate[IndexmillClient, bool, P], int]) 
     @click.option(
         "--url", envvar="INDEXMILL_URL", default=_DEFAULT_URL, show_default=True, help="Where the service is."
     )
+    @click.option("--api-key", envvar="INDEXMILL_API_KEY", help="An API key, or a token; better in the environment.")
     @click.option("--json", "as_json", is_flag=True, help="Print the service's answer as JSON.")
     @functools.wraps(command)
-    def wrapped(url: str, as_json: bool, *args: P.args, **kwargs: P.kwargs) -> int:
+    def wrapped(url: str, api_key: str | None, as_json: bool, *args: P.args, **kwargs: P.kwargs) -> int:
         from indexmill.client import ClientError, IndexmillClient
 
         try:
-            with IndexmillClient(url) as client, _answers_understood(url):
+            with IndexmillClient(url, api_key=api_key) as client, _answers_understood(url):
                 return command(client, as_json, *args, **kwargs)
         except ClientError as error:
             click.echo(f"indexmill: {error}", err=True)
@@ -60,6 +61,7 @@ def _code(error: ClientError) -> ExitCode:
         client.ResourceNotFound: ExitCode.NOT_FOUND,
         client.RequestConflict: ExitCode.CONFLICT,
         client.RequestRefused: ExitCode.USAGE,
+        client.NotAllowed: ExitCode.NOT_ALLOWED,
         client.WaitTimeout: ExitCode.TIMEOUT,
     }
     return codes.get(type(error), ExitCode.SERVICE_FAILED)

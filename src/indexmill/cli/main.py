@@ -24,6 +24,8 @@ _COMMANDS: Final[dict[str, str]] = {
     "search": "indexmill.cli.search:search",
     "collections": "indexmill.cli.search:collections",
     "models": "indexmill.cli.models:models",
+    "keys": "indexmill.cli.keys:keys",
+    "tenants": "indexmill.cli.tenants:tenants",
 }
 
 
@@ -60,7 +62,8 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
 def cli() -> None:
     """Keep vector indexes up to date: run the service, or talk to a running one.
 
-    `jobs`, `models`, `collections` and `search` talk to the service at --url (environment: INDEXMILL_URL).
+    `jobs`, `models`, `collections` and `search` talk to the service at --url (environment: INDEXMILL_URL), with the API
+    key in INDEXMILL_API_KEY where it wants one. `keys` and `tenants` work on the database of the settings.
     Results go to standard output, messages and progress to standard error.
     """
 

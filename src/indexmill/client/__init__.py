@@ -5,6 +5,7 @@ from __future__ import annotations
 from indexmill.client.client import DEFAULT_URL, IndexmillClient
 from indexmill.client.errors import (
     ClientError,
+    NotAllowed,
     RequestConflict,
     RequestRefused,
     ResourceNotFound,
@@ -24,6 +25,7 @@ __all__ = [
     "Job",
     "JobPage",
     "Model",
+    "NotAllowed",
     "RequestConflict",
     "RequestRefused",
     "ResourceNotFound",

@@ -34,7 +34,8 @@ class IndexmillClient:
     """A connection to one service; close it, or use it as a context manager. May be shared by threads.
 
     Every method raises `ServiceUnreachable` where nothing answers, `ServiceFailed` where the service answers 5xx,
-    and `RequestRefused` where it does not accept the request.
+    `RequestRefused` where it does not accept the request, and `NotAllowed` where it wants an API key, or another one.
+    `api_key`: as `indexmill keys create` has shown it, or a token.
 
         with IndexmillClient() as client:
             task = client.submit_upserts("wordllama-256", [{"object_id": "doc-1", "payload": {"text": "neural nets"}}])
@@ -42,14 +43,16 @@ class IndexmillClient:
             hits = client.search("wordllama-256", "deep learning")
     """
 
-    def __init__(self, url: str = DEFAULT_URL, *, timeout_seconds: float = 30.0) -> None:
+    def __init__(self, url: str = DEFAULT_URL, *, timeout_seconds: float = 30.0, api_key: str | None = None) -> None:
         if not url.startswith(("http://", "https://")):
             raise RequestRefused(f"url: expected an address like {DEFAULT_URL}, got {url!r}")
         self.url = url.rstrip("/")
         timeout = httpx.Timeout(timeout_seconds, connect=min(5.0, timeout_seconds))
         try:
             # The service is local or named by the caller: a proxy from the environment would not know it.
-            self._http = httpx.Client(base_url=self.url, timeout=timeout, trust_env=False)
+            self._http = httpx.Client(
+                base_url=self.url, timeout=timeout, trust_env=False, headers=_credentials(api_key)
+            )
         except httpx.InvalidURL as error:
             raise RequestRefused(f"url: expected an address like {DEFAULT_URL}, got {url!r}") from error
 
@@ -241,6 +244,16 @@ class IndexmillClient:
             return response.json()
         except ValueError as error:
             raise ServiceFailed(f"What answers at {self.url} is not Indexmill: {method} {path} gave no JSON") from error
+
+
+def _credentials(api_key: str | None) -> dict[str, str]:
+    if not api_key:
+        return {}
+    key = api_key.strip()
+    if not key.isascii() or not key.isprintable():
+        raise RequestRefused("api_key: expected an API key or a token, got something else")
+    # A token is no key: it is only taken as a bearer's, and keys are taken so too.
+    return {"Authorization": f"Bearer {key}"}
 
 
 def _quoted(name: str) -> str:

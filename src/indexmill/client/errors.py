@@ -6,6 +6,7 @@ ClientError
 ├── ResourceNotFound     404
 ├── RequestConflict      409
 ├── RequestRefused       any other 4xx: the request is wrong
+│   └── NotAllowed       401, 403: no API key, or one that may not do this
 └── WaitTimeout          the job had not ended in time
 """
 
@@ -17,6 +18,7 @@ import httpx
 
 __all__ = [
     "ClientError",
+    "NotAllowed",
     "RequestConflict",
     "RequestRefused",
     "ResourceNotFound",
@@ -51,6 +53,10 @@ class RequestRefused(ClientError):
     """The service does not accept the request."""
 
 
+class NotAllowed(RequestRefused):
+    """The service wants an API key, or one that may do more."""
+
+
 class WaitTimeout(ClientError):
     """The job had not ended in time; it goes on."""
 
@@ -62,6 +68,8 @@ def error_of(response: httpx.Response) -> ClientError:
         return ResourceNotFound(sentence)
     if response.status_code == 409:
         return RequestConflict(sentence)
+    if response.status_code in (401, 403):
+        return NotAllowed(sentence)
     return RequestRefused(sentence) if response.is_client_error else ServiceFailed(sentence)
 
 

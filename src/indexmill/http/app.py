@@ -38,6 +38,7 @@ from indexmill.dialects.indexing_jobs.routes import indexing_router
 from indexmill.dialects.upsertion_tasks import errors as task_errors
 from indexmill.dialects.upsertion_tasks import routes as task_routes
 from indexmill.dialects.upsertion_tasks.wire import DeletionRequest, UpsertionRequest
+from indexmill.http.auth import Gate, Metering
 from indexmill.http.body import BodyReader
 from indexmill.http.docs_page import docs_router
 from indexmill.http.documentation import documentation_router
@@ -47,8 +48,10 @@ from indexmill.http.jobs_api import jobs_router
 from indexmill.http.models_api import ModelRequest, models_router
 from indexmill.http.openapi import document_of
 from indexmill.http.problems import Problem, native_shape
+from indexmill.http.route_marks import check_marks, public_operations
 from indexmill.http.search_api import CollectionRequest, SearchRequest, search_router
 from indexmill.http.service import Door, Service
+from indexmill.http.token_api import TokenBody, token_router
 
 __all__ = ["create_app"]
 
@@ -80,6 +83,7 @@ _BODIES: Final[list[type[BaseModel]]] = [
     StartJobBody,
     NamedJobBody,
     RetrieveBody,
+    TokenBody,
 ]
 _TAGS: Final = [
     {"name": "upsertion tasks", "description": "Insert or update vectors (Embedding Studio's internal task API)."},
@@ -92,6 +96,7 @@ _TAGS: Final = [
     {"name": "jobs", "description": "Every job of every door: the ledger."},
     {"name": "models", "description": "Deployed embedding models."},
     {"name": "search", "description": "Collections and search."},
+    {"name": "tokens", "description": "OAuth 2.0 client credentials."},
     {"name": "health", "description": "Probes and measurements."},
 ]
 
@@ -114,17 +119,22 @@ def create_app(service: Service) -> FastAPI:
     for router in task_routes.task_routers(door, bodies):
         app.include_router(router)
     app.include_router(artifact_router(door, small_bodies))
-    verbs, signer, store = service.knowledge_bases, service.url_signer, service.upload_store
-    app.include_router(indexing_router(door, small_bodies, verbs, signer, store))
+    app.include_router(indexing_router(door, small_bodies, service.url_signer, service.upload_store))
     app.include_router(jobs_router(door))
     app.include_router(models_router(door, small_bodies))
     app.include_router(search_router(door, small_bodies))
     app.include_router(health_router(service))
     app.include_router(docs_router())
     app.include_router(documentation_router())
-    app.add_middleware(Guard, shape=_shape)
+    app.include_router(token_router())
+    gate = Gate(service.authenticator, service.limits)
+    app.state.gate = gate
+    # The last one is the first that a request meets.
+    app.add_middleware(Metering, gate=gate)
+    app.add_middleware(Guard, shape=_shape, is_locked=gate.is_locked)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _defect)
+    check_marks(app)
     _own_document(app)
     return app
 
@@ -132,7 +142,7 @@ def create_app(service: Service) -> FastAPI:
 def _own_document(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = document_of(app, _BODIES)
+            app.openapi_schema = document_of(app, _BODIES, public_operations(app))
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document

@@ -7,6 +7,8 @@ from typing import Final
 
 from fastapi import APIRouter, Response
 
+from indexmill.http.auth import Need, needs
+
 __all__ = ["docs_router"]
 
 _POLICY: Final = (
@@ -20,6 +22,7 @@ def docs_router() -> APIRouter:
     page = files("indexmill.http").joinpath("docs.html").read_bytes()
 
     @router.get("/docs")
+    @needs(Need.PUBLIC)
     async def docs() -> Response:
         return Response(page, media_type="text/html", headers={"Content-Security-Policy": _POLICY})
 

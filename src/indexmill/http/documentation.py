@@ -11,6 +11,8 @@ from typing import Final
 
 from fastapi import APIRouter, Response
 
+from indexmill.http.auth import Need, needs
+
 __all__ = ["PAGES", "documentation_router", "full_text", "index_text", "pages_folder"]
 
 _SUMMARY: Final = (
@@ -101,6 +103,7 @@ def _from_root(path: str, text: str) -> str:
 def _serving(text: str, media_type: str) -> Callable[[], Awaitable[Response]]:
     body = text.encode()
 
+    @needs(Need.PUBLIC)
     async def serve() -> Response:
         return Response(body, media_type=media_type)
 

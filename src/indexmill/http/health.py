@@ -8,6 +8,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict
 
 from indexmill.http.answers import json_answer
+from indexmill.http.auth import Need, needs
 from indexmill.http.openapi import NATIVE_ERRORS, problems
 from indexmill.http.problems import NativeRoute
 from indexmill.http.service import Service
@@ -40,6 +41,7 @@ def health_router(service: Service) -> APIRouter:
         response_model=Alive,
         responses=problems(NATIVE_ERRORS, 403),
     )
+    @needs(Need.PUBLIC)
     async def healthz() -> Response:
         return json_answer({"status": "ok"})
 
@@ -54,6 +56,7 @@ def health_router(service: Service) -> APIRouter:
             **problems(NATIVE_ERRORS, 403),
         },
     )
+    @needs(Need.PUBLIC)
     def readyz() -> Response:
         parts = service.readiness()
         ready = all(problem is None for problem in parts.values())
@@ -69,6 +72,7 @@ def health_router(service: Service) -> APIRouter:
             **problems(NATIVE_ERRORS, 403),
         },
     )
+    @needs(Need.OPERATOR)
     def metrics() -> Response:
         return Response(service.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
 

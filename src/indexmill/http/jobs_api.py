@@ -12,6 +12,7 @@ from indexmill.domain.job import Job, JobFilter, JobKind, JobPage
 from indexmill.domain.job_state import TERMINAL_STATES, JobState
 from indexmill.errors import InvalidRequest
 from indexmill.http.answers import json_answer
+from indexmill.http.auth import Need, needs
 from indexmill.http.fields import MAX_OFFSET, Identifier
 from indexmill.http.jobs_wire import (
     DeletedView,
@@ -116,6 +117,7 @@ def _add_deletion(router: APIRouter, door: Door) -> None:
         response_model=DeletedView,
         responses=problems(NATIVE_ERRORS, 403, 422, 503),
     )
+    @needs(Need.ADMIN)
     async def delete_finished(query: Annotated[JobQuery, Query()]) -> Response:
         if not query.state and query.created_before is None:
             raise InvalidRequest("expected at least `state` or `created_before`, got neither")

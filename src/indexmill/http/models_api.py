@@ -10,6 +10,7 @@ from pydantic_core import to_json
 
 from indexmill.errors import InvalidRequest, ModelError
 from indexmill.http.answers import json_answer, timestamp
+from indexmill.http.auth import Need, needs
 from indexmill.http.body import BodyReader
 from indexmill.http.fields import Identifier
 from indexmill.http.openapi import NATIVE_ERRORS, json_body, problems
@@ -83,6 +84,7 @@ def models_router(door: Door, bodies: BodyReader) -> APIRouter:
         },
         openapi_extra=json_body(ModelRequest, _EXAMPLE),
     )
+    @needs(Need.ADMIN)
     async def deploy(request: Request) -> Response:
         async with bodies.read(request, ModelRequest) as body:
             deployed, created = await door.call(deploy_sync, body.value)
@@ -108,6 +110,7 @@ def models_router(door: Door, bodies: BodyReader) -> APIRouter:
         response_class=Response,
         responses=problems(NATIVE_ERRORS, 403, 404, 409, 422, 503),
     )
+    @needs(Need.ADMIN)
     async def withdraw(model_id: ModelId) -> Response:
         await door.call(door.engine.withdraw, model_id)
         return Response(status_code=204)

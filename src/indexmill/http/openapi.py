@@ -66,8 +66,28 @@ def json_body(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]
     }
 
 
-def document_of(app: FastAPI, models: list[type[BaseModel]]) -> dict[str, Any]:
-    """The whole document, with the schemas of `models`, which FastAPI does not know of."""
+#: How a caller says who it is; none of them is needed on loopback while there is no API key.
+_SCHEMES: Final[dict[str, Any]] = {
+    "api_key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "An API key."},
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, or a token."},
+    "basic": {"type": "http", "scheme": "basic", "description": "An API key as the password; artifacts only."},
+    "client_credentials": {
+        "type": "oauth2",
+        "description": "An API key's id and the key, exchanged for a token.",
+        "flows": {"clientCredentials": {"tokenUrl": "/oauth2/token", "scopes": {}}},
+    },
+}
+_OF_CALLERS: Final = {
+    "401": "No credentials, or some that open nothing.",
+    "429": "A limit of the tenant; try again after `Retry-After` seconds.",
+}
+
+
+def document_of(app: FastAPI, models: list[type[BaseModel]], public: set[str]) -> dict[str, Any]:
+    """The whole document, with the schemas of `models`, which FastAPI does not know of.
+
+    `public`: ids of the operations that need no credentials.
+    """
     document = get_openapi(
         title=app.title,
         version=app.version,
@@ -77,4 +97,20 @@ def document_of(app: FastAPI, models: list[type[BaseModel]]) -> dict[str, Any]:
     )
     _, schemas = models_json_schema([(model, "validation") for model in models], ref_template=_REFERENCE)
     document.setdefault("components", {}).setdefault("schemas", {}).update(schemas.get("$defs", {}))
+    _add_security(document, public)
     return document
+
+
+def _add_security(document: dict[str, Any], public: set[str]) -> None:
+    document["components"]["securitySchemes"] = _SCHEMES
+    document["security"] = [{"api_key": []}, {"bearer": []}, {"client_credentials": []}, {}]
+    for operation in (each for path in document["paths"].values() for each in path.values()):
+        if operation.get("operationId") in public:
+            operation["security"] = []
+            continue
+        if "artifacts" in operation.get("tags", ()):
+            operation["security"] = [*document["security"], {"basic": []}]
+        refused = operation["responses"].get("403", {})
+        for status, meaning in _OF_CALLERS.items():
+            # Written as this door writes all its errors.
+            operation["responses"].setdefault(status, {**refused, "description": meaning})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -22,6 +22,7 @@ from indexmill.errors import (
     InvalidRequest,
     JobExists,
     JobNotFound,
+    LimitReached,
     ModelError,
     ModelExists,
     ModelInUse,
@@ -32,8 +33,10 @@ from indexmill.errors import (
     SettingsError,
     SourceRefused,
     TransientError,
+    Unauthorized,
 )
 from indexmill.http.answers import json_answer
+from indexmill.http.auth import gate_of, need_of
 
 __all__ = [
     "NativeInvalid",
@@ -83,6 +86,8 @@ _KINDS: Final[dict[type[IndexmillError], tuple[int, str]]] = {
     BodiesExpired: (409, "bodies_expired"),
     ModelExists: (409, "model_exists"),
     ModelInUse: (409, "model_in_use"),
+    Unauthorized: (401, "unauthorized"),
+    LimitReached: (429, "limit_reached"),
     Conflict: (409, "conflict"),
     Forbidden: (403, "forbidden"),
     InvalidRequest: (422, "invalid_request"),
@@ -105,13 +110,21 @@ def problem_of(error: Exception) -> Problem | None:
     if known is None:
         return None
     status, code = known
-    headers = {"Retry-After": str(RETRY_AFTER)} if status == 503 else {}
+    headers = _headers(status, error)
     if status == 503 and not isinstance(error, SearchTimeout | SettingsError):
         # The cause may name hosts, paths or SQL: it is for the log, not for the client.
         message = "A part of the service does not answer; try again in a few seconds, tasks with the same ID"
         return Problem(status, code, message, headers)
     inputs = [invalid_value(str(error))] if status == 422 else ()
     return Problem(status, code, str(error), headers, inputs)
+
+
+def _headers(status: int, error: Exception) -> dict[str, str]:
+    if isinstance(error, LimitReached):
+        return {"Retry-After": str(error.retry_after)}
+    if status == 401:
+        return {"WWW-Authenticate": 'Bearer realm="indexmill"'}
+    return {"Retry-After": str(RETRY_AFTER)} if status == 503 else {}
 
 
 def invalid_value(message: str, loc: Sequence[str | int] = ("body",), given: object = None) -> dict[str, Any]:
@@ -191,7 +204,14 @@ def native_shape(problem: Problem) -> Response:
 
 
 class ShapedRoute(APIRoute):
-    """A route whose errors have its door's shape; doors share prefixes, so no app-wide handler can choose."""
+    """A route whose errors have its door's shape; doors share prefixes, so no app-wide handler can choose.
+
+    Nobody comes in who may not: what the endpoint needs is its mark (`indexmill.http.auth.needs`), by default `read`
+    for GET and `write` for every other method.
+    """
+
+    #: Whether a key may come as the password of Basic authentication.
+    takes_basic: ClassVar[bool] = False
 
     @staticmethod
     def shape(problem: Problem) -> Response:
@@ -204,9 +224,11 @@ class ShapedRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         shape, problem_for = type(self).shape, type(self).problem
+        need, takes_basic = need_of(self.endpoint, set(self.methods or ())), self.takes_basic
 
         async def shaped(request: Request) -> Response:
             try:
+                await gate_of(request).admit(request, need, takes_basic=takes_basic)
                 return await handle(request)
             except (IndexmillError, ProblemError, RequestValidationError) as error:
                 problem = problem_for(error)

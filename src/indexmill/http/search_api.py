@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from indexmill.domain.splitting import WHOLE, Splitting
 from indexmill.http.answers import json_answer
+from indexmill.http.auth import Need, needs
 from indexmill.http.body import BodyReader
 from indexmill.http.fields import Identifier, StorableText
 from indexmill.http.openapi import NATIVE_ERRORS, json_body, problems
@@ -196,6 +197,7 @@ def search_router(door: Door, bodies: BodyReader) -> APIRouter:
         responses=problems(NATIVE_ERRORS, 400, 403, 404, 408, 413, 422, 503),
         openapi_extra=json_body(SearchRequest, _EXAMPLE),
     )
+    @needs(Need.READ)
     async def search(request: Request) -> Response:
         async with bodies.read(request, SearchRequest) as body:
             wanted = body.value

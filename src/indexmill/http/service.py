@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextvars import copy_context
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar
 
 from indexmill.domain.job import Submission, Submitted
+from indexmill.http.identity import current_principal
 from indexmill.http.problems import RETRY_AFTER, Problem, ProblemError
 from indexmill.http.uploads import UploadReader
 from indexmill.settings import Settings
@@ -17,6 +19,8 @@ from indexmill.settings import Settings
 if TYPE_CHECKING:
     from indexmill.dialects.indexing_jobs.verbs import KnowledgeBaseVerbs
     from indexmill.engine import Engine
+    from indexmill.security.authentication import Authenticator
+    from indexmill.security.limits import Limits
     from indexmill.security.signed_urls import UrlSigner
     from indexmill.sources.spool import Spool
     from indexmill.sources.upload_store import UploadStore
@@ -59,6 +63,12 @@ class Service(Protocol):
     @property
     def upload_store(self) -> UploadStore: ...
 
+    @property
+    def authenticator(self) -> Authenticator: ...
+
+    @property
+    def limits(self) -> Limits: ...
+
     def readiness(self) -> dict[str, str | None]:
         """Each part of the service: None where it is ready, else a sentence that says what is missing."""
 
@@ -84,7 +94,6 @@ class Door:
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        self.engine = service.engine
         self.sources = service.sources
         limit, folder = service.settings.server.upload_limit_bytes, service.settings.data_folder / "uploads"
         self.uploads = UploadReader(limit, service.spool, folder)
@@ -97,9 +106,24 @@ class Door:
         self._waiting: list[_Waiting] = []
         self._storing: asyncio.Task[None] | None = None
 
+    @property
+    def engine(self) -> Engine:
+        """The engine of whoever asks: no other tenant's jobs, models or collections can be found with it."""
+        return self.service.engine.of(current_principal().tenant)
+
+    @property
+    def knowledge_bases(self) -> KnowledgeBaseVerbs:
+        """The verbs of knowledge bases of whoever asks."""
+        return self.service.knowledge_bases.of(current_principal().tenant)
+
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The function's result; the database's own timeouts bound the wait."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *args, **kwargs))
+        return await self._run(self._threads, function, *args, **kwargs)
+
+    async def _run(self, threads: ThreadPoolExecutor, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        # The thread acts for the same principal.
+        context, work = copy_context(), partial(function, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(threads, context.run, work)
 
     async def search(self, collection: str, **query: Any) -> list[Hit]:
         """`Engine.search`, when it is its turn.
@@ -130,9 +154,7 @@ class Door:
             message = f"Other searches are running, and none ended within {self._search_seconds:g} s; try again"
             raise ProblemError(Problem(503, "busy", message, {"Retry-After": str(RETRY_AFTER)})) from error
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._search_threads, partial(search, *args, **kwargs)
-            )
+            return await self._run(self._search_threads, search, *args, **kwargs)
         finally:
             self._search_places.release()
 
@@ -143,7 +165,8 @@ class Door:
         each at once.
         """
         future: asyncio.Future[Submitted] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(submission, size, future))
+        owned = replace(submission, tenant=current_principal().tenant)
+        self._waiting.append(_Waiting(owned, size, future))
         if self._storing is None:
             self._storing = asyncio.create_task(self._store_waiting())
         return await future
@@ -153,7 +176,7 @@ class Door:
             together = self._next_group()
             results: Sequence[Submitted | Exception]
             try:
-                results = await self.call(self.engine.submit_together, [each.submission for each in together])
+                results = await self.call(self.service.engine.submit_together, [each.submission for each in together])
             except Exception as error:  # noqa: BLE001 - everybody who waits must be told, whatever it is
                 results = [error] * len(together)
             for each, result in zip(together, results, strict=True):

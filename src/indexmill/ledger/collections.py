@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from indexmill.domain.job import DEFAULT_TENANT
 from indexmill.domain.splitting import WHOLE
 from indexmill.errors import CollectionNotFound
 from indexmill.ledger.database import Connection, Database, Row, run_query
@@ -75,8 +74,8 @@ class Collections:
         name: str,
         deployment: Deployment,
         *,
+        tenant: int,
         splitting: str = WHOLE,
-        tenant: int = DEFAULT_TENANT,
     ) -> tuple[Collection, bool]:
         """The collection of this name, made if it is not there; True where it was made now."""
         opened = run_query(
@@ -90,7 +89,7 @@ class Collections:
         )
         return _collection(run_query(connection, "find_collection", tenant=tenant, name=name)[0]), bool(opened)
 
-    def get(self, name: str, tenant: int = DEFAULT_TENANT) -> Collection:
+    def get(self, name: str, tenant: int) -> Collection:
         """Raises: CollectionNotFound, naming those that are there."""
         found = self.find(name, tenant)
         if found is None:
@@ -98,12 +97,12 @@ class Collections:
             raise CollectionNotFound(name, [row["name"] for row in known])
         return found
 
-    def find(self, name: str, tenant: int = DEFAULT_TENANT) -> Collection | None:
+    def find(self, name: str, tenant: int) -> Collection | None:
         """The collection of this name, if there is one."""
         rows = [] if "\0" in name else self.database.query("find_collection", tenant=tenant, name=name)
         return _collection(rows[0]) if rows else None
 
-    def has_any(self, tenant: int = DEFAULT_TENANT) -> bool:
+    def has_any(self, tenant: int) -> bool:
         return bool(self.database.query("collection_names", tenant=tenant))
 
     def by_id(self, ids: list[int]) -> dict[int, Collection]:
@@ -128,7 +127,7 @@ class Collections:
         found = self.database.query("oldest_open_seqs", ids=settled) if settled else []
         return {row["id"]: row["seq"] for row in found}
 
-    def summaries(self, tenant: int = DEFAULT_TENANT) -> list[CollectionSummary]:
+    def summaries(self, tenant: int) -> list[CollectionSummary]:
         rows = self.database.query("collection_summaries", tenant=tenant)
         return [_summary(row) for row in rows]
 

@@ -9,7 +9,6 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from indexmill.domain.corpus import Corpus
-from indexmill.domain.job import DEFAULT_TENANT
 from indexmill.ledger.database import Connection, Database, Row, run_query
 
 __all__ = ["Corpora"]
@@ -32,14 +31,14 @@ class Corpora:
             details=Jsonb(details),
         )
 
-    def find(self, key: str | None, number: int | None, tenant: int = DEFAULT_TENANT) -> Corpus | None:
+    def find(self, key: str | None, number: int | None, tenant: int) -> Corpus | None:
         """By its key, or by its number, with the counts of its documents."""
         if key is not None and "\0" in key:
             return None
         found = self._read(tenant=tenant, key=key, number=number, pattern=None, after=0, limit=1, counts=True)
         return found[0] if found else None
 
-    def page(self, limit: int, after: int, pattern: str | None, tenant: int = DEFAULT_TENANT) -> list[Corpus]:
+    def page(self, limit: int, after: int, pattern: str | None, tenant: int) -> list[Corpus]:
         """By number. `pattern`: a regular expression that their names match."""
         return self._read(tenant=tenant, key=None, number=None, pattern=pattern, after=after, limit=limit, counts=False)
 

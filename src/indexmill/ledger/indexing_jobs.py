@@ -10,7 +10,7 @@ import psycopg
 
 from indexmill.domain.bodies import DistinctIds, RequestDigest, decode_body, pack
 from indexmill.domain.identifier import new_job_id
-from indexmill.domain.job import DEFAULT_TENANT, Item, Job, JobKind
+from indexmill.domain.job import Item, Job, JobKind
 from indexmill.domain.job_state import JobState, Reason
 from indexmill.domain.knowledge_base import FileCounts, IndexingJob, ReportRow, SourceRun, SourceRunStatus
 from indexmill.domain.outcome import ItemStatus, decode_outcomes
@@ -63,14 +63,14 @@ class IndexingJobs:
         if run_query(connection, "lock_open_jobs", ids=[job_id]):
             run_query(connection, "close_source_batches", job=job_id, sources=list(sources))
 
-    def get(self, job_id: UUID, tenant: int = DEFAULT_TENANT) -> IndexingJob:
+    def get(self, job_id: UUID, tenant: int) -> IndexingJob:
         """Raises: JobNotFound."""
         found = self.read([job_id], tenant)
         if not found:
             raise JobNotFound(str(job_id))
         return found[0]
 
-    def read(self, ids: Sequence[UUID], tenant: int = DEFAULT_TENANT) -> list[IndexingJob]:
+    def read(self, ids: Sequence[UUID], tenant: int) -> list[IndexingJob]:
         """Those of these jobs that are indexing jobs, in the order of the ids."""
         if not ids:
             return []
@@ -81,9 +81,7 @@ class IndexingJobs:
                 runs.setdefault(row["job"], []).append(row)
         return [_indexing_job(rows[each], runs.get(each, [])) for each in ids if each in rows]
 
-    def page(
-        self, limit: int, offset: int, knowledge_base: UUID | None = None, tenant: int = DEFAULT_TENANT
-    ) -> tuple[list[IndexingJob], int]:
+    def page(self, limit: int, offset: int, knowledge_base: UUID | None, tenant: int) -> tuple[list[IndexingJob], int]:
         """Newest first, and how many there are."""
         if knowledge_base is not None:
             rows = self.database.query(
@@ -104,14 +102,14 @@ class IndexingJobs:
         )
         return self.read([row["id"] for row in rows], tenant), total
 
-    def last_of(self, knowledge_bases: Sequence[UUID], tenant: int = DEFAULT_TENANT) -> dict[UUID, IndexingJob]:
+    def last_of(self, knowledge_bases: Sequence[UUID], tenant: int) -> dict[UUID, IndexingJob]:
         """The newest job of each of these knowledge bases that has one."""
         if not knowledge_bases:
             return {}
         rows = self.database.query("last_indexing_jobs", knowledge_bases=list(knowledge_bases))
         return {job.knowledge_base: job for job in self.read([row["id"] for row in rows], tenant)}
 
-    def last_of_sources(self, sources: Sequence[UUID], tenant: int = DEFAULT_TENANT) -> dict[UUID, IndexingJob]:
+    def last_of_sources(self, sources: Sequence[UUID], tenant: int) -> dict[UUID, IndexingJob]:
         """The newest job of each of these data sources that has one."""
         if not sources:
             return {}

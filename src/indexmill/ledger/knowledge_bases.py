@@ -9,7 +9,6 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from indexmill.domain.job import DEFAULT_TENANT
 from indexmill.domain.knowledge_base import Chunking, ChunkingAlgorithm, DataSource, DataSourceKind, KnowledgeBase
 from indexmill.errors import DataSourceNotFound, KnowledgeBaseNotFound
 from indexmill.ledger.database import Connection, Database, Row, run_query
@@ -49,25 +48,25 @@ class KnowledgeBases:
             details=Jsonb(details),
         )
 
-    def find(self, kb_id: UUID, tenant: int = DEFAULT_TENANT) -> KnowledgeBase:
+    def find(self, kb_id: UUID, tenant: int) -> KnowledgeBase:
         """Raises: KnowledgeBaseNotFound."""
         rows = self.database.query("find_knowledge_base", id=kb_id, tenant=tenant)
         if not rows:
             raise KnowledgeBaseNotFound(str(kb_id))
         return _knowledge_base(rows[0])
 
-    def lock(self, connection: Connection, kb_id: UUID, tenant: int = DEFAULT_TENANT) -> None:
+    def lock(self, connection: Connection, kb_id: UUID, tenant: int) -> None:
         """Raises: KnowledgeBaseNotFound."""
         if not run_query(connection, "lock_knowledge_base", id=kb_id, tenant=tenant):
             raise KnowledgeBaseNotFound(str(kb_id))
 
-    def page(self, limit: int, offset: int, tenant: int = DEFAULT_TENANT) -> tuple[list[KnowledgeBase], int]:
+    def page(self, limit: int, offset: int, tenant: int) -> tuple[list[KnowledgeBase], int]:
         """Newest first, and how many there are."""
         rows = self.database.query("page_of_knowledge_bases", tenant=tenant, limit=limit, offset=offset)
         total = self.database.query("count_knowledge_bases", tenant=tenant)[0]["total"]
         return [_knowledge_base(row) for row in rows], total
 
-    def update(self, kb_id: UUID, name: str | None, details: dict[str, Any], tenant: int = DEFAULT_TENANT) -> None:
+    def update(self, kb_id: UUID, name: str | None, details: dict[str, Any], tenant: int) -> None:
         """Raises: KnowledgeBaseNotFound."""
         if not self.database.query("update_knowledge_base", id=kb_id, tenant=tenant, name=name, details=Jsonb(details)):
             raise KnowledgeBaseNotFound(str(kb_id))

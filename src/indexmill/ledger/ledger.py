@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from indexmill.ledger.api_keys import ApiKeys
 from indexmill.ledger.batches import Batches
 from indexmill.ledger.callbacks import Callbacks
 from indexmill.ledger.claims import Claims
@@ -26,6 +27,7 @@ from indexmill.ledger.spooled import Spooled
 from indexmill.ledger.structural_jobs import StructuralJobs
 from indexmill.ledger.submissions import Submissions
 from indexmill.ledger.sweeps import Sweeps
+from indexmill.ledger.tenants import Tenants
 from indexmill.ledger.transitions import Transitions
 from indexmill.ledger.withdrawal import Withdrawal
 from indexmill.ledger.workload import Workload
@@ -61,6 +63,8 @@ class Ledger:
     corpora: Corpora
     structural_jobs: StructuralJobs
     generations: Generations
+    api_keys: ApiKeys
+    tenants: Tenants
 
 
 def open_ledger(url: str, settings: Settings, *, pool_size: int | None = None) -> Ledger:
@@ -105,4 +109,6 @@ def open_ledger(url: str, settings: Settings, *, pool_size: int | None = None) -
         corpora=Corpora(database),
         structural_jobs=StructuralJobs(database, batches),
         generations=Generations(database),
+        api_keys=ApiKeys(database),
+        tenants=Tenants(database),
     )

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from psycopg.types.json import Jsonb
 
-from indexmill.domain.job import DEFAULT_TENANT
 from indexmill.errors import ModelExists, ModelNotFound
 from indexmill.ledger.database import Connection, Database, Row, run_query
 from indexmill.models.embedding_model import Deployment
@@ -22,9 +21,7 @@ def deployment_of(row: Row) -> Deployment:
 class Models:
     database: Database
 
-    def deploy(
-        self, connection: Connection, wanted: Deployment, tenant: int = DEFAULT_TENANT
-    ) -> tuple[Deployment, bool]:
+    def deploy(self, connection: Connection, wanted: Deployment, tenant: int) -> tuple[Deployment, bool]:
         """Record the model; True where it was not deployed before.
 
         Raises:
@@ -48,10 +45,10 @@ class Models:
             )
         return stored, bool(row["created"])
 
-    def deployed(self, tenant: int = DEFAULT_TENANT) -> list[Deployment]:
+    def deployed(self, tenant: int) -> list[Deployment]:
         return [deployment_of(row) for row in self.database.query("deployed_models", tenant=tenant)]
 
-    def require(self, model: str, tenant: int = DEFAULT_TENANT) -> Deployment:
+    def require(self, model: str, tenant: int) -> Deployment:
         """Raises: ModelNotFound, naming those that are deployed."""
         with self.database.connection() as connection:
             return self.require_with(connection, model, tenant)

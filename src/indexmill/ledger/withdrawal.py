@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
 
-from indexmill.domain.job import DEFAULT_TENANT
 from indexmill.domain.job_state import JobState, Reason
 from indexmill.domain.outcome import Ending
 from indexmill.ledger.database import Connection, Database, Row, run_query
@@ -23,7 +22,7 @@ class Withdrawal:
     models: Models
     transitions: Transitions
 
-    def withdraw(self, model: str, tenant: int = DEFAULT_TENANT) -> None:
+    def withdraw(self, model: str, tenant: int) -> None:
         """End its open jobs: a page of them now, the others by the sweep. Deletions go on: they need no model.
 
         Raises:

@@ -21,6 +21,7 @@ __all__ = [
     "FolderUploadStore",
     "StoredUpload",
     "UploadStore",
+    "belongs_to",
     "checked_object_key",
     "new_object_key",
     "open_upload_store",
@@ -31,6 +32,7 @@ __all__ = [
 OBJECTS: Final = "objects"
 #: Nobody guesses one, so whoever names one has been told it.
 OBJECT_KEY: Final = re.compile(r"[0-9a-f]{32}")
+_RANDOM_DIGITS: Final = 24
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,13 @@ class UploadStore(Protocol):
         """
 
 
-def new_object_key() -> str:
-    return uuid4().hex
+def new_object_key(tenant: int) -> str:
+    """Whose it is stands in its last digits; the others are random."""
+    return f"{uuid4().hex[:_RANDOM_DIGITS]}{tenant:08x}"
+
+
+def belongs_to(object_key: str, tenant: int) -> bool:
+    return object_key[_RANDOM_DIGITS:] == f"{tenant:08x}"
 
 
 def checked_object_key(object_key: str) -> str:

@@ -51,6 +51,10 @@ class FakeKnowledgeBases:
     raises: Exception | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
+    def of(self, tenant: int, /) -> FakeKnowledgeBases:
+        assert tenant == 1
+        return self
+
     def create(
         self, name: str, model: str, sources: Sequence[NewDataSource], details: dict[str, Any], /
     ) -> KnowledgeBase:

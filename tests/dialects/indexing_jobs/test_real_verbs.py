@@ -26,7 +26,7 @@ def send(engine: Engine, tmp_path: Path) -> Iterator[Checked]:
     engine.deploy("embed-123", "deterministic", {"dimension": 8})
     service: Any = FakeIndexingService(data_folder=tmp_path)
     service.engine = engine
-    service.knowledge_bases = KnowledgeBases(engine, lambda *_: b"sealed", lambda _: None)
+    service.knowledge_bases = KnowledgeBases(engine, lambda *_: b"sealed", lambda *_: None)
     with TestClient(create_app(cast("Service", service)), base_url="http://localhost:8080") as http:
         yield Checked(http)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from indexmill.domain.failure import FailureCode, Stage
-from indexmill.domain.job import Job
+from indexmill.domain.job import DEFAULT_TENANT, Job
 from indexmill.domain.job_state import JobState, Reason
 from indexmill.engine import Engine
 from indexmill.errors import TransientError
@@ -129,7 +129,7 @@ def test_a_job_s_last_try_is_not_its_neighbour_s(engine: Engine, deploy: Deploy,
 
 def last_try_of_a_slow_model(engine: Engine, job: Job, model: str, *, deadline_seconds: float) -> list[WindowOutcome]:
     """The batch has its last try before it, and each call takes a tenth of a second before it fails."""
-    provider = engine.models.get(engine.ledger.models.require(model))
+    provider = engine.models.get(engine.ledger.models.require(model, DEFAULT_TENANT))
     calls: list[list[str]] = []
 
     def embed(texts: list[str]) -> Embeddings:
@@ -172,7 +172,7 @@ def test_during_its_last_tries_a_window_is_neither_rescued_nor_given_up(engine: 
         restarted.extend(rows(engine, "SELECT position, deadline_at - now() > interval '19 s' AS moved FROM lease"))
         execute(engine, "UPDATE lease SET deadline_at = now() + interval '1 s'")
 
-    provider = engine.models.get(engine.ledger.models.require(model))
+    provider = engine.models.get(engine.ledger.models.require(model, DEFAULT_TENANT))
     original = provider.embed
 
     def embed(texts: list[str]) -> Embeddings:
@@ -261,7 +261,7 @@ def test_a_lane_that_stays_stopped_is_given_up(engine: Engine, deploy: Deploy, t
     assert ended.detail == "The embedding model does not work: The key was refused"
     assert_conserved(engine)
     flag.unlink()
-    engine.deploy(model, "deterministic", engine.ledger.models.require(model).settings)
+    engine.deploy(model, "deterministic", engine.ledger.models.require(model, DEFAULT_TENANT).settings)
     engine.retry(ended)
     drain(engine)
     assert job_of(engine, job).state is JobState.SUCCEEDED

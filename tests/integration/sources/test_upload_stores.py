@@ -56,7 +56,7 @@ def _temporary(folder: Path) -> list[Path]:
 
 
 def test_what_is_put_is_read_and_a_new_upload_replaces_it(store: UploadStore, tmp_path: Path) -> None:
-    key = new_object_key()
+    key = new_object_key(1)
     assert store.stat(key) is None
     first = store.put(key, [b"hel", b"lo"])
     assert (first.size, first.sha256) == (5, hashlib.sha256(b"hello").hexdigest())
@@ -75,7 +75,7 @@ def test_what_is_put_is_read_and_a_new_upload_replaces_it(store: UploadStore, tm
 
 
 def test_an_upload_that_breaks_off_or_is_too_large_changes_nothing(store: UploadStore, tmp_path: Path) -> None:
-    key = new_object_key()
+    key = new_object_key(1)
     store.put(key, [b"before"])
 
     def chunks() -> Iterator[bytes]:
@@ -93,7 +93,7 @@ def test_an_upload_that_breaks_off_or_is_too_large_changes_nothing(store: Upload
 
 
 def test_what_is_not_there_is_said_in_words(store: UploadStore) -> None:
-    key = new_object_key()
+    key = new_object_key(1)
     store.remove(key)
     store.put(key, [b"x"])
     store.remove(key)
@@ -114,7 +114,7 @@ def test_what_is_no_object_key_is_refused(store: UploadStore, key: str) -> None:
 
 
 def test_what_is_old_and_needed_by_nobody_is_removed(store: UploadStore, tmp_path: Path) -> None:
-    keys = [new_object_key() for _ in range(4)]
+    keys = [new_object_key(1) for _ in range(4)]
     for key in keys:
         store.put(key, [b"12345"])
     asked: set[str] = set()
@@ -134,7 +134,7 @@ def test_what_is_old_and_needed_by_nobody_is_removed(store: UploadStore, tmp_pat
 
 
 def test_spool_and_uploads_do_not_touch_each_other(store: UploadStore, spool: Spool) -> None:
-    key, reference = new_object_key(), spool.write([b"spooled"]).reference
+    key, reference = new_object_key(1), spool.write([b"spooled"]).reference
     store.put(key, [b"uploaded"])
     assert store.prune(lambda names: set(), -3600).files == 1
     store.put(key, [b"uploaded"])
@@ -144,7 +144,7 @@ def test_spool_and_uploads_do_not_touch_each_other(store: UploadStore, spool: Sp
 
 
 def test_uploads_to_one_key_at_once_leave_one_of_them(store: UploadStore, tmp_path: Path) -> None:
-    key = new_object_key()
+    key = new_object_key(1)
     contents = [str(number).encode() * 500 for number in range(6)]
     threads = [threading.Thread(target=store.put, args=(key, [each])) for each in contents]
     for each in threads:
@@ -157,10 +157,10 @@ def test_uploads_to_one_key_at_once_leave_one_of_them(store: UploadStore, tmp_pa
 
 def test_a_folder_is_private_and_bounded(tmp_path: Path) -> None:
     store = FolderUploadStore(tmp_path / "objects", max_bytes=10, default_limit=100)
-    key = new_object_key()
+    key = new_object_key(1)
     store.put(key, [b"123456789"])
     with pytest.raises(TransientError, match=r"sources\.spool_max_bytes"):
-        store.put(new_object_key(), [b"12"])
+        store.put(new_object_key(1), [b"12"])
     for path in (tmp_path / "objects").rglob("*"):
         assert path.stat().st_mode & 0o077 == 0
     assert [each.name for each in tmp_path.iterdir()] == ["objects"]
@@ -171,14 +171,14 @@ def test_two_hosts_share_a_bucket(s3: S3Server, tmp_path: Path) -> None:
     one, other = (
         open_upload_store(Settings(data_folder=tmp_path / name, sources=sources)) for name in ("one", "other")
     )
-    key = new_object_key()
+    key = new_object_key(1)
     one.put(key, [b"shared"])
     assert _read(other, key) == b"shared"
     assert one.stat(key) == other.stat(key)
 
 
 def test_a_bucket_that_is_away_is_waited_for(s3: S3Server, tmp_path: Path) -> None:
-    key = new_object_key()
+    key = new_object_key(1)
     with WebServer({f"/shared/objects/{key}": answer("500 Error")}) as away:
         sources = SourceSettings(s3=s3.settings(endpoint=away.url), spool_url="s3://shared", timeout_seconds=0.5)
         store = open_upload_store(Settings(data_folder=tmp_path, sources=sources))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from indexmill.domain.job import Job
+from indexmill.domain.job import DEFAULT_TENANT, Job
 from indexmill.domain.job_state import JobState
 from indexmill.engine import Engine
 from indexmill.ledger import pages, transitions, workload
@@ -256,7 +256,7 @@ def test_a_job_of_a_lane_that_is_given_up_stops_no_other(engine: Engine, monkeyp
 def test_a_job_of_a_withdrawn_model_stops_no_other(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs = by_id(upsert(engine, {f"d{number}": "text"}) for number in range(3))
     refuse_to_close(monkeypatch, jobs[0])
-    engine.ledger.withdrawal.withdraw("tiny")
+    engine.ledger.withdrawal.withdraw("tiny", DEFAULT_TENANT)
     assert states(engine, jobs) == ["queued", "refused", "refused"]
 
 
@@ -277,7 +277,7 @@ def test_a_page_full_of_jobs_of_a_withdrawn_model_that_cannot_be_ended_is_passed
     monkeypatch.setattr(pages, "_JOBS_A_PAGE", 2)
     jobs = by_id(upsert(engine, {f"d{number}": "text"}) for number in range(5))
     refuse_to_close(monkeypatch, *jobs[:2])
-    engine.ledger.withdrawal.withdraw("tiny")
+    engine.ledger.withdrawal.withdraw("tiny", DEFAULT_TENANT)
     sweep = end_withdrawn.sweep(engine.ledger, 1)
     for _ in range(3):
         sweep.run()

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from indexmill.domain.document import canonical_json
@@ -18,6 +18,7 @@ from indexmill.domain.identifier import new_job_id, parse_job_id
 from indexmill.domain.job import Item, Job, JobEvent, JobFilter, JobKind, JobPage, Submission, Submitted
 from indexmill.domain.job_state import OPEN_STATES, JobState, Reason
 from indexmill.domain.outcome import Counters
+from indexmill.domain.tenant import Allowance, Tenant
 from indexmill.errors import (
     CollectionNotFound,
     IndexmillError,
@@ -27,11 +28,18 @@ from indexmill.errors import (
     ModelExists,
     ModelNotFound,
 )
+from indexmill.ledger.api_keys import ApiKeys
+from indexmill.ledger.tenants import Tenants
 from indexmill.models.embedding_model import Deployment
+from indexmill.security.authentication import Authenticator
+from indexmill.security.keyring import Keyring
+from indexmill.security.limits import Limits
+from indexmill.security.tokens import Tokens
 from indexmill.settings import DatabaseSettings, ServerSettings, Settings
 from indexmill.sources.spool import open_spool
 from indexmill.sources.uri import open_sources
 
+_TOKENS = Tokens(Keyring((b"k" * 32,)))
 START = datetime(2024, 5, 21, 10, 0, tzinfo=UTC)
 
 
@@ -63,6 +71,7 @@ class FakeEngine:
     models: dict[str, Deployment] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     raises: Callable[[], Exception] | None = None
+    tenant: int = 1
     total_limit: int = 10_000
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -70,6 +79,11 @@ class FakeEngine:
         self.calls.append(verb)
         if self.raises is not None:
             raise self.raises()
+
+    def of(self, tenant: int) -> FakeEngine:
+        """One tenant is all that this one knows."""
+        assert tenant == self.tenant
+        return self
 
     def submit(self, submission: Submission) -> Submitted:
         self._enter("submit")
@@ -144,7 +158,7 @@ class FakeEngine:
         state = JobState.SUCCEEDED if kept else JobState.FAILED
         return self.end(job, state, reason, counters=Counters(indexed=kept, failed=count))
 
-    def find(self, reference: str, kind: JobKind | None = None, tenant: int = 1) -> Job:
+    def find(self, reference: str, kind: JobKind | None = None) -> Job:
         self._enter("find")
         job = self._external(reference, kind)
         if job is None:
@@ -161,7 +175,7 @@ class FakeEngine:
         fitting = sorted(self._fitting(wanted), key=lambda job: (job.created_at, job.id), reverse=True)
         total = len(fitting)
         if after is not None:
-            last = self.find(after, None, wanted.tenant)
+            last = self.find(after)
             fitting = [job for job in fitting if (job.created_at, job.id) < (last.created_at, last.id)]
         page = fitting[offset : offset + limit]
         more = len(fitting) > offset + limit
@@ -255,6 +269,25 @@ class FakeEngine:
         return [FakeHit("doc-1", 0.5, "neural nets basics", {"text": "neural nets basics", "nothing": None})]
 
 
+class FakeKeys:
+    """No API key was ever made."""
+
+    def has_any(self) -> bool:
+        return False
+
+
+class FakeTenants:
+    """One, without limits of its own."""
+
+    def get(self, tenant: int) -> Tenant:
+        return Tenant(tenant, "default", 1.0, Allowance(), START)
+
+
+def open_authenticator() -> Authenticator:
+    """One that lets everybody in: there is no key."""
+    return Authenticator(cast("ApiKeys", FakeKeys()), cast("Tenants", FakeTenants()), _TOKENS)
+
+
 class FakeService:
     """What `create_app` takes. Without the parts of front door 3, whose tests have fakes of their own."""
 
@@ -272,6 +305,8 @@ class FakeService:
         self.sources = open_sources(self.settings)
         self.engine = FakeEngine()
         self.engine.deploy("embed-123", "deterministic", {})
+        self.authenticator = open_authenticator()
+        self.limits = Limits(cast("Tenants", FakeTenants()), self.settings.limits)
         self.parts: dict[str, str | None] = {"database": None, "broker": None}
 
     def readiness(self) -> dict[str, str | None]:

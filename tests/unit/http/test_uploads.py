@@ -289,7 +289,7 @@ def test_wire_models_take_what_was_written_aside_but_never_its_description_from_
 def test_a_body_is_stored_as_it_is(reader: UploadReader, tmp_path: Path, size: int) -> None:
     store, key, data = (
         FolderUploadStore(tmp_path / "spool", max_bytes=10_000, default_limit=10),
-        new_object_key(),
+        new_object_key(1),
         b"x" * size,
     )
     sender = Sender([data[at : at + 1_000] for at in range(0, size, 1_000)] or [b""])
@@ -309,7 +309,7 @@ def test_a_body_is_stored_as_it_is(reader: UploadReader, tmp_path: Path, size: i
 def test_what_is_too_large_or_breaks_off_is_not_stored(
     reader: UploadReader, tmp_path: Path, sender: Sender, status: int
 ) -> None:
-    store, key = FolderUploadStore(tmp_path / "spool", max_bytes=10_000, default_limit=10), new_object_key()
+    store, key = FolderUploadStore(tmp_path / "spool", max_bytes=10_000, default_limit=10), new_object_key(1)
     with pytest.raises(ProblemError) as refusal:
         asyncio.run(reader.receive(sender.request, 4_000, partial(store.put, key)))
     assert refusal.value.problem.status == status
@@ -317,7 +317,7 @@ def test_what_is_too_large_or_breaks_off_is_not_stored(
 
 
 def test_a_full_store_is_503_and_the_upload_before_stays(reader: UploadReader, tmp_path: Path) -> None:
-    store, key = FolderUploadStore(tmp_path / "spool", max_bytes=100, default_limit=100), new_object_key()
+    store, key = FolderUploadStore(tmp_path / "spool", max_bytes=100, default_limit=100), new_object_key(1)
     store.put(key, [b"before"])
     with pytest.raises(ProblemError) as refusal:
         asyncio.run(reader.receive(Sender([b"x" * 99]).request, 4_000, partial(store.put, key)))

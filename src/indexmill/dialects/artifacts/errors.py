@@ -71,6 +71,9 @@ def artifact_shape(problem: Problem) -> Response:
 class ArtifactRoute(ShapedRoute):
     """A route of this door."""
 
+    #: As its original, whose secret is the password.
+    takes_basic = True
+
     @staticmethod
     def shape(problem: Problem) -> Response:
         return artifact_shape(problem)

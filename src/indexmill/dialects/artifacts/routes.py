@@ -48,8 +48,10 @@ from indexmill.domain.callback import checked_callback
 from indexmill.domain.failure import Failure
 from indexmill.domain.job import Job, Submission
 from indexmill.domain.job_state import JobState
+from indexmill.engine import Engine
 from indexmill.errors import CollectionNotFound, InvalidRequest, JobNotFound
 from indexmill.http.answers import json_answer
+from indexmill.http.auth import Need, needs
 from indexmill.http.body import BodyReader, validated
 from indexmill.http.form_data import FormFile
 from indexmill.http.openapi import json_body
@@ -91,10 +93,15 @@ class _Tasks:
 
     def __init__(self, door: Door) -> None:
         self.door = door
-        self.engine = door.engine
-        settings = door.service.settings
-        self.settings = settings.artifacts
-        self.intake = Intake(door.engine, door.service.spool, door.sources, settings.artifacts)
+        self.settings = door.service.settings.artifacts
+
+    @property
+    def engine(self) -> Engine:
+        return self.door.engine
+
+    @property
+    def intake(self) -> Intake:
+        return Intake(self.engine, self.door.service.spool, self.door.sources, self.settings)
 
     async def ingest(self, upload: Upload, body: IngestBody, callback: dict[str, Any] | None) -> Job:
         return await self._submit(await self.intake.submission(upload, body, callback, self.door.call))
@@ -318,6 +325,7 @@ def _add_reads(router: APIRouter, bodies: BodyReader, tasks: _Tasks) -> None:
         responses=artifact_problems(400, 403, 408, 413, 503),
         openapi_extra=json_body(ContentBody, {"context_filter": {"collection": "my-collection"}}),
     )
+    @needs(Need.READ)
     async def content(request: Request) -> Response:
         async with bodies.read(request, ContentBody) as received:
             wanted = received.value
@@ -332,6 +340,7 @@ def _add_reads(router: APIRouter, bodies: BodyReader, tasks: _Tasks) -> None:
         response_model=dict[str, str],
         responses=artifact_problems(403),
     )
+    @needs(Need.PUBLIC)
     async def health() -> Response:
         return json_answer({"status": "ok"})
 
@@ -393,6 +402,7 @@ def _add_primitives(router: APIRouter, bodies: BodyReader, tasks: _Tasks) -> Non
         responses=artifact_problems(400, 403, 408, 413, 503),
         openapi_extra=json_body(SearchBody, SEARCH_EXAMPLE),
     )
+    @needs(Need.READ)
     async def search(request: Request) -> Response:
         async with bodies.read(request, SearchBody) as received:
             wanted = received.value
@@ -427,6 +437,7 @@ def _add_primitives(router: APIRouter, bodies: BodyReader, tasks: _Tasks) -> Non
         responses=artifact_problems(400, 403, 404, 408, 413, 503),
         openapi_extra=json_body(EmbeddingsBody, {"input": "neural nets basics"}),
     )
+    @needs(Need.READ)
     async def embeddings(request: Request) -> Response:
         async with bodies.read(request, EmbeddingsBody) as received:
             wanted = received.value

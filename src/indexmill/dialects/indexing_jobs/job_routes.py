@@ -21,10 +21,11 @@ from indexmill.dialects.indexing_jobs.responses import (
     SignedUrl,
 )
 from indexmill.dialects.indexing_jobs.translate import job_view, source_run_view
-from indexmill.dialects.indexing_jobs.verbs import KnowledgeBaseVerbs
 from indexmill.domain.identifier import parse_job_id
 from indexmill.domain.knowledge_base import IndexingJob
+from indexmill.domain.principal import Principal, Role
 from indexmill.http.answers import json_answer
+from indexmill.http.auth import Need, gate_of, needs
 from indexmill.http.body import BodyReader
 from indexmill.http.openapi import json_body
 from indexmill.http.problems import Problem, ProblemError
@@ -42,12 +43,12 @@ _CSV: Final = {
 }
 
 
-def add_jobs(router: APIRouter, door: Door, bodies: BodyReader, verbs: KnowledgeBaseVerbs, signer: UrlSigner) -> None:
-    _add_start(router, door, bodies, verbs)
-    _add_lists(router, door, verbs)
-    _add_reads(router, door, verbs)
-    _add_cancel(router, door, bodies, verbs)
-    _add_report(router, door, verbs, signer)
+def add_jobs(router: APIRouter, door: Door, bodies: BodyReader, signer: UrlSigner) -> None:
+    _add_start(router, door, bodies)
+    _add_lists(router, door)
+    _add_reads(router, door)
+    _add_cancel(router, door, bodies)
+    _add_report(router, door, signer)
 
 
 def _job_id(reference: str) -> UUID:
@@ -65,7 +66,7 @@ def _answer(job: IndexingJob) -> Response:
     return json_answer({"job": job_view(job)})
 
 
-def _add_start(router: APIRouter, door: Door, bodies: BodyReader, verbs: KnowledgeBaseVerbs) -> None:
+def _add_start(router: APIRouter, door: Door, bodies: BodyReader) -> None:
     @router.post(
         f"{PREFIX}/indexing_jobs",
         operation_id="create_indexing_job",
@@ -80,13 +81,13 @@ def _add_start(router: APIRouter, door: Door, bodies: BodyReader, verbs: Knowled
         async with bodies.read(request, StartJobBody) as body:
             wanted = body.value
         sources = wanted.data_source_uuids or None
-        return _answer(await door.call(verbs.start, wanted.knowledge_base_uuid, sources))
+        return _answer(await door.call(door.knowledge_bases.start, wanted.knowledge_base_uuid, sources))
 
 
-def _add_lists(router: APIRouter, door: Door, verbs: KnowledgeBaseVerbs) -> None:
+def _add_lists(router: APIRouter, door: Door) -> None:
     async def page_of_jobs(request: Request, page: int | None, per_page: int | None, base: UUID | None) -> Response:
         wanted = page_of(page, per_page)
-        found, total = await door.call(verbs.jobs, wanted.size, wanted.offset, base)
+        found, total = await door.call(door.knowledge_bases.jobs, wanted.size, wanted.offset, base)
         return json_answer({"jobs": [job_view(each) for each in found], **wanted.answer(request, total)})
 
     @router.get(
@@ -114,7 +115,7 @@ def _add_lists(router: APIRouter, door: Door, verbs: KnowledgeBaseVerbs) -> None
         return await page_of_jobs(request, page, per_page, base)
 
 
-def _add_reads(router: APIRouter, door: Door, verbs: KnowledgeBaseVerbs) -> None:
+def _add_reads(router: APIRouter, door: Door) -> None:
     @router.get(
         f"{PREFIX}/indexing_jobs/{{uuid}}",
         operation_id="get_indexing_job",
@@ -123,7 +124,7 @@ def _add_reads(router: APIRouter, door: Door, verbs: KnowledgeBaseVerbs) -> None
         responses=indexing_problems(403, 404, 503),
     )
     async def get(uuid: JobId) -> Response:
-        return _answer(await door.call(verbs.job, _job_id(uuid)))
+        return _answer(await door.call(door.knowledge_bases.job, _job_id(uuid)))
 
     @router.get(
         f"{PREFIX}/indexing_jobs/{{uuid}}/data_sources",
@@ -133,11 +134,11 @@ def _add_reads(router: APIRouter, door: Door, verbs: KnowledgeBaseVerbs) -> None
         responses=indexing_problems(403, 404, 503),
     )
     async def data_sources(uuid: JobId) -> Response:
-        found = await door.call(verbs.job, _job_id(uuid))
+        found = await door.call(door.knowledge_bases.job, _job_id(uuid))
         return json_answer({"indexed_data_sources": [source_run_view(run) for run in found.runs]})
 
 
-def _add_cancel(router: APIRouter, door: Door, bodies: BodyReader, verbs: KnowledgeBaseVerbs) -> None:
+def _add_cancel(router: APIRouter, door: Door, bodies: BodyReader) -> None:
     extra: dict[str, Any] = json_body(NamedJobBody, {})
     extra["requestBody"]["required"] = False
 
@@ -157,7 +158,7 @@ def _add_cancel(router: APIRouter, door: Door, bodies: BodyReader, verbs: Knowle
         if named not in (None, job):
             message = f"uuid: expected `{job}`, the job of the path, or nothing, got `{named}`"
             raise ProblemError(Problem(400, "bad_request", message))
-        return _answer(await door.call(verbs.cancel, job))
+        return _answer(await door.call(door.knowledge_bases.cancel, job))
 
 
 async def _named_job(bodies: BodyReader, request: Request) -> UUID | None:
@@ -171,7 +172,7 @@ async def _named_job(bodies: BodyReader, request: Request) -> UUID | None:
         raise
 
 
-def _add_report(router: APIRouter, door: Door, verbs: KnowledgeBaseVerbs, signer: UrlSigner) -> None:
+def _add_report(router: APIRouter, door: Door, signer: UrlSigner) -> None:
     @router.get(
         f"{PREFIX}/indexing_jobs/{{uuid}}/details_signed_url",
         operation_id="get_indexing_job_report_url",
@@ -182,12 +183,14 @@ def _add_report(router: APIRouter, door: Door, verbs: KnowledgeBaseVerbs, signer
     )
     async def signed_url(request: Request, uuid: JobId) -> Response:
         job = _job_id(uuid)
-        found = await door.call(verbs.job, job)
+        found = await door.call(door.knowledge_bases.job, job)
         if not found.has_report:
             message = f"The report of job `{job}` is not there: `is_report_available` says when there is one"
             raise ProblemError(Problem(404, "not_found", message))
         path = f"{PREFIX}/indexing_jobs/{job}/report.csv"
-        query = signer.sign(LinkPurpose.REPORT, path, datetime.now(UTC) + REPORT_LIFE)
+        query = signer.sign(
+            LinkPurpose.REPORT, path, datetime.now(UTC) + REPORT_LIFE, {"tenant": str(found.job.tenant)}
+        )
         return json_answer({"signed_url": str(request.url.replace(path=path, query=query))})
 
     @router.get(
@@ -199,10 +202,12 @@ def _add_report(router: APIRouter, door: Door, verbs: KnowledgeBaseVerbs, signer
         response_class=Response,
         responses={200: _CSV, **indexing_problems(403, 404, 503)},
     )
+    @needs(Need.PUBLIC)
     async def report(request: Request, uuid: JobId) -> Response:
-        signer.verify(LinkPurpose.REPORT, request.url.path, request.url.query)
+        signed = signer.verify(LinkPurpose.REPORT, request.url.path, request.url.query)
+        await gate_of(request).enter(request, Principal(int(signed["tenant"]), Role.READ, "report link"))
         job = _job_id(uuid)
-        rows = await door.call(verbs.report_rows, job)
+        rows = await door.call(door.knowledge_bases.report_rows, job)
         first = await door.call(next_rows, rows)
         headers = {
             "Content-Disposition": f'attachment; filename="indexing-job-{job}.csv"',

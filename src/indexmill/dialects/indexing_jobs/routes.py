@@ -51,6 +51,7 @@ from indexmill.dialects.indexing_jobs.verbs import KnowledgeBaseVerbs
 from indexmill.domain.knowledge_base import DataSource, KnowledgeBase
 from indexmill.errors import InvalidRequest
 from indexmill.http.answers import json_answer
+from indexmill.http.auth import Need, needs
 from indexmill.http.body import BodyReader
 from indexmill.http.openapi import json_body
 from indexmill.http.problems import ProblemError
@@ -68,11 +69,9 @@ UseCases = Annotated[
 ]
 
 
-def indexing_router(
-    door: Door, bodies: BodyReader, verbs: KnowledgeBaseVerbs, signer: UrlSigner, uploads: UploadStore
-) -> APIRouter:
+def indexing_router(door: Door, bodies: BodyReader, signer: UrlSigner, uploads: UploadStore) -> APIRouter:
     router = APIRouter(route_class=IndexingRoute, tags=["knowledge bases"])
-    bases = _Bases(door, verbs)
+    bases = _Bases(door)
     # Before the routes whose parameter would take its path.
     add_uploads(router, door, bodies, signer, uploads)
     _add_bases(router, bodies, bases)
@@ -81,16 +80,19 @@ def indexing_router(
     _add_source_changes(router, bodies, bases)
     _add_models(router, door)
     _add_retrieve(router, bodies, bases)
-    add_jobs(router, door, bodies, verbs, signer)
+    add_jobs(router, door, bodies, signer)
     return router
 
 
 class _Bases:
     """The verbs as these routes need them. The methods without `async` run in a thread."""
 
-    def __init__(self, door: Door, verbs: KnowledgeBaseVerbs) -> None:
+    def __init__(self, door: Door) -> None:
         self.door = door
-        self.verbs = verbs
+
+    @property
+    def verbs(self) -> KnowledgeBaseVerbs:
+        return self.door.knowledge_bases
 
     def create(self, body: CreateKnowledgeBaseBody) -> KnowledgeBase:
         model = chosen_model(body.embedding_model_uuid, self.door.engine.deployments())
@@ -282,6 +284,7 @@ def _add_models(router: APIRouter, door: Door) -> None:
 
 
 def _add_retrieve(router: APIRouter, bodies: BodyReader, bases: _Bases) -> None:
+    @needs(Need.READ)
     async def retrieve(request: Request, uuid: BaseId) -> Response:
         base = _base_id(uuid)
         async with bodies.read(request, RetrieveBody) as body:

@@ -12,15 +12,18 @@ from fastapi import APIRouter, Path, Request, Response
 from indexmill.dialects.indexing_jobs.errors import PREFIX, REQUEST_ID, indexing_problems, not_found
 from indexmill.dialects.indexing_jobs.requests import PRESIGN_EXAMPLE, FileToUpload, PresignBody
 from indexmill.dialects.indexing_jobs.responses import PresignedUploads, UploadedFile
+from indexmill.domain.principal import Principal, Role
 from indexmill.errors import InvalidRequest
 from indexmill.http.answers import json_answer, timestamp
+from indexmill.http.auth import Need, gate_of, needs
 from indexmill.http.body import BodyReader
+from indexmill.http.identity import current_principal
 from indexmill.http.openapi import json_body
 from indexmill.http.problems import Problem, ProblemError
 from indexmill.http.service import Door
 from indexmill.security.signed_urls import LinkPurpose, UrlSigner
 from indexmill.sources.source import FetchedSource
-from indexmill.sources.upload_store import UploadStore, new_object_key
+from indexmill.sources.upload_store import UploadStore, belongs_to, checked_object_key, new_object_key
 
 __all__ = ["UPLOAD_LIFE", "add_uploads"]
 
@@ -60,17 +63,24 @@ class _Presigner:
                 "`server.upload_limit_bytes` and `sources.max_bytes`"
             )
             raise ProblemError(Problem(413, "payload_too_large", message))
-        if file.object_key is not None and self._store.stat(file.object_key) is None:
+        tenant = current_principal().tenant
+        if file.object_key is not None and not self._has(file.object_key, tenant):
             raise ProblemError(not_found("Uploaded file", file.object_key))
-        key = file.object_key or new_object_key()
+        key = file.object_key or new_object_key(tenant)
         path, expires_at = f"{_UPLOADS}/{key}", datetime.now(UTC).replace(microsecond=0) + UPLOAD_LIFE
-        query = self._signer.sign(LinkPurpose.UPLOAD, path, expires_at, {"size": str(file.file_size)})
+        query = self._signer.sign(
+            LinkPurpose.UPLOAD, path, expires_at, {"size": str(file.file_size), "tenant": str(tenant)}
+        )
         return {
             "object_key": key,
             "original_file_name": file.file_name,
             "presigned_url": str(request.url.replace(path=path, query=query)),
             "expires_at": timestamp(expires_at),
         }
+
+    def _has(self, object_key: str, tenant: int) -> bool:
+        key = checked_object_key(object_key)
+        return belongs_to(key, tenant) and self._store.stat(key) is not None
 
 
 def _add_presign(router: APIRouter, door: Door, bodies: BodyReader, presigner: _Presigner) -> None:
@@ -107,8 +117,10 @@ def _add_receive(router: APIRouter, door: Door, signer: UrlSigner, store: Upload
         responses=indexing_problems(400, 403, 408, 413, 503),
         openapi_extra=_BYTES,
     )
+    @needs(Need.PUBLIC)
     async def upload(request: Request, object_key: ObjectKey) -> Response:
         signed = signer.verify(LinkPurpose.UPLOAD, request.url.path, request.url.query)
+        await gate_of(request).enter(request, Principal(int(signed["tenant"]), Role.WRITE, "upload link"))
         size = int(signed["size"])
 
         def put(chunks: Iterable[bytes]) -> FetchedSource:

@@ -28,6 +28,9 @@ class KnowledgeBaseVerbs(Protocol):
         InvalidRequest: a value that cannot be accepted.
     """
 
+    def of(self, tenant: int, /) -> KnowledgeBaseVerbs:
+        """Those of another tenant."""
+
     def create(
         self, name: str, model: str, sources: Sequence[NewDataSource], details: dict[str, Any], /
     ) -> KnowledgeBase:

@@ -1,0 +1,223 @@
+"""The gate in front of every route: who asks, whether they may, and whether it is too much."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from enum import StrEnum
+from functools import partial
+from typing import Any, Final, ParamSpec, TypeVar
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from indexmill.domain.principal import LOCAL, Principal, Role
+from indexmill.errors import Forbidden, IndexmillError, Unauthorized
+from indexmill.http.identity import become, caller_of_request
+from indexmill.security.authentication import Authenticator
+from indexmill.security.limits import Limits
+
+__all__ = ["Gate", "Metering", "Need", "gate_of", "need_of", "needs"]
+
+_log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+EndpointT = TypeVar("EndpointT", bound=Callable[..., Any])
+
+_MARK: Final = "indexmill_need"
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_THREADS: Final = 4
+
+
+class Need(StrEnum):
+    """What a caller must be for a route."""
+
+    #: Nobody: probes, documentation, what a signed URL or a client's secret opens by itself.
+    PUBLIC = "public"
+    READ = "read"
+    WRITE = "write"
+    ADMIN = "admin"
+    #: An admin of the tenant `default`: what is about all tenants together.
+    OPERATOR = "operator"
+
+
+def needs(need: Need) -> Callable[[EndpointT], EndpointT]:
+    """Mark an endpoint; unmarked ones need `read` for GET and `write` for every other method."""
+
+    def mark(endpoint: EndpointT) -> EndpointT:
+        setattr(endpoint, _MARK, need)
+        return endpoint
+
+    return mark
+
+
+def need_of(endpoint: Callable[..., Any], methods: set[str]) -> Need:
+    marked = getattr(endpoint, _MARK, None)
+    if isinstance(marked, Need):
+        return marked
+    return Need.READ if methods <= _SAFE_METHODS else Need.WRITE
+
+
+class Gate:
+    """One an app."""
+
+    def __init__(self, authenticator: Authenticator, limits: Limits) -> None:
+        self.authenticator = authenticator
+        self.limits = limits
+        # Apart from the engine's: who is to be let in waits for no submission.
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="gate")
+        self._looking: asyncio.Task[bool] | None = None
+
+    async def is_locked(self) -> bool:
+        """Whether callers have to show credentials.
+
+        Raises:
+            ServiceError: the database could not be reached, and was never.
+        """
+        known = self.authenticator.known_requirement
+        if known is not None:
+            return known
+        if self._looking is None or self._looking.done():
+            # One look for all who wait.
+            self._looking = asyncio.create_task(self._call(self.authenticator.is_required))
+        return await asyncio.shield(self._looking)
+
+    async def admit(self, request: Request, need: Need, *, takes_basic: bool = False) -> None:
+        """Let the request in, or say why not.
+
+        Raises:
+            Unauthorized, Forbidden, LimitReached
+            ServiceError: who it is cannot be known now.
+        """
+        if need is Need.PUBLIC:
+            return
+        principal = await self._principal(request.headers, takes_basic=takes_basic)
+        _check(principal, need)
+        await self.enter(request, principal)
+
+    async def enter(self, request: Request, principal: Principal) -> None:
+        """Act for it until the end of the request. Public routes call it for whom a signed URL was given to.
+
+        Raises:
+            LimitReached
+        """
+        if self.limits.is_known(principal.tenant):
+            self.limits.take_request(principal.tenant)
+        else:
+            await self._call(self.limits.take_request, principal.tenant)
+        become(principal)
+        if self.limits.has_byte_limit(principal.tenant) and request.method not in _SAFE_METHODS:
+            await self._call(self.limits.check_bytes, principal.tenant, _announced(request.headers))
+
+    async def _principal(self, headers: Headers, *, takes_basic: bool) -> Principal:
+        if not await self.is_locked():
+            return LOCAL
+        credential = _presented(headers, takes_basic=takes_basic)
+        known = self.authenticator.remembered(credential)
+        if known is not None:
+            return known
+        return await self._call(self.authenticator.authenticate, credential)
+
+    async def note_bytes(self, tenant: int, count: int) -> None:
+        """Count what came in with a request; the answer has gone, so nobody is told where that fails."""
+        if not count or (self.limits.is_known(tenant) and not self.limits.has_byte_limit(tenant)):
+            return
+        try:
+            await self._call(self.limits.note_bytes, tenant, count)
+        except IndexmillError as error:
+            _log.warning("bytes of a request were not counted: %s", error)
+
+    async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *args, **kwargs))
+
+    async def authenticate_client(self, client_id: str, client_secret: str) -> str:
+        """A token for the client. Raises: Unauthorized, LimitReached, SettingsError."""
+
+        def exchange() -> str:
+            key = self.authenticator.client(client_id, client_secret)
+            self.limits.take_request(key.tenant)
+            return self.authenticator.token_for(key)
+
+        return await self._call(exchange)
+
+
+def gate_of(request: Request) -> Gate:
+    """The gate of the app that the request is for."""
+    gate: Gate = request.app.state.gate
+    return gate
+
+
+def _presented(headers: Headers, *, takes_basic: bool) -> str:
+    """The API key or token.
+
+    Raises:
+        Unauthorized: there is none.
+    """
+    key = headers.get("x-api-key")
+    if key:
+        return key.strip()
+    scheme, _, value = headers.get("authorization", "").partition(" ")
+    match scheme.lower():
+        case "bearer" if value.strip():
+            return value.strip()
+        case "basic" if takes_basic:
+            return _password(value.strip())
+    ways = "`x-api-key: KEY` or `Authorization: Bearer KEY`" + (", or as the password of Basic" if takes_basic else "")
+    raise Unauthorized(f"Expected an API key or a token ({ways}), got none")
+
+
+def _password(value: str) -> str:
+    try:
+        text = base64.b64decode(value, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        text = ""
+    password = text.partition(":")[2]
+    if not password:
+        raise Unauthorized("Expected an API key as the password of Basic authentication, got none")
+    return password
+
+
+def _check(principal: Principal, need: Need) -> None:
+    if need is Need.OPERATOR:
+        if not principal.is_operator:
+            raise Forbidden("Expected an API key with the role `admin` of the tenant `default`")
+    elif not principal.role.covers(Role(need.value)):
+        raise Forbidden(f"Expected an API key with the role `{need}`, this one has `{principal.role}`")
+
+
+def _announced(headers: Headers) -> int:
+    length = headers.get("content-length", "")
+    return int(length) if length.isdecimal() and len(length) < 20 else 0
+
+
+class Metering:
+    """Pure ASGI: gives each request its caller, and counts the bytes that it brings."""
+
+    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+        self._app = app
+        self._gate = gate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        count = 0
+
+        async def counted() -> Message:
+            nonlocal count
+            message = await receive()
+            count += len(message.get("body", b""))
+            return message
+
+        with caller_of_request() as caller:
+            try:
+                await self._app(scope, counted, send)
+            finally:
+                if caller.principal is not None:
+                    await self._gate.note_bytes(caller.principal.tenant, count)

@@ -1,0 +1,57 @@
+"""Whose request is being answered: set where it is authenticated, read by whatever looks up a tenant's things."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from indexmill.domain.principal import Principal
+
+__all__ = ["Caller", "acting", "become", "caller_of_request", "current_principal"]
+
+
+@dataclass
+class Caller:
+    """Of one request; shared with the threads that work for it."""
+
+    principal: Principal | None = None
+
+
+_caller: ContextVar[Caller] = ContextVar("caller")
+
+
+def current_principal() -> Principal:
+    """
+    Raises:
+        RuntimeError: nobody was authenticated; a route that is marked public has asked for a tenant's things.
+    """
+    caller = _caller.get(None)
+    if caller is None or caller.principal is None:
+        raise RuntimeError("expected a route with authentication, or one that says for whom it acts")
+    return caller.principal
+
+
+def become(principal: Principal) -> None:
+    """Act for it until the end of this request."""
+    _caller.get().principal = principal
+
+
+@contextmanager
+def caller_of_request() -> Iterator[Caller]:
+    """Nobody, until somebody is authenticated."""
+    caller = Caller()
+    token = _caller.set(caller)
+    try:
+        yield caller
+    finally:
+        _caller.reset(token)
+
+
+@contextmanager
+def acting(principal: Principal) -> Iterator[None]:
+    """Act for it within this block."""
+    with caller_of_request() as caller:
+        caller.principal = principal
+        yield

@@ -1,0 +1,1 @@
+INSERT INTO tenant (name) VALUES (%(name)s) ON CONFLICT (name) DO NOTHING RETURNING id;
