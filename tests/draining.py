@@ -21,6 +21,7 @@ from indexmill.ledger.ledger import Ledger
 from indexmill.pipeline import compare
 from indexmill.pipeline.read_documents import open_document_reader
 from indexmill.pipeline.rebuild import Rebuild
+from indexmill.pipeline.replace_attributes import ReplaceAttributes
 from indexmill.pipeline.run_window import WindowOutcome, WindowRunner
 from indexmill.pipeline.scan import SourceScan
 from indexmill.pipeline.structural_work import StructuralWork
@@ -128,7 +129,10 @@ def structural_works(engine: Engine, **search: Any) -> dict[BatchWork, Structura
     ledger = engine.ledger
     settings = Settings(data_folder=Path("/no/data/folder"), search=SearchSettings(**search))
     indexes = replace(open_indexes(ledger, settings), is_direct=True)
-    return {BatchWork.REBUILD: Rebuild(ledger, engine.vectors, indexes, settings.search)}
+    return {
+        BatchWork.REBUILD: Rebuild(ledger, engine.vectors, indexes, settings.search),
+        BatchWork.REPLACE: ReplaceAttributes(ledger, engine.vectors.attribute_sets),
+    }
 
 
 def claim_next(engine: Engine, max_bytes: int = PLENTY, worker: str = "test/claim") -> Claim | None:

@@ -13,7 +13,7 @@ import psycopg
 
 from indexmill.domain.corpus import Corpus, CorpusDocument, DocumentPart, DocumentState, NewDocument, QueryHit
 from indexmill.domain.document import canonical_json
-from indexmill.domain.filter_attributes import FilterAttribute, checked_attributes
+from indexmill.domain.filter_attributes import FilterAttribute, attributes_to_json, checked_attributes
 from indexmill.domain.given_parts import parts_value
 from indexmill.domain.item_source import SourceKind
 from indexmill.domain.job import Item, Job, JobKind, Submission
@@ -297,6 +297,28 @@ class Corpora:
             CollectionNotFound
         """
         return self.engine.vectors.attribute_sets.active(self.get(reference).number).attributes
+
+    def replace_attributes(self, reference: str | int, attributes: Sequence[FilterAttribute]) -> Job:
+        """Queue the replacement of all filter attributes; the old ones apply until every document is read anew.
+
+        Raises:
+            CollectionNotFound
+            InvalidRequest: attributes that cannot be.
+        """
+        wanted = attributes_to_json(checked_attributes(attributes))
+        collection = self.engine.collection(self.get(reference).key)
+        jobs = self.engine.ledger.structural_jobs
+        job = jobs.submit(collection, JobKind.REPLACE_FILTER_ATTRIBUTES, {"attributes": wanted})
+        self.engine.wake()
+        return job
+
+    def rebuild(self, reference: str | int) -> Job:
+        """Queue a rebuild of its vector index.
+
+        Raises:
+            CollectionNotFound
+        """
+        return self.engine.rebuild(self.get(reference).key)
 
 
 def _key_of(name: str) -> str:

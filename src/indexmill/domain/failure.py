@@ -40,6 +40,8 @@ class FailureCode(StrEnum):
     EXTRACTION_CRASHED = "extraction_crashed"
     INVALID_VECTOR = "invalid_vector"
     MODEL_REJECTED = "model_rejected"
+    #: A document's metadata hold a value that its filter attribute does not take.
+    MISFIT = "misfit"
     STORE_REJECTED = "store_rejected"
     TRIES_EXHAUSTED = "tries_exhausted"
     WORKER_LOST = "worker_lost"

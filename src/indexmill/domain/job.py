@@ -42,6 +42,8 @@ class JobKind(StrEnum):
     CLEANUP = "cleanup"
     #: A collection's vector index is laid down anew, aside, and takes the place of the old one.
     REBUILD = "rebuild"
+    #: Every document's metadata is read as other filter attributes say.
+    REPLACE_FILTER_ATTRIBUTES = "replace_filter_attributes"
 
 
 class BatchWork(StrEnum):
@@ -53,6 +55,7 @@ class BatchWork(StrEnum):
     SCAN = "scan"
     #: Its one item is a collection.
     REBUILD = "rebuild"
+    REPLACE = "replace"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,10 @@ from indexmill.ledger.scans import outcomes_of
 __all__ = ["WORK_OF_KIND", "StructuralJobs", "lost_worker"]
 
 #: What is done by the jobs of each kind that changes a whole collection.
-WORK_OF_KIND: Final[Mapping[JobKind, BatchWork]] = {JobKind.REBUILD: BatchWork.REBUILD}
+WORK_OF_KIND: Final[Mapping[JobKind, BatchWork]] = {
+    JobKind.REBUILD: BatchWork.REBUILD,
+    JobKind.REPLACE_FILTER_ATTRIBUTES: BatchWork.REPLACE,
+}
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from indexmill.ledger.ledger import open_ledger
 from indexmill.models.model_cache import ModelCache
 from indexmill.pipeline.read_documents import open_document_reader
 from indexmill.pipeline.rebuild import Rebuild
+from indexmill.pipeline.replace_attributes import ReplaceAttributes
 from indexmill.pipeline.run_window import WindowRunner
 from indexmill.pipeline.scan import SourceScan
 from indexmill.settings import Settings
@@ -84,7 +85,10 @@ def _build(settings: Settings, url: str, name: str) -> Drain:
         models=ModelCache(),
         documents=documents,
         scan=SourceScan(ledger, documents.data_sources),
-        structural={BatchWork.REBUILD: Rebuild(ledger, vectors, open_indexes(ledger, settings), settings.search)},
+        structural={
+            BatchWork.REBUILD: Rebuild(ledger, vectors, open_indexes(ledger, settings), settings.search),
+            BatchWork.REPLACE: ReplaceAttributes(ledger, vectors.attribute_sets),
+        },
         worker=name,
         max_tries=worker.max_tries,
         max_text_bytes=worker.max_text_bytes,

@@ -188,7 +188,8 @@ $$;
 CREATE TABLE job (
     id uuid PRIMARY KEY,
     tenant integer NOT NULL,
-    kind text NOT NULL CHECK (kind IN ('upsertion', 'deletion', 'ingestion', 'indexing', 'cleanup', 'rebuild')),
+    kind text NOT NULL CHECK (kind IN ('upsertion', 'deletion', 'ingestion', 'indexing', 'cleanup', 'rebuild',
+        'replace_filter_attributes')),
     external_id text CHECK (char_length(external_id) BETWEEN 1 AND 255),
     seq bigint,
     state text NOT NULL CHECK (state IN
@@ -275,7 +276,7 @@ CREATE TABLE batch (
     lane text NOT NULL,
     -- What is done with its items: documents are written, or deleted, a data source is scanned for files, or a
     -- collection's chunks are laid down anew.
-    work text NOT NULL DEFAULT 'write' CHECK (work IN ('write', 'delete', 'scan', 'rebuild')),
+    work text NOT NULL DEFAULT 'write' CHECK (work IN ('write', 'delete', 'scan', 'rebuild', 'replace')),
     -- The data source that its items come from, and how large they are there.
     source uuid REFERENCES data_source,
     source_bytes bigint NOT NULL DEFAULT 0,
