@@ -28,7 +28,7 @@ _numbers = itertools.count()
 
 @dataclass(frozen=True)
 class Act:
-    """`kind`: put, remove, start, step (one window), kill (a worker in a window), cancel, retry."""
+    """`kind`: put, remove, start, step (one window), kill (a worker in a window), cancel, retry, replace (the data source)."""
 
     kind: str
     name: str = "a"
@@ -39,7 +39,7 @@ names = st.sampled_from(NAMES)
 acts = st.one_of(
     st.builds(Act, st.just("put"), names, st.integers(0, 2)),
     st.builds(Act, st.just("remove"), names),
-    st.builds(Act, st.sampled_from(["start", "step", "step", "step", "kill", "cancel", "retry"])),
+    st.builds(Act, st.sampled_from(["start", "step", "step", "step", "kill", "cancel", "retry", "replace"])),
 )
 
 
@@ -72,6 +72,10 @@ def play(shelf: Shelf, history: list[Act]) -> None:
             shelf.remove(act.name)
         elif act.kind in {"start", "retry"}:
             _begin(shelf, kb, retries=act.kind == "retry")
+        elif act.kind == "replace":
+            (source,), _ = shelf.verbs.sources(kb.id, 10, 0)
+            shelf.verbs.remove_source(kb.id, source.id)
+            shelf.verbs.add_source(kb.id, shelf.source())
         elif act.kind == "cancel":
             shelf.verbs.cancel(shelf.last(kb).job.id)
         elif (claim := claim_next(shelf.engine, 1)) is not None:
@@ -80,6 +84,9 @@ def play(shelf: Shelf, history: list[Act]) -> None:
             runner.run(claim, lambda: True)
         _account(shelf, shelf.last(kb))
     shelf.drain()
+    (source,), _ = shelf.verbs.sources(kb.id, 10, 0)
+    # Of a data source that was deleted nothing comes back.
+    assert {each.id.partition("/")[0] for each in shelf.engine.each_document(kb.collection)} <= {str(source.id)}
     last = shelf.run(kb)
     _account(shelf, last)
     assert shelf.names(kb) == {f"{name}.txt" for name, text in files.items() if text} | _kept(shelf, kb, files)
@@ -115,7 +122,7 @@ def _account(shelf: Shelf, job: IndexingJob) -> None:
     if job.job.is_terminal:
         assert decided == counts.total
         assert counts.skipped == said["unchanged"] + said["superseded"]
-        assert job.job.counters.removed == counts.removed
+        assert job.job.counters.removed + job.job.counters.absent == counts.removed
         assert job.job.counters.indexed + job.job.counters.payload_updated == counts.indexed
         assert job.job.counters.tokens == counts.tokens
         assert all(run.is_complete for run in job.runs)
@@ -124,7 +131,7 @@ def _account(shelf: Shelf, job: IndexingJob) -> None:
 def _undecided_removals(shelf: Shelf, job: IndexingJob) -> int:
     with shelf.engine.ledger.database.connection() as connection:
         row = connection.execute(
-            "SELECT coalesce(sum(items - removed), 0) AS left_over FROM batch WHERE job = %s AND work = 'delete'",
+            "SELECT coalesce(sum(items - removed - absent), 0) AS left_over FROM batch WHERE job = %s AND work = 'delete'",
             [job.job.id],
         ).fetchone()
     assert row is not None
