@@ -35,7 +35,7 @@ def fill(engine: Engine, count: int = 400, *, first: int = 0, seed: int = 1) -> 
 
 
 def _settings(**search: Any) -> Settings:
-    return Settings(data_folder=Path("/no/data/folder"), search=SearchSettings(exact_chunks=THRESHOLD, **search))
+    return Settings(data_folder=Path("/no/data/folder"), search=SearchSettings(**{"exact_chunks": THRESHOLD, **search}))
 
 
 def indexes_of(engine: Engine) -> VectorIndexes:

@@ -57,6 +57,7 @@ def write(engine: Engine, documents: Sequence[StagedDocument], collection: str =
         )
 
 
-def store(engine: Engine, documents: Mapping[str, Stored]) -> list[Written]:
+def store(engine: Engine, documents: Mapping[str, Stored], collection: str = "tiny") -> list[Written]:
     seq = next(_seqs)
-    return write(engine, [staged(item, name, each, seq) for item, (name, each) in enumerate(documents.items())])
+    wanted = [staged(item, name, each, seq) for item, (name, each) in enumerate(documents.items())]
+    return write(engine, wanted, collection)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from typing import Any
@@ -17,6 +18,7 @@ from indexmill.vectors.index_search import IndexSearch
 from indexmill.vectors.selection import Selection
 from indexmill.vectors.statements import run_statement, statement
 from indexmill.vectors.vector_store import SearchQuery
+from indexmill.worker.sweeps import vector_indexes
 from tests.draining import alter_query, rows, waiting_for_locks
 from tests.integration.vectors.indexed import THRESHOLD, block_builds, fill, index_names, indexes_of, sweep_indexes
 from tests.integration.vectors.stored import Stored, store
@@ -95,6 +97,27 @@ def test_it_is_searched_as_long_as_it_takes_to_find_enough(engine: Engine, monke
     monkeypatch.setattr(IndexSearch, "near", worse_in_a_hurry)
     sweep_indexes(engine)
     assert engine.collection("tiny").ef_search == 400
+
+
+@pytest.mark.parametrize(("most", "index"), [(4000, "hnsw"), (3999, "exact")])
+def test_vectors_are_indexed_up_to_four_thousand_dimensions(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, most: int, index: str
+) -> None:
+    """No model for tests has more: beyond the limit is what a lower one makes of it."""
+    monkeypatch.setattr(vector_indexes, "MAX_INDEXED_DIMENSION", most)
+    dimension = 4000
+    engine.deploy("wide", "deterministic", {"dimension": dimension})
+    chance = random.Random(1)
+    store(
+        engine,
+        {f"d{n}": Stored([[chance.randint(-9, 9) for _ in range(dimension)]]) for n in range(20)},
+        collection="wide",
+    )
+    query = SearchQuery([float(chance.randint(-9, 9)) for _ in range(dimension)], 5, {})
+    exact = engine.vectors.search(engine.collection("wide"), query)
+    sweep_indexes(engine, exact_chunks=15, recall_sample=5)
+    assert {each.name: each.index for each in engine.collections()} == {"tiny": "exact", "wide": index}
+    assert engine.vectors.search(engine.collection("wide"), query) == exact
 
 
 # What uses it
