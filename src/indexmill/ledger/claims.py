@@ -9,7 +9,7 @@ from uuid import UUID
 import psycopg
 
 from indexmill.domain.identifier import new_token
-from indexmill.domain.job import BatchWork, JobKind
+from indexmill.domain.job import DEFAULT_TENANT, BatchWork, JobKind
 from indexmill.errors import ServiceError
 from indexmill.ledger.database import Database, Row, run_query
 
@@ -19,6 +19,12 @@ DELETE_LANE = "delete"
 SCAN_LANE = "scan"
 
 
+def is_scan_lane(lane: str) -> bool:
+    """Whether a tenant's scans run in it: `scan`, or `<tenant>/scan`."""
+    tenant, slash, work = lane.rpartition("/")
+    return work == SCAN_LANE and (not slash or tenant.isdecimal())
+
+
 @dataclass(frozen=True)
 class LaneHead:
     """The first ready batch of a lane; `waited`: seconds that it has been ready."""
@@ -26,6 +32,9 @@ class LaneHead:
     lane: str
     rank: datetime
     waited: float
+    tenant: int = DEFAULT_TENANT
+    #: Its tenant's share of the workers.
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -101,9 +110,9 @@ class Claims:
     probe_seconds: float
 
     def lane_heads(self) -> list[LaneHead]:
-        """The lanes with ready work that are not stopped, the one whose turn it is first."""
+        """The lanes with ready work that are not stopped, in the order of what is first in each."""
         rows = self.database.query("lane_heads")
-        return [LaneHead(row["lane"], row["rank"], float(row["waited"])) for row in rows]
+        return [LaneHead(row["lane"], row["rank"], float(row["waited"]), row["tenant"], row["weight"]) for row in rows]
 
     def claim(self, lane: str, worker: str, max_bytes: int) -> Claim | None:
         """Take ready batches of the lane: at least one, together about `max_bytes`; None where others were faster.
@@ -125,7 +134,7 @@ class Claims:
                     token=token,
                     worker=worker,
                     # A scan is a window of its own.
-                    max_bytes=1 if lane == SCAN_LANE else max_bytes,
+                    max_bytes=1 if is_scan_lane(lane) else max_bytes,
                     lease_seconds=self.lease_seconds,
                     deadline_seconds=self.deadline_seconds,
                     probe_seconds=self.probe_seconds,
