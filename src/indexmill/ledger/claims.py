@@ -9,7 +9,7 @@ from uuid import UUID
 import psycopg
 
 from indexmill.domain.identifier import new_token
-from indexmill.domain.job import BatchWork, JobKind
+from indexmill.domain.job import DEFAULT_TENANT, BatchWork, JobKind
 from indexmill.errors import ServiceError
 from indexmill.ledger.database import Database, Row, run_query
 
@@ -18,8 +18,12 @@ __all__ = ["DELETE_LANE", "SCAN_LANE", "STRUCTURAL_LANE", "Claim", "ClaimInDoubt
 DELETE_LANE = "delete"
 SCAN_LANE = "scan"
 STRUCTURAL_LANE = "structural"
-#: What is in them is a window of its own, and goes on for many.
-_ONE_BY_ONE = frozenset({SCAN_LANE, STRUCTURAL_LANE})
+
+
+def is_scan_lane(lane: str) -> bool:
+    """Whether a tenant's scans run in it: `scan`, or `<tenant>/scan`."""
+    tenant, slash, work = lane.rpartition("/")
+    return work == SCAN_LANE and (not slash or tenant.isdecimal())
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,9 @@ class LaneHead:
     lane: str
     rank: datetime
     waited: float
+    tenant: int = DEFAULT_TENANT
+    #: Its tenant's share of the workers.
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -106,9 +113,9 @@ class Claims:
     probe_seconds: float
 
     def lane_heads(self) -> list[LaneHead]:
-        """The lanes with ready work that are not stopped, the one whose turn it is first."""
+        """The lanes with ready work that are not stopped, in the order of what is first in each."""
         rows = self.database.query("lane_heads")
-        return [LaneHead(row["lane"], row["rank"], float(row["waited"])) for row in rows]
+        return [LaneHead(row["lane"], row["rank"], float(row["waited"]), row["tenant"], row["weight"]) for row in rows]
 
     def claim(self, lane: str, worker: str, max_bytes: int) -> Claim | None:
         """Take ready batches of the lane: at least one, together about `max_bytes`; None where others were faster.
@@ -130,7 +137,8 @@ class Claims:
                     lane=lane,
                     token=token,
                     worker=worker,
-                    max_bytes=1 if lane in _ONE_BY_ONE else max_bytes,
+                    # What scans and what changes a whole collection are windows of their own.
+                    max_bytes=1 if lane == STRUCTURAL_LANE or is_scan_lane(lane) else max_bytes,
                     lease_seconds=self.lease_seconds,
                     deadline_seconds=self.deadline_seconds,
                     probe_seconds=self.probe_seconds,

@@ -57,7 +57,14 @@ CREATE TABLE model (
     PRIMARY KEY (tenant, id)
 );
 
--- What workers choose between: a model with a splitting, the deletions, or the scans of data sources. A stopped one is neither claimed nor woken.
+-- The lane of a tenant's deletions, or of the scans of its data sources: each tenant has its own, so that no other's
+-- stand in front of them. Model lanes have two slashes.
+CREATE FUNCTION tenant_lane(tenant integer, work text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN tenant = 1 THEN work ELSE tenant || '/' || work END;
+
+-- What workers choose between: a model with a splitting, deletions, or scans of data sources, of one tenant each. A
+-- stopped one is neither claimed nor woken. Those without a tenant are the first one's.
 CREATE TABLE lane (
     name text PRIMARY KEY,
     tenant integer REFERENCES tenant,

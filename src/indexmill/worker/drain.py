@@ -11,18 +11,17 @@ from uuid import UUID
 import psycopg
 
 from indexmill.errors import ServiceError
-from indexmill.ledger.claims import Claim, ClaimInDoubt, LaneHead
+from indexmill.ledger.claims import Claim, ClaimInDoubt
 from indexmill.ledger.database import is_statement_timeout
 from indexmill.ledger.ledger import Ledger
 from indexmill.pipeline.run_window import WindowOutcome, WindowRunner
 from indexmill.worker.pulse import Pulse
+from indexmill.worker.turns import Turns
 from indexmill.worker.watchdog import Watchdog
 
-__all__ = ["Drain", "next_lane"]
+__all__ = ["Drain"]
 
 _log = logging.getLogger(__name__)
-#: The loaded model's lane is kept while no other has waited longer.
-_OTHER_LANE_PATIENCE = 0.2
 _MIN_WINDOW_BYTES = 64 * 1024
 _MAX_WINDOW_BYTES = 4 * 1024 * 1024
 _FIRST_WINDOW_BYTES = 256 * 1024
@@ -46,6 +45,7 @@ class Drain:
     drain_seconds: float
     window_seconds: float
     _lane: str | None = None
+    _turns: Turns = field(default_factory=Turns)
     #: Bytes of items that a window of `window_seconds` takes, a lane.
     _budgets: dict[str, int] = field(default_factory=dict)
 
@@ -55,9 +55,11 @@ class Drain:
         misses = 0
         while not is_stopping() and misses < _MAX_MISSES:
             try:
-                self._lane = next_lane(self.ledger.claims.lane_heads(), self._lane)
-                if self._lane is None:
+                head = self._turns.next(self.ledger.claims.lane_heads(), self._lane)
+                if head is None:
+                    self._lane = None
                     return False
+                self._lane = head.lane
                 if time.monotonic() > until:
                     return True
                 claim = self.ledger.claims.claim(self._lane, self.runner.worker, self._budget(self._lane))
@@ -73,6 +75,7 @@ class Drain:
                 time.sleep(0.002 * misses)
                 continue
             misses = 0
+            self._turns.took(head)
             self._run_window(claim, is_stopping)
         return False
 
@@ -149,13 +152,3 @@ class _Patience:
         if self._since is None:
             self._since = time.monotonic()
         return time.monotonic() - self._since > self._seconds
-
-
-def next_lane(heads: list[LaneHead], current: str | None) -> str | None:
-    """The lane to claim from: the current one while no other has waited, else the one whose rank comes first."""
-    if not heads:
-        return None
-    others_wait = any(head.waited > _OTHER_LANE_PATIENCE for head in heads if head.lane != current)
-    if any(head.lane == current for head in heads) and not others_wait:
-        return current
-    return min(heads, key=lambda head: head.rank).lane

@@ -12,7 +12,7 @@ from indexmill.domain.job import Item
 from indexmill.engine import Engine
 from indexmill.ledger.claims import DELETE_LANE, LaneHead
 from indexmill.ledger.collections import lane_of
-from indexmill.worker.drain import next_lane
+from indexmill.worker.turns import next_lane
 from tests.draining import (
     PLENTY,
     alter_query,

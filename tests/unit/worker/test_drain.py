@@ -15,7 +15,8 @@ from indexmill.errors import ServiceError
 from indexmill.ledger.claims import Claim, ClaimedBatch, LaneHead
 from indexmill.pipeline.run_window import WindowOutcome
 from indexmill.worker import drain as drain_module
-from indexmill.worker.drain import Drain, next_lane
+from indexmill.worker.drain import Drain
+from indexmill.worker.turns import next_lane
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -15,7 +15,7 @@ WITH wanted AS (
     INSERT INTO batch (job, ordinal, state, lane, work, source, source_bytes, rank, first_position, items, bytes,
                        available_at, outcomes, unchanged, failed, chunks, ended_at)
     SELECT g.id, w.ordinal, CASE WHEN w.outcomes IS NULL THEN 'ready' ELSE 'done' END,
-           CASE w.work WHEN 'delete' THEN 'delete' ELSE c.lane END, w.work, %(source)s, w.source_bytes,
+           CASE w.work WHEN 'delete' THEN tenant_lane(c.tenant, 'delete') ELSE c.lane END, w.work, %(source)s, w.source_bytes,
            g.queued_at + w.ordinal * interval '1 second', w.first_position, w.items, w.size, ledger_now(), w.outcomes,
            w.unchanged, w.failed, w.chunks, CASE WHEN w.outcomes IS NOT NULL THEN ledger_now() END
     FROM grown g JOIN collection c ON c.id = g.collection, wanted w

@@ -1,1 +1,5 @@
-INSERT INTO tenant (name) VALUES (%(name)s) ON CONFLICT (name) DO NOTHING RETURNING id;
+WITH made AS (
+    INSERT INTO tenant (name) VALUES (%(name)s) ON CONFLICT (name) DO NOTHING RETURNING id
+)
+INSERT INTO lane (name, tenant) SELECT tenant_lane(m.id, work), m.id FROM made m, unnest(ARRAY['delete', 'scan']) AS work
+RETURNING tenant AS id;

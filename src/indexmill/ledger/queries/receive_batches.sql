@@ -1,7 +1,9 @@
 -- Batches of a job in `receiving`: waiting for ever, so that no worker claims them before the job is queued.
 WITH new_batches AS (
     INSERT INTO batch (job, ordinal, state, lane, work, rank, first_position, items, bytes, available_at)
-    SELECT j.id, b.ordinal, 'waiting', j.lane, CASE j.lane WHEN 'delete' THEN 'delete' ELSE 'write' END, 'infinity', b.first_position, b.items, b.size, 'infinity'
+    SELECT j.id, b.ordinal, 'waiting', j.lane,
+           CASE j.lane WHEN tenant_lane(j.tenant, 'delete') THEN 'delete' ELSE 'write' END, 'infinity', b.first_position,
+           b.items, b.size, 'infinity'
     FROM job j,
          unnest(%(ordinals)s::integer[], %(first_positions)s::bigint[], %(items)s::integer[], %(sizes)s::integer[])
          AS b (ordinal, first_position, items, size)

@@ -2,7 +2,7 @@
 WITH new_job AS (
     INSERT INTO job (id, tenant, kind, state, events, collection, model, lane)
     SELECT %(id)s, %(tenant)s, %(kind)s, 'receiving', 0, c.id, %(model)s,
-           CASE WHEN %(deletes)s THEN 'delete' ELSE c.lane END
+           CASE WHEN %(deletes)s THEN tenant_lane(c.tenant, 'delete') ELSE c.lane END
     FROM collection c
     JOIN model m ON m.tenant = c.tenant AND m.id = c.model AND m.withdrawn_at IS NULL
     WHERE c.tenant = %(tenant)s AND c.name = %(collection)s AND c.deleted_at IS NULL

@@ -1,7 +1,7 @@
 -- One statement, one commit for one or several jobs: jobs, batches, bodies, first events. A job without a row in the
 -- answer was not stored: its model is not deployed, or its external id is taken.
 WITH wanted AS (
-    SELECT w.*, c.id AS collection, c.name, CASE WHEN w.deletes THEN 'delete' ELSE c.lane END AS lane
+    SELECT w.*, c.id AS collection, c.name, CASE WHEN w.deletes THEN tenant_lane(w.tenant, 'delete') ELSE c.lane END AS lane
     FROM unnest(%(ids)s::uuid[], %(tenants)s::integer[], %(kinds)s::text[], %(external_ids)s::text[],
                 %(models)s::text[], %(collections)s::text[], %(documents)s::text[], %(deletes)s::boolean[],
                 %(fingerprints)s::bytea[], %(totals)s::bigint[], %(counts)s::integer[], %(distinct_ids)s::boolean[])
@@ -19,7 +19,8 @@ WITH wanted AS (
     RETURNING *
 ), new_batches AS (
     INSERT INTO batch (job, ordinal, state, lane, work, rank, first_position, items, bytes, available_at)
-    SELECT j.id, b.ordinal, 'ready', j.lane, CASE j.lane WHEN 'delete' THEN 'delete' ELSE 'write' END, j.queued_at + b.ordinal * interval '30 seconds',
+    SELECT j.id, b.ordinal, 'ready', j.lane,
+           CASE j.lane WHEN tenant_lane(j.tenant, 'delete') THEN 'delete' ELSE 'write' END, j.queued_at + b.ordinal * interval '30 seconds',
            b.first_position, b.items, b.size, j.queued_at
     FROM new_jobs j
     JOIN unnest(%(jobs)s::uuid[], %(ordinals)s::integer[], %(first_positions)s::bigint[], %(items)s::integer[],
