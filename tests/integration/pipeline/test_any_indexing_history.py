@@ -28,7 +28,7 @@ _numbers = itertools.count()
 
 @dataclass(frozen=True)
 class Act:
-    """`kind`: put, remove, start, step (one window), kill (a worker in a window), cancel, retry, replace (the source)."""
+    """`kind`: put, remove, start, step (a window), kill (a worker in one), cancel, retry, replace (the data source)."""
 
     kind: str
     name: str = "a"
