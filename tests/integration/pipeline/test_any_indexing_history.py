@@ -28,7 +28,7 @@ _numbers = itertools.count()
 
 @dataclass(frozen=True)
 class Act:
-    """`kind`: put, remove, start, step (one window), kill (a worker in a window), cancel, retry, replace (the data source)."""
+    """`kind`: put, remove, start, step (a window), kill (a worker in one), cancel, retry, replace (the data source)."""
 
     kind: str
     name: str = "a"
@@ -131,7 +131,8 @@ def _account(shelf: Shelf, job: IndexingJob) -> None:
 def _undecided_removals(shelf: Shelf, job: IndexingJob) -> int:
     with shelf.engine.ledger.database.connection() as connection:
         row = connection.execute(
-            "SELECT coalesce(sum(items - removed - absent), 0) AS left_over FROM batch WHERE job = %s AND work = 'delete'",
+            "SELECT coalesce(sum(items - removed - absent), 0) AS left_over FROM batch "
+            "WHERE job = %s AND work = 'delete'",
             [job.job.id],
         ).fetchone()
     assert row is not None
