@@ -37,4 +37,5 @@ def job_of(row: Row) -> Job:
         updated_at=row["updated_at"],
         started_at=row["started_at"],
         finished_at=row["finished_at"],
+        collection_number=row.get("collection_number"),
     )
