@@ -10,7 +10,7 @@ from indexmill.domain.bodies import StoredItem, UnreadableBody, decode_body
 from indexmill.domain.identifier import parse_job_id
 from indexmill.domain.job import Job, JobFilter, JobKind, JobPage, JobPlace, JobWalk
 from indexmill.domain.job_state import END_REASONS, OPEN_STATES, TERMINAL_STATES, JobState
-from indexmill.ledger.database import Connection, Database, run_query
+from indexmill.ledger.database import Connection, Database, Row, run_query
 from indexmill.ledger.records import job_of
 
 __all__ = ["MAX_COUNTED", "Jobs", "filter_values", "read_job", "walk_values"]
@@ -109,14 +109,14 @@ class Jobs:
         conditions = (wanted.ids, wanted.collections, wanted.states)
         if any(each is not None and not each for each in conditions):
             return []
-        rows = self.database.query(
-            "walk_jobs",
-            prepare=False,
-            **walk_values(wanted),
-            after_at=after.created_at if after else None,
-            after_id=after.id if after else None,
-            limit=limit,
-        )
+        place = {"after_at": after.created_at if after else None, "after_id": after.id if after else None}
+        values = walk_values(wanted) | place | {"limit": limit}
+
+        def read(connection: Connection) -> list[Row]:
+            run_query(connection, "begin_walk")
+            return run_query(connection, "walk_jobs", prepare=False, **values)
+
+        rows = self.database.repeat(read)
         return [job_of(row) for row in rows]
 
     def first_item(self, job_id: UUID) -> StoredItem | None:

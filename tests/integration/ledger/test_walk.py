@@ -106,7 +106,9 @@ def _jobs_read(connection: psycopg.Connection[dict[str, Any]], wanted: JobWalk, 
     explain = (
         "EXPLAIN (ANALYZE, BUFFERS OFF, FORMAT JSON) " + query_text("indexmill.ledger", "walk_jobs").partition("\n")[2]
     )
-    rows = connection.execute(explain, values, prepare=False).fetchall()
+    with connection.transaction():
+        connection.execute(query_text("indexmill.ledger", "begin_walk"))
+        rows = connection.execute(explain, values, prepare=False).fetchall()
     nodes = list(_nodes(rows[0]["QUERY PLAN"][0]["Plan"]))
     assert not [each for each in nodes if each["Node Type"] == "Seq Scan"], "a table is scanned"
     read = [each for each in nodes if each.get("Relation Name") == "job" or "job" in each.get("Index Name", "")]
