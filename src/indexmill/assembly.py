@@ -15,12 +15,14 @@ from indexmill.domain.chunking import check_chunking
 from indexmill.domain.job import Job
 from indexmill.domain.knowledge_base import NewDataSource
 from indexmill.engine import Engine
+from indexmill.errors import ServiceError
 from indexmill.knowledge_bases import KnowledgeBases
 from indexmill.ledger.ledger import Ledger, open_ledger
 from indexmill.ledger.location import database_url
 from indexmill.ledger.metrics import metrics_text
 from indexmill.models.model_cache import ModelCache
 from indexmill.security.keyring import LateKeyring
+from indexmill.security.page_keys import PageKeys
 from indexmill.security.secret_box import SecretBox
 from indexmill.security.signed_urls import UrlSigner
 from indexmill.settings import Settings
@@ -39,6 +41,13 @@ __all__ = ["DEFAULT_MODEL", "Service", "build_service", "compose_callbacks", "de
 DEFAULT_MODEL = "wordllama-256"
 
 
+class _NoCorpora:
+    """Stands where the verbs of corpora will: every call is refused."""
+
+    def __getattr__(self, verb: str) -> Any:
+        raise ServiceError(f"corpora: `{verb}` is not there yet")
+
+
 @dataclass
 class Service:
     """The engine with what keeps it going in this process: the waker and the sweeps."""
@@ -55,6 +64,8 @@ class Service:
     knowledge_bases: KnowledgeBases
     url_signer: UrlSigner
     upload_store: UploadStore
+    page_keys: PageKeys
+    corpora: Any
 
     def __enter__(self) -> Service:
         self.start()
@@ -113,6 +124,8 @@ def build_service(settings: Settings, url: str | None = None) -> Service:
         knowledge_bases=_knowledge_bases(engine, settings, SecretBox(keyring), sources, uploads),
         url_signer=UrlSigner(keyring),
         upload_store=uploads,
+        page_keys=PageKeys(keyring),
+        corpora=_NoCorpora(),
     )
 
 

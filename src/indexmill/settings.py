@@ -6,6 +6,7 @@ import base64
 import ipaddress
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -40,6 +41,7 @@ __all__ = [
     "CrawlSettings",
     "DatabaseSettings",
     "FlowerSettings",
+    "ListJobsSettings",
     "ModelSettings",
     "ReaderSettings",
     "RetentionSettings",
@@ -60,12 +62,9 @@ FETCH_SHARE = 0.6
 
 
 def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    with suppress(ValueError):
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    return False
 
 
 def default_data_folder() -> Path:
@@ -81,10 +80,9 @@ class _Section(BaseModel):
 
 
 def _is_key(text: str) -> bool:
-    try:
+    with suppress(ValueError):
         return len(base64.b64decode(text, validate=True)) == SECRET_KEY_BYTES
-    except ValueError:
-        return False
+    return False
 
 
 def _revealed(value: SecretStr | None, info: FieldSerializationInfo) -> str | None:
@@ -385,6 +383,12 @@ class ArtifactSettings(_Section):
         return self
 
 
+class ListJobsSettings(_Section):
+    """Front door 4: the jobs that are listed where no state is asked for; `active` are those that have not ended."""
+
+    default_states: Literal["all", "active"] = "all"
+
+
 class RetentionSettings(_Section):
     """How long finished work is kept."""
 
@@ -418,6 +422,7 @@ class Settings(BaseSettings):
     crawl: CrawlSettings = CrawlSettings()
     readers: ReaderSettings = ReaderSettings()
     artifacts: ArtifactSettings = ArtifactSettings()
+    list_jobs: ListJobsSettings = ListJobsSettings()
     retention: RetentionSettings = RetentionSettings()
 
     @property

@@ -16,7 +16,9 @@ from indexmill.settings import Settings
 
 if TYPE_CHECKING:
     from indexmill.dialects.indexing_jobs.verbs import KnowledgeBaseVerbs
+    from indexmill.dialects.list_jobs.verbs import CorpusVerbs
     from indexmill.engine import Engine
+    from indexmill.security.page_keys import PageKeys
     from indexmill.security.signed_urls import UrlSigner
     from indexmill.sources.spool import Spool
     from indexmill.sources.upload_store import UploadStore
@@ -52,6 +54,12 @@ class Service(Protocol):
 
     @property
     def knowledge_bases(self) -> KnowledgeBaseVerbs: ...
+
+    @property
+    def corpora(self) -> CorpusVerbs: ...
+
+    @property
+    def page_keys(self) -> PageKeys: ...
 
     @property
     def url_signer(self) -> UrlSigner: ...
