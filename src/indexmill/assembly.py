@@ -7,6 +7,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
+from indexmill.corpora import Corpora
 from indexmill.dialects.artifacts.callbacks import callback_message
 from indexmill.dialects.artifacts.results import documents_told
 from indexmill.dialects.artifacts.translate import ingest_response
@@ -14,6 +15,7 @@ from indexmill.domain.callback import CallbackEvent, Compose
 from indexmill.domain.chunking import check_chunking
 from indexmill.domain.job import Job
 from indexmill.domain.knowledge_base import NewDataSource
+from indexmill.domain.splitting import Splitting
 from indexmill.engine import Engine
 from indexmill.knowledge_bases import KnowledgeBases
 from indexmill.ledger.ledger import Ledger, open_ledger
@@ -24,6 +26,7 @@ from indexmill.security.authentication import Authenticator
 from indexmill.security.issuers import ExternalIssuer, fetch_keys
 from indexmill.security.keyring import LateKeyring
 from indexmill.security.limits import Limits
+from indexmill.security.page_keys import PageKeys
 from indexmill.security.secret_box import SecretBox
 from indexmill.security.signed_urls import UrlSigner
 from indexmill.security.start_check import is_always_required
@@ -65,6 +68,8 @@ class Service:
     indexes: SweepLoop
     authenticator: Authenticator
     limits: Limits
+    page_keys: PageKeys
+    corpora: Corpora
 
     def __enter__(self) -> Service:
         self.start()
@@ -131,7 +136,14 @@ def build_service(settings: Settings, url: str | None = None) -> Service:
         upload_store=uploads,
         authenticator=_authenticator(engine, settings, keyring),
         limits=limits,
+        page_keys=PageKeys(keyring),
+        corpora=_corpora(engine, settings),
     )
+
+
+def _corpora(engine: Engine, settings: Settings) -> Corpora:
+    made_with = settings.artifacts
+    return Corpora(engine, made_with.model, Splitting(made_with.chunk_tokens, made_with.chunk_overlap).name)
 
 
 def _knowledge_bases(

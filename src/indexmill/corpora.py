@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -11,7 +12,16 @@ from uuid import uuid4
 
 import psycopg
 
-from indexmill.domain.corpus import Corpus, CorpusDocument, DocumentPart, DocumentState, NewDocument, QueryHit
+from indexmill.domain.corpus import (
+    Corpus,
+    CorpusDocument,
+    DocumentPart,
+    DocumentState,
+    NewDocument,
+    NewFile,
+    QueryHit,
+    Removal,
+)
 from indexmill.domain.document import canonical_json
 from indexmill.domain.filter_attributes import FilterAttribute, attributes_to_json, checked_attributes
 from indexmill.domain.given_parts import parts_value
@@ -20,7 +30,7 @@ from indexmill.domain.job import Item, Job, JobKind, Submission
 from indexmill.domain.job_state import JobState, Reason
 from indexmill.domain.outcome import Ending
 from indexmill.engine import Engine
-from indexmill.errors import CollectionNotFound, Conflict, InvalidRequest
+from indexmill.errors import CollectionNotFound, Conflict, InvalidRequest, ItemError, TransientError
 from indexmill.ledger.collections import Collection
 from indexmill.ledger.database import Connection
 from indexmill.vectors.selection import Selection
@@ -30,6 +40,10 @@ __all__ = ["Corpora"]
 
 _KEY: Final = re.compile(r"[A-Za-z0-9_=-]{1,50}")
 _MAX_PATTERN: Final = 200
+#: Between two looks whether a job has ended.
+_FIRST_PAUSE: Final = 0.02
+_LONGEST_PAUSE: Final = 0.25
+_REMOVAL_SECONDS: Final = 30.0
 
 
 @dataclass
@@ -94,7 +108,7 @@ class Corpora:
             raise CollectionNotFound(str(reference), [])
         return found
 
-    def page(self, limit: int, after: int = 0, pattern: str | None = None) -> list[Corpus]:
+    def page(self, limit: int, after: int | None = None, pattern: str | None = None) -> list[Corpus]:
         """By number; `pattern`: a regular expression that their names match.
 
         Raises:
@@ -103,7 +117,7 @@ class Corpora:
         if pattern is not None and len(pattern) > _MAX_PATTERN:
             raise InvalidRequest(f"filter: expected at most {_MAX_PATTERN} characters, got {len(pattern)}")
         try:
-            return self.engine.ledger.corpora.page(limit, after, pattern, self.engine.tenant)
+            return self.engine.ledger.corpora.page(limit, after or 0, pattern, self.engine.tenant)
         except psycopg.errors.InvalidRegularExpression as error:
             raise InvalidRequest(f"filter: expected a regular expression, got {pattern!r:.80}") from error
 
@@ -204,6 +218,80 @@ class Corpora:
         submission = Submission(JobKind.INGESTION, corpus.model, [item], collection=corpus.key, document=document.id)
         return self.engine.submit(submission).job
 
+    def put(
+        self, reference: str | int, document: NewDocument, wait_seconds: float
+    ) -> tuple[DocumentState, CorpusDocument]:
+        """As `submit`; when this returns the document can be found.
+
+        Raises:
+            What `submit` raises.
+            ItemError: it cannot be indexed.
+            TimeoutError: it takes longer; it goes on.
+        """
+        state, job = self.submit(reference, document)
+        if job is not None:
+            self._await(job, wait_seconds)
+        return state, self._required(reference, document.id)
+
+    def put_file(
+        self, reference: str | int, file: NewFile, wait_seconds: float
+    ) -> tuple[DocumentState, CorpusDocument]:
+        """A file of the spool, as a document of its name; there already: its bytes and metadata decide.
+
+        Raises:
+            CollectionNotFound
+            ItemError: it cannot be read or indexed.
+            TimeoutError: it takes longer; it goes on.
+        """
+        corpus = self.get(reference)
+        stored = self._stored(corpus, file.id)
+        if stored is not None:
+            is_same = (stored.item_info or {}).get("hash") == file.sha256 and (stored.payload or {}) == file.metadata
+            state = DocumentState.ALREADY_THERE if is_same else DocumentState.CONFLICT
+            return state, self._required(corpus.number, file.id)
+        info = {"source": str(SourceKind.SPOOL), "value": file.reference, "file_name": file.id}
+        if file.media_type:
+            info["media_type"] = file.media_type
+        item = Item(file.id, file.metadata, info, weight=file.size)
+        submission = Submission(
+            JobKind.INGESTION,
+            corpus.model,
+            [item],
+            collection=corpus.key,
+            document=file.id,
+            spooled=(file.reference,),
+        )
+        self._await(self.engine.submit(submission).job, wait_seconds)
+        return DocumentState.INDEXED, self._required(corpus.number, file.id)
+
+    def _required(self, reference: str | int, document_id: str) -> CorpusDocument:
+        found = self.document(reference, document_id)
+        # Removed by somebody else a moment ago: it has been there.
+        return found if found is not None else CorpusDocument(document_id, {}, ())
+
+    def _await(self, job: Job, seconds: float) -> Job:
+        """The ended job.
+
+        Raises:
+            ItemError: its item failed.
+            TimeoutError
+        """
+        until = time.monotonic() + seconds
+        pause = _FIRST_PAUSE
+        while not job.is_terminal:
+            if time.monotonic() > until:
+                raise TimeoutError(f"job_{job.id} has not ended yet")
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+            job = self.engine.find(str(job.id))
+        if job.state is JobState.FAILED:
+            failures = self.engine.failed_items(job, limit=1)
+            if failures:
+                first = failures[0]
+                raise ItemError(first.stage, first.code, first.sentence, retryable=first.retryable)
+            raise TransientError(job.detail or "The service could not do it")
+        return job
+
     def document(self, reference: str | int, document_id: str) -> CorpusDocument | None:
         """The document with its parts; None: there is none."""
         corpus = self.get(reference)
@@ -234,7 +322,41 @@ class Corpora:
         found = self._page(self.engine.collection(corpus.key), limit, after, metadata_filter)
         return [CorpusDocument(each.id, each.payload or {}, None, each.chunks, each.updated_at) for each in found]
 
-    def remove(self, reference: str | int, ids: Sequence[str]) -> Job:
+    def remove(self, reference: str | int, document_id: str) -> bool:
+        """When this returns the document cannot be found; whether there was one.
+
+        Raises:
+            CollectionNotFound
+            TimeoutError: it takes longer; it goes on.
+        """
+        job = self._await(self.remove_all(reference, [document_id]), _REMOVAL_SECONDS)
+        return job.counters.removed > 0
+
+    def bulk_remove(
+        self,
+        reference: str | int,
+        ids: Sequence[str] | None,
+        metadata_filter: str | None,
+        wait_seconds: float | None,
+    ) -> Removal:
+        """Documents by id, or those that the filter finds; without `wait_seconds` the job goes on by itself.
+
+        Raises:
+            CollectionNotFound
+            InvalidRequest: a filter that cannot be read.
+            TimeoutError: it takes longer; it goes on.
+        """
+        if ids is not None:
+            job = self.remove_all(reference, list(dict.fromkeys(ids)))
+        else:
+            job = self.remove_where(reference, metadata_filter)
+        if wait_seconds is None:
+            return Removal(job.id, job.created_at)
+        ended = self._await(job, wait_seconds)
+        counters = ended.counters
+        return Removal(job.id, job.created_at, counters.removed, counters.absent + counters.superseded)
+
+    def remove_all(self, reference: str | int, ids: Sequence[str]) -> Job:
         """Queue the removal of these documents.
 
         Raises:

@@ -10,7 +10,18 @@ from uuid import UUID
 
 from indexmill.domain.bodies import StoredItem
 from indexmill.domain.failure import Failure
-from indexmill.domain.job import DEFAULT_TENANT, Job, JobEvent, JobFilter, JobKind, JobPage, Submission, Submitted
+from indexmill.domain.job import (
+    DEFAULT_TENANT,
+    Job,
+    JobEvent,
+    JobFilter,
+    JobKind,
+    JobPage,
+    JobPlace,
+    JobWalk,
+    Submission,
+    Submitted,
+)
 from indexmill.domain.job_state import JobState, Reason
 from indexmill.domain.splitting import WHOLE
 from indexmill.errors import Conflict, IndexmillError, InvalidRequest, JobNotFound, LimitReached
@@ -118,6 +129,10 @@ class Engine:
         return self.ledger.jobs.page(
             replace(wanted, tenant=self.tenant), limit=limit, offset=offset, after=cursor, count=count
         )
+
+    def walk_jobs(self, wanted: JobWalk, *, after: JobPlace | None = None, limit: int) -> list[Job]:
+        """The next jobs, newest first; a walk meets each job once, however many are added meanwhile."""
+        return self.ledger.jobs.walk(wanted, after=after, limit=limit)
 
     def events(self, job: Job) -> list[JobEvent]:
         """The job's transitions, oldest first."""

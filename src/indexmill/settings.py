@@ -6,6 +6,7 @@ import base64
 import ipaddress
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -41,6 +42,7 @@ __all__ = [
     "CrawlSettings",
     "DatabaseSettings",
     "FlowerSettings",
+    "ListJobsSettings",
     "ModelSettings",
     "ReaderSettings",
     "RetentionSettings",
@@ -63,12 +65,9 @@ FETCH_SHARE = 0.6
 
 
 def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    with suppress(ValueError):
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    return False
 
 
 def default_data_folder() -> Path:
@@ -84,10 +83,9 @@ class _Section(BaseModel):
 
 
 def _is_key(text: str) -> bool:
-    try:
+    with suppress(ValueError):
         return len(base64.b64decode(text, validate=True)) == SECRET_KEY_BYTES
-    except ValueError:
-        return False
+    return False
 
 
 def _revealed(value: SecretStr | None, info: FieldSerializationInfo) -> str | None:
@@ -391,6 +389,12 @@ class SearchSettings(_Section):
     index_memory_bytes: int = Field(default=256 * MIB, ge=8 * MIB)
 
 
+class ListJobsSettings(_Section):
+    """Front door 4: the jobs that are listed where no state is asked for; `active` are those that have not ended."""
+
+    default_states: Literal["all", "active"] = "all"
+
+
 class RetentionSettings(_Section):
     """How long finished work is kept."""
 
@@ -427,6 +431,7 @@ class Settings(BaseSettings):
     readers: ReaderSettings = ReaderSettings()
     artifacts: ArtifactSettings = ArtifactSettings()
     search: SearchSettings = SearchSettings()
+    list_jobs: ListJobsSettings = ListJobsSettings()
     retention: RetentionSettings = RetentionSettings()
 
     @property

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-__all__ = ["Corpus", "CorpusDocument", "DocumentPart", "DocumentState", "NewDocument", "QueryHit", "Removal"]
+__all__ = ["Corpus", "CorpusDocument", "DocumentPart", "DocumentState", "NewDocument", "NewFile", "QueryHit", "Removal"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,18 @@ class NewDocument:
     parts: tuple[DocumentPart, ...]
     metadata: dict[str, Any] = field(default_factory=dict)
     is_core: bool = False
+
+
+@dataclass(frozen=True)
+class NewFile:
+    """A document to be, as a file in the spool; `id` is its name, too. Nobody has looked into it yet."""
+
+    id: str
+    reference: str
+    sha256: str
+    size: int
+    media_type: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
 
 
 class DocumentState(StrEnum):

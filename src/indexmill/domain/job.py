@@ -21,6 +21,8 @@ __all__ = [
     "JobFilter",
     "JobKind",
     "JobPage",
+    "JobPlace",
+    "JobWalk",
     "Submission",
     "Submitted",
 ]
@@ -116,6 +118,8 @@ class Job:
     finished_at: datetime | None
     #: What came of a job that changes a whole collection, for programs.
     result: dict[str, Any] | None = None
+    #: The collection's own number; None where nobody has asked for it.
+    collection_number: int | None = None
 
     @property
     def name(self) -> str:
@@ -153,6 +157,26 @@ class JobFilter:
     model: str | None = None
     created_from: datetime | None = None
     created_before: datetime | None = None
+
+
+@dataclass(frozen=True)
+class JobWalk:
+    """Which jobs to walk through, newest first; every condition that is not None must hold, an empty one never does."""
+
+    tenant: int = DEFAULT_TENANT
+    ids: tuple[UUID, ...] | None = None
+    #: Collections by number or by name: jobs of any of them.
+    collections: tuple[int | str, ...] | None = None
+    states: tuple[JobState, ...] | None = None
+    created_from: datetime | None = None
+
+
+@dataclass(frozen=True)
+class JobPlace:
+    """Where in the walk a page has ended: at the job of this time and id."""
+
+    created_at: datetime
+    id: UUID
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ from indexmill.dialects.indexing_jobs.requests import (
     UpdateKnowledgeBaseBody,
 )
 from indexmill.dialects.indexing_jobs.routes import indexing_router
+from indexmill.dialects.list_jobs.errors import is_v1_path, is_v2_path, v1_shape, v2_shape
+from indexmill.dialects.list_jobs.routes import LIST_JOBS_BODIES, LIST_JOBS_TAGS, list_jobs_routers
 from indexmill.dialects.upsertion_tasks import errors as task_errors
 from indexmill.dialects.upsertion_tasks import routes as task_routes
 from indexmill.dialects.upsertion_tasks.wire import DeletionRequest, UpsertionRequest
@@ -84,6 +86,7 @@ _BODIES: Final[list[type[BaseModel]]] = [
     NamedJobBody,
     RetrieveBody,
     TokenBody,
+    *LIST_JOBS_BODIES,
 ]
 _TAGS: Final = [
     {"name": "upsertion tasks", "description": "Insert or update vectors (Embedding Studio's internal task API)."},
@@ -93,6 +96,7 @@ _TAGS: Final = [
         "name": "knowledge bases",
         "description": "Data sources pulled in and kept in step by indexing jobs (DigitalOcean's GenAI API).",
     },
+    *LIST_JOBS_TAGS,
     {"name": "jobs", "description": "Every job of every door: the ledger."},
     {"name": "models", "description": "Deployed embedding models."},
     {"name": "search", "description": "Collections and search."},
@@ -120,6 +124,8 @@ def create_app(service: Service) -> FastAPI:
         app.include_router(router)
     app.include_router(artifact_router(door, small_bodies))
     app.include_router(indexing_router(door, small_bodies, service.url_signer, service.upload_store))
+    for router in list_jobs_routers(door, small_bodies, bodies, service.page_keys):
+        app.include_router(router)
     app.include_router(jobs_router(door))
     app.include_router(models_router(door, small_bodies))
     app.include_router(search_router(door, small_bodies))
@@ -156,6 +162,10 @@ def _shape(path: str, problem: Problem) -> Response:
         return artifact_shape(problem)
     if is_own_path(path):
         return indexing_shape(problem)
+    if is_v1_path(path):
+        return v1_shape(problem)
+    if is_v2_path(path):
+        return v2_shape(problem)
     return native_shape(problem)
 
 

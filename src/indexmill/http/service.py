@@ -18,9 +18,11 @@ from indexmill.settings import Settings
 
 if TYPE_CHECKING:
     from indexmill.dialects.indexing_jobs.verbs import KnowledgeBaseVerbs
+    from indexmill.dialects.list_jobs.verbs import CorpusVerbs
     from indexmill.engine import Engine
     from indexmill.security.authentication import Authenticator
     from indexmill.security.limits import Limits
+    from indexmill.security.page_keys import PageKeys
     from indexmill.security.signed_urls import UrlSigner
     from indexmill.sources.spool import Spool
     from indexmill.sources.upload_store import UploadStore
@@ -56,6 +58,12 @@ class Service(Protocol):
 
     @property
     def knowledge_bases(self) -> KnowledgeBaseVerbs: ...
+
+    @property
+    def corpora(self) -> CorpusVerbs: ...
+
+    @property
+    def page_keys(self) -> PageKeys: ...
 
     @property
     def url_signer(self) -> UrlSigner: ...
@@ -115,6 +123,11 @@ class Door:
     def knowledge_bases(self) -> KnowledgeBaseVerbs:
         """The verbs of knowledge bases of whoever asks."""
         return self.service.knowledge_bases.of(current_principal().tenant)
+
+    @property
+    def corpora(self) -> CorpusVerbs:
+        """The verbs of corpora of whoever asks."""
+        return self.service.corpora.of(current_principal().tenant)
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The function's result; the database's own timeouts bound the wait."""

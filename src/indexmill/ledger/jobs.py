@@ -8,12 +8,12 @@ from uuid import UUID
 
 from indexmill.domain.bodies import StoredItem, UnreadableBody, decode_body
 from indexmill.domain.identifier import parse_job_id
-from indexmill.domain.job import Job, JobFilter, JobKind, JobPage
+from indexmill.domain.job import Job, JobFilter, JobKind, JobPage, JobPlace, JobWalk
 from indexmill.domain.job_state import END_REASONS, OPEN_STATES, TERMINAL_STATES, JobState
-from indexmill.ledger.database import Connection, Database, run_query
+from indexmill.ledger.database import Connection, Database, Row, run_query
 from indexmill.ledger.records import job_of
 
-__all__ = ["MAX_COUNTED", "Jobs", "filter_values", "read_job"]
+__all__ = ["MAX_COUNTED", "Jobs", "filter_values", "read_job", "walk_values"]
 
 #: Totals are exact up to here; counting further would cost as much as the table is long.
 MAX_COUNTED = 10_000
@@ -37,6 +37,22 @@ def filter_values(wanted: JobFilter) -> dict[str, Any]:
         "model": wanted.model,
         "created_from": wanted.created_from,
         "created_before": wanted.created_before,
+    }
+
+
+def walk_values(wanted: JobWalk) -> dict[str, Any]:
+    """The bound parameters of `walk_jobs`: which of its ways to the jobs is taken follows from what is None."""
+    collections, states = wanted.collections, wanted.states
+    ended = [state for state in states or JobState if state in TERMINAL_STATES]
+    return {
+        "tenant": wanted.tenant,
+        "ids": list(wanted.ids) if wanted.ids is not None else None,
+        "numbers": [each for each in collections if isinstance(each, int)] if collections is not None else None,
+        "names": [each for each in collections if isinstance(each, str)] if collections is not None else None,
+        "states": [str(state) for state in states] if states is not None else None,
+        "is_open": states is None or not OPEN_STATES.isdisjoint(states),
+        "reasons": [str(reason) for state in ended for reason in END_REASONS[state]],
+        "created_from": wanted.created_from,
     }
 
 
@@ -85,6 +101,23 @@ class Jobs:
             total = self.database.query("count_jobs", prepare=False, **values, limit=MAX_COUNTED + 1)[0]["total"]
         jobs = [job_of(row) for row in rows[:limit]]
         return JobPage(jobs, min(total, MAX_COUNTED), total <= MAX_COUNTED, len(rows) > limit)
+
+    def walk(self, wanted: JobWalk, *, after: JobPlace | None, limit: int) -> list[Job]:
+        """The next jobs, newest first by (created_at, id): a page costs the same however deep it is, and however many
+        jobs do not match.
+        """
+        conditions = (wanted.ids, wanted.collections, wanted.states)
+        if any(each is not None and not each for each in conditions):
+            return []
+        place = {"after_at": after.created_at if after else None, "after_id": after.id if after else None}
+        values = walk_values(wanted) | place | {"limit": limit}
+
+        def read(connection: Connection) -> list[Row]:
+            run_query(connection, "begin_walk")
+            return run_query(connection, "walk_jobs", prepare=False, **values)
+
+        rows = self.database.repeat(read)
+        return [job_of(row) for row in rows]
 
     def first_item(self, job_id: UUID) -> StoredItem | None:
         """The first item of the first batch; None without items, and where bodies are no longer kept, or damaged."""

@@ -38,4 +38,5 @@ def job_of(row: Row) -> Job:
         started_at=row["started_at"],
         finished_at=row["finished_at"],
         result=row.get("result"),
+        collection_number=row.get("collection_number"),
     )

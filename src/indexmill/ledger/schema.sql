@@ -262,6 +262,9 @@ CREATE UNIQUE INDEX job_external_id ON job (tenant, kind, external_id) WHERE ext
 CREATE INDEX job_listed ON job (tenant, created_at DESC, id DESC) WHERE seq IS NOT NULL;
 CREATE INDEX job_ended ON job (tenant, reason, created_at DESC, id DESC) WHERE reason IS NOT NULL;
 CREATE INDEX job_open ON job (tenant, created_at DESC, id DESC) WHERE finished_at IS NULL;
+-- Jobs of collections, by state: '' for those that are open. An expression, because only what is compared with `=` keeps
+-- the index's order.
+CREATE INDEX job_of_collection ON job (collection, coalesce(reason, ''), created_at DESC, id DESC) WHERE seq IS NOT NULL;
 CREATE INDEX job_open_document ON job (collection, document) WHERE finished_at IS NULL AND document IS NOT NULL;
 CREATE INDEX job_of_knowledge_base ON job (knowledge_base, created_at DESC, id DESC) WHERE kind = 'indexing';
 -- One at a time.
@@ -390,7 +393,8 @@ SELECT j.id, j.fingerprint, j.external_id, j.tenant, j.kind, j.state, j.reason, 
        CASE WHEN j.finished_at IS NULL THEN s.cancelled ELSE j.cancelled END AS cancelled,
        CASE WHEN j.finished_at IS NULL THEN s.chunks ELSE j.chunks END AS chunks,
        CASE WHEN j.finished_at IS NULL THEN s.tokens ELSE j.tokens END AS tokens,
-       CASE WHEN j.finished_at IS NULL THEN s.embedded ELSE j.embedded END AS embedded, j.result
+       CASE WHEN j.finished_at IS NULL THEN s.embedded ELSE j.embedded END AS embedded, j.result,
+       j.collection AS collection_number
 FROM job j
 JOIN collection c ON c.id = j.collection
 -- Progress of an unfinished job is summed on read; an ended one has its sums in its row.

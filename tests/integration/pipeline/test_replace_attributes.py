@@ -73,7 +73,7 @@ def test_what_is_written_meanwhile_is_right_before_and_after(corpora: Corpora) -
     runner.structural = {claim.batches[0].work: work}
     run(engine, claim, runner)
     corpora.replace("birds", NewDocument("d0", (DocumentPart("Bird 0."),), {"year": 99, "place": "moor"}))
-    corpora.remove("birds", ["d1"])
+    corpora.remove_all("birds", ["d1"])
     drain(engine)
     assert found(corpora, "doc.place = 'moor'") == {"d0"}
     assert found(corpora, "doc.place = 'fen1'") == {"d3", "d5"}

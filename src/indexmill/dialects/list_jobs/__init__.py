@@ -1,1 +1,1 @@
-"""Front door 4: every job of the tenant, and corpora, in two versions of one API."""
+"""Front door 4: the ledger of all jobs, and corpora (Vectara's API, its first and its second version)."""

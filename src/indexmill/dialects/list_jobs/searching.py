@@ -1,0 +1,55 @@
+"""Searching one or several corpora: the nearest of each, in one order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from indexmill.dialects.list_jobs.verbs import CorpusVerbs
+from indexmill.domain.corpus import QueryHit
+from indexmill.errors import InvalidRequest
+
+__all__ = ["MAX_FOUND", "FoundPart", "SearchedCorpus", "nearest"]
+
+#: How deep a search may page.
+MAX_FOUND: Final = 1000
+
+
+@dataclass(frozen=True)
+class SearchedCorpus:
+    """A corpus, and which of its parts are wanted."""
+
+    key: str
+    number: int
+    metadata_filter: str | None
+
+
+@dataclass(frozen=True)
+class FoundPart:
+    """`place`: of the corpus in the request."""
+
+    place: int
+    corpus: SearchedCorpus
+    hit: QueryHit
+
+
+def nearest(
+    verbs: CorpusVerbs, corpora: Sequence[SearchedCorpus], text: str, limit: int, offset: int
+) -> list[FoundPart]:
+    """The nearest of all of them, best first; where they are equally near, in the order of the corpora.
+
+    Raises:
+        InvalidRequest: too deep, or a filter that cannot be read.
+    """
+    if offset + limit > MAX_FOUND:
+        raise InvalidRequest(f"offset and limit: expected at most {MAX_FOUND} together, got {offset + limit}")
+    if len(corpora) == 1:
+        hits = verbs.query(corpora[0].key, text, limit, offset, corpora[0].metadata_filter)
+        return [FoundPart(0, corpora[0], hit) for hit in hits]
+    found = [
+        FoundPart(place, corpus, hit)
+        for place, corpus in enumerate(corpora)
+        for hit in verbs.query(corpus.key, text, offset + limit, 0, corpus.metadata_filter)
+    ]
+    return sorted(found, key=lambda each: -each.hit.score)[offset : offset + limit]

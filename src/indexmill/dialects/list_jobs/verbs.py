@@ -1,0 +1,104 @@
+"""The verbs of corpora as this door calls them; its wire is tested without those that do the work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from indexmill.domain.corpus import Corpus, CorpusDocument, DocumentState, NewDocument, NewFile, QueryHit, Removal
+from indexmill.domain.filter_attributes import FilterAttribute
+from indexmill.domain.job import Job
+
+__all__ = ["CorpusVerbs"]
+
+
+class CorpusVerbs(Protocol):
+    """The verbs of corpora. Synchronous: routes call them in threads.
+
+    Raises:
+        CollectionNotFound: of a corpus that is not there; its `name` is the reference.
+        Conflict: the key is taken.
+        InvalidRequest: a value that cannot be accepted, such as a filter that cannot be read.
+        TimeoutError: what was waited for was not done in `wait_seconds`; it goes on.
+    """
+
+    def of(self, tenant: int, /) -> CorpusVerbs:
+        """Those of another tenant."""
+
+    def create(
+        self,
+        key: str | None,
+        name: str,
+        description: str,
+        attributes: Sequence[FilterAttribute],
+        details: dict[str, Any],
+        /,
+    ) -> Corpus:
+        """`key` None: made of the name."""
+
+    def get(self, reference: str | int, /) -> Corpus:
+        """By key, or by number."""
+
+    def page(self, limit: int, after: int | None, name_regex: str | None, /) -> Sequence[Corpus]:
+        """By number, those after this number; `name_regex` matches anywhere in the name."""
+
+    def update(
+        self,
+        key: str,
+        /,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        details: dict[str, Any] | None = None,
+    ) -> Corpus:
+        """What is None stays; `details`: those that change."""
+
+    def delete(self, key: str, /) -> None: ...
+
+    def reset(self, key: str, /) -> None:
+        """Remove all its documents."""
+
+    def attributes(self, key: str, /) -> Sequence[FilterAttribute]:
+        """Those by which filters work now."""
+
+    def replace_attributes(self, key: str, attributes: Sequence[FilterAttribute], /) -> Job: ...
+
+    def rebuild(self, key: str, /) -> Job: ...
+
+    def put(self, key: str, document: NewDocument, wait_seconds: float, /) -> tuple[DocumentState, CorpusDocument]:
+        """Index it, unless another document has its id; when it answers it can be found.
+
+        Raises:
+            ItemError: it cannot be indexed.
+        """
+
+    def put_file(self, key: str, file: NewFile, wait_seconds: float, /) -> tuple[DocumentState, CorpusDocument]:
+        """As `put`, with the document's parts in the answer.
+
+        Raises:
+            ItemError: it cannot be read or indexed.
+        """
+
+    def document(self, key: str, document_id: str, /) -> CorpusDocument | None:
+        """With its parts; None where there is none."""
+
+    def documents(
+        self, key: str, limit: int, after: str | None, metadata_filter: str | None, /
+    ) -> Sequence[CorpusDocument]:
+        """By id, those after this id, without their parts; a short page is the last one."""
+
+    def remove(self, key: str, document_id: str, /) -> bool:
+        """When it answers the document cannot be found; whether there was one."""
+
+    def bulk_remove(
+        self,
+        key: str,
+        ids: Sequence[str] | None,
+        metadata_filter: str | None,
+        wait_seconds: float | None,
+        /,
+    ) -> Removal:
+        """Documents by id, or those that match; `wait_seconds` None: do not wait, and `deleted` is not known."""
+
+    def query(self, key: str, text: str, limit: int, offset: int, metadata_filter: str | None, /) -> Sequence[QueryHit]:
+        """The nearest parts, best first."""
