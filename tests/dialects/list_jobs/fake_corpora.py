@@ -44,6 +44,10 @@ class FakeCorpora:
     #: Raised by every verb while it is set.
     raises: Exception | None = None
 
+    def of(self, _: int) -> FakeCorpora:
+        """Tenants are told apart by those that do the work."""
+        return self
+
     def create(
         self,
         key: str | None,

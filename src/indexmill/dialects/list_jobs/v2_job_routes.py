@@ -130,7 +130,7 @@ def _add_reads(router: APIRouter, door: Door, jobs: _Jobs) -> None:
         response_model=JobView,
         responses=v2_problems(404),
     )
-    async def get(request: Request, job_id: JobId) -> Response:
+    async def get(job_id: JobId) -> Response:
         return json_answer(await door.call(jobs.get, job_id))
 
     @router.get(
@@ -155,7 +155,7 @@ def _add_changes(router: APIRouter, door: Door, jobs: _Jobs) -> None:
         response_model=JobView,
         responses=v2_problems(404, 409),
     )
-    async def cancel(request: Request, job_id: JobId) -> Response:
+    async def cancel(job_id: JobId) -> Response:
         return json_answer(await door.call(jobs.cancel, job_id))
 
     @router.post(
@@ -167,5 +167,5 @@ def _add_changes(router: APIRouter, door: Door, jobs: _Jobs) -> None:
         response_model=JobView,
         responses=v2_problems(404, 409),
     )
-    async def retry(request: Request, job_id: JobId) -> Response:
+    async def retry(job_id: JobId) -> Response:
         return json_answer(await door.call(jobs.retry, job_id))
