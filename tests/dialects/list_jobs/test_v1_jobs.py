@@ -253,10 +253,6 @@ def test_ten_pages_while_a_thousand_jobs_are_added_meet_every_old_one_once(send:
     assert page.page_key == ""
     assert met == [f"job_{each}" for each in old]
 
-    from indexmill.domain.job import JobWalk
-
-    return JobWalk()
-
 
 def test_only_our_own_page_keys_are_taken(send: Checked, engine: Engine) -> None:
     for _ in range(3):
@@ -329,7 +325,7 @@ def test_a_failed_job_says_which_item_failed_first(send: Checked, engine: Engine
     set_job(job.id, state="failed", reason="by_items", failed=1, finished_at=job.created_at)
     with engine.ledger.database.connection() as connection:
         connection.execute(
-            "INSERT INTO failed_item (job, batch, position, stage, code, sentence, retryable, object_id) "
+            "INSERT INTO failed_item (job, ordinal, position, stage, code, sentence, retryable, object_id) "
             "VALUES (%s, 0, 0, 'embed', 'model_rejected', 'It is no text', false, 'a')",
             [job.id],
         )
@@ -348,5 +344,4 @@ def test_a_failed_job_says_which_item_failed_first(send: Checked, engine: Engine
 
 
 def test_every_state_of_the_engine_but_receiving_is_asked_for_by_a_name() -> None:
-
     assert set(states_named(V1_STATES)) == set(states_named(V2_STATES)) == set(JobState) - {JobState.RECEIVING}
