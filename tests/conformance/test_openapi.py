@@ -25,11 +25,13 @@ from indexmill.http.app import create_app
 from indexmill.http.service import Service
 from indexmill.knowledge_bases import KnowledgeBases
 from indexmill.security.keyring import Keyring
+from indexmill.security.page_keys import PageKeys
 from indexmill.security.signed_urls import UrlSigner
 from indexmill.settings import ArtifactSettings, Settings
 from indexmill.sources.spool import open_spool
 from indexmill.sources.upload_store import open_upload_store
 from indexmill.sources.uri import open_sources
+from tests.dialects.list_jobs.fake_corpora import FakeCorpora
 
 
 def no_server_error(context: Any, response: Any, case: Any) -> bool | None:
@@ -66,6 +68,8 @@ class LateService:
     knowledge_bases = LateEngine()
     url_signer = UrlSigner(Keyring((b"k" * 32,)))
     upload_store = open_upload_store(settings)
+    corpora = LateEngine()
+    page_keys = PageKeys(Keyring((b"k" * 32,)))
 
     def readiness(self) -> dict[str, str | None]:
         return {"database": None}
@@ -91,8 +95,9 @@ def _own_database(engine: Engine) -> Iterator[None]:
     service.engine.engine = engine
     verbs: KnowledgeBaseVerbs = KnowledgeBases(engine, lambda *_: b"", lambda _: None)
     service.knowledge_bases.engine = verbs
+    service.corpora.engine = FakeCorpora(engine, "embed-123")
     yield
-    service.engine.engine = service.knowledge_bases.engine = None
+    service.engine.engine = service.knowledge_bases.engine = service.corpora.engine = None
 
 
 @schema.parametrize()

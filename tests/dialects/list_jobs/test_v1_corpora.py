@@ -17,7 +17,7 @@ from tests.dialects.list_jobs.conftest import Checked, ListJobsService
 from tests.dialects.list_jobs.fake_corpora import FakeCorpora
 
 TYPES = ("INTEGER", "INTEGER_LIST", "REAL", "REAL_LIST", "TEXT", "TEXT_LIST", "BOOLEAN")
-BOOK = {
+BOOK: dict[str, Any] = {
     "documentId": "isbn-9781405053976",
     "title": "A guide",
     "metadataJson": '{"year": 1979, "tags": ["a"], "is_read": true}',
@@ -56,9 +56,8 @@ def test_corpora_are_made_read_and_listed(send: Checked, verbs: FakeCorpora) -> 
     assert missing.corpus is None
     assert missing.corpus_status is not None
     assert missing.corpus_status.code == "NOT_FOUND"
-    numbers = [made.corpus_id]
-    for n in range(4):
-        numbers.append(send.v1(vendor.CreatedCorpus, "create-corpus", {"corpus": {"name": f"c{n}"}}).corpus_id)
+    others = [{"corpus": {"name": f"c{n}"}} for n in range(4)]
+    numbers = [made.corpus_id, *(send.v1(vendor.CreatedCorpus, "create-corpus", each).corpus_id for each in others)]
     page = send.v1(vendor.V1Corpora, "list-corpora", {"numResults": 2})
     met = page.corpus
     while page.page_key:
@@ -200,21 +199,21 @@ def test_a_corpus_that_is_not_there_is_code_5(send: Checked, corpus: int, path: 
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "code"),
+    ("error", "status_and_code"),
     [
-        (ServiceError("postgres://secret"), 503, 14),
-        (TimeoutError(), 504, 4),
-        (ItemError(Stage.EXTRACT, FailureCode.UNSUPPORTED_TYPE, "No text", retryable=False), 415, 3),
-        (ItemError(Stage.SPLIT, FailureCode.TOO_LARGE, "Too large", retryable=False), 413, 3),
-        (ItemError(Stage.EMBED, FailureCode.NO_CONTENT, "Empty", retryable=False), 400, 3),
-        (ZeroDivisionError(), 500, 13),
+        (ServiceError("postgres://secret"), (503, 14)),
+        (TimeoutError(), (504, 4)),
+        (ItemError(Stage.EXTRACT, FailureCode.UNSUPPORTED_TYPE, "No text", retryable=False), (415, 3)),
+        (ItemError(Stage.SPLIT, FailureCode.TOO_LARGE, "Too large", retryable=False), (413, 3)),
+        (ItemError(Stage.EMBED, FailureCode.NO_CONTENT, "Empty", retryable=False), (400, 3)),
+        (ZeroDivisionError(), (500, 13)),
     ],
 )
 def test_errors_have_their_codes(
-    send: Checked, verbs: FakeCorpora, corpus: int, error: Exception, status: int, code: int
+    send: Checked, verbs: FakeCorpora, corpus: int, error: Exception, status_and_code: tuple[int, int]
 ) -> None:
     verbs.raises = error
-    message = send.v1_refused(status, code, "index", {"corpusId": corpus, "document": BOOK})
+    message = send.v1_refused(*status_and_code, "index", {"corpusId": corpus, "document": BOOK})
     assert "secret" not in message
 
 
