@@ -27,11 +27,13 @@ from indexmill.knowledge_bases import KnowledgeBases
 from indexmill.ledger.tenants import Tenants
 from indexmill.security.keyring import Keyring
 from indexmill.security.limits import Limits
+from indexmill.security.page_keys import PageKeys
 from indexmill.security.signed_urls import UrlSigner
 from indexmill.settings import ArtifactSettings, Settings
 from indexmill.sources.spool import open_spool
 from indexmill.sources.upload_store import open_upload_store
 from indexmill.sources.uri import open_sources
+from tests.dialects.list_jobs.fake_corpora import FakeCorpora
 from tests.unit.http.fake_service import FakeTenants, open_authenticator
 
 
@@ -71,6 +73,8 @@ class LateService:
     upload_store = open_upload_store(settings)
     authenticator = open_authenticator()
     limits = Limits(cast("Tenants", FakeTenants()), settings.limits)
+    corpora = LateEngine()
+    page_keys = PageKeys(Keyring((b"k" * 32,)))
 
     def readiness(self) -> dict[str, str | None]:
         return {"database": None}
@@ -96,8 +100,9 @@ def _own_database(engine: Engine) -> Iterator[None]:
     service.engine.engine = engine
     verbs: KnowledgeBaseVerbs = KnowledgeBases(engine, lambda *_: b"", lambda *_: None)
     service.knowledge_bases.engine = verbs
+    service.corpora.engine = FakeCorpora(engine, "embed-123")
     yield
-    service.engine.engine = service.knowledge_bases.engine = None
+    service.engine.engine = service.knowledge_bases.engine = service.corpora.engine = None
 
 
 @schema.parametrize()

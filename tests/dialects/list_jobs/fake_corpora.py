@@ -80,9 +80,10 @@ class FakeCorpora:
         self._enter()
         numbered = sorted(self.corpora.values(), key=lambda each: each.number)
         try:
-            fitting = [each for each in numbered if re.search(name_regex or "", each.name)]
+            pattern = re.compile(name_regex or "")
         except re.error as error:
             raise InvalidRequest(f"filter: expected a regular expression: {error}") from error
+        fitting = [each for each in numbered if pattern.search(each.name)]
         return [each for each in fitting if after is None or each.number > after][:limit]
 
     def update(

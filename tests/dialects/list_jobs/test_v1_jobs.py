@@ -189,11 +189,11 @@ def test_wrong_headers_are_code_3(send: Checked, headers: dict[str, str]) -> Non
 def test_a_request_that_takes_too_long_is_code_4(
     send: Checked, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slow(*_: object, **__: object) -> list[object]:
+    def slowly(*_: Any, **__: Any) -> list[Job]:
         time.sleep(0.2)
         return []
 
-    monkeypatch.setattr(Engine, "walk_jobs", slow)
+    monkeypatch.setattr(Engine, "walk_jobs", slowly)
     assert "took longer" in send.v1_refused(504, 4, "list-jobs", {}, headers={"grpc-timeout": "10m"})
 
 
@@ -329,7 +329,7 @@ def test_a_failed_job_says_which_item_failed_first(send: Checked, engine: Engine
     set_job(job.id, state="failed", reason="by_items", failed=1, finished_at=job.created_at)
     with engine.ledger.database.connection() as connection:
         connection.execute(
-            "INSERT INTO failed_item (job, batch, position, stage, code, sentence, retryable, object_id) "
+            "INSERT INTO failed_item (job, ordinal, position, stage, code, sentence, retryable, object_id) "
             "VALUES (%s, 0, 0, 'embed', 'model_rejected', 'It is no text', false, 'a')",
             [job.id],
         )
@@ -348,5 +348,4 @@ def test_a_failed_job_says_which_item_failed_first(send: Checked, engine: Engine
 
 
 def test_every_state_of_the_engine_but_receiving_is_asked_for_by_a_name() -> None:
-
     assert set(states_named(V1_STATES)) == set(states_named(V2_STATES)) == set(JobState) - {JobState.RECEIVING}

@@ -289,9 +289,11 @@ def open_authenticator() -> Authenticator:
 
 
 class FakeService:
-    """What `create_app` takes. Without the parts of front door 3, whose tests have fakes of their own."""
+    """What `create_app` takes. Without the parts of front doors 3 and 4, whose tests have fakes of their own."""
 
     knowledge_bases: Any = None
+    corpora: Any = None
+    page_keys: Any = None
     url_signer: Any = None
     upload_store: Any = None
 
