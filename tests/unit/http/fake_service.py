@@ -59,6 +59,9 @@ class FakeCollection:
     chunks: int
     generation: int
     splitting: str
+    index: str = "exact"
+    index_progress: float | None = None
+    recall: float | None = None
 
 
 @dataclass

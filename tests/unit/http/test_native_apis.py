@@ -66,6 +66,9 @@ def test_collections_are_listed(client: TestClient) -> None:
         "chunks": 0,
         "generation": 1,
         "splitting": "whole",
+        "index": "exact",
+        "index_progress": None,
+        "recall": None,
     }
     assert client.get("/collections").json() == {"collections": [expected]}
 
