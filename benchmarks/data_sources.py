@@ -69,18 +69,24 @@ def _ended(port: int, job: str, *, indexed: int) -> dict[str, Any]:
 
 
 def page_rates(port: int, url: str, base: str, jobs: int) -> dict[str, float]:
-    """First, middle and last page of so many jobs: pages a second."""
+    """First, middle and last page of so many jobs, of all and of their knowledge base: pages a second."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(_JOBS, [jobs, base])
         connection.execute("ANALYZE job")
-    total = call(port, "GET", f"{_API}/indexing_jobs?per_page=20")["meta"]["total"]
+    rates = _rates(port, f"{_API}/indexing_jobs")
+    own = _rates(port, f"{_API}/knowledge_bases/{base}/indexing_jobs")
+    return rates | {f"{name} of one base": rate for name, rate in own.items()}
+
+
+def _rates(port: int, path: str) -> dict[str, float]:
+    total = call(port, "GET", f"{path}?per_page=20")["meta"]["total"]
     pages = -(-total // 20)
     rates = {}
     for name, page in {"first": 1, "middle": pages // 2, "last": pages}.items():
         seconds = []
         for _ in range(15):
             started = time.perf_counter()
-            answer = call(port, "GET", f"{_API}/indexing_jobs?page={page}&per_page=20")
+            answer = call(port, "GET", f"{path}?page={page}&per_page=20")
             seconds.append(time.perf_counter() - started)
             if answer["meta"] != {"page": page, "pages": pages, "total": total}:
                 raise SystemExit(f"expected page {page} of {pages}, got {answer['meta']}")

@@ -136,10 +136,11 @@ def _measure_data_sources(
     _say(f"a bucket of {options.files:,} files, the first job", first, unit="files/s")
     _say("the next job, unchanged", again, (first, "x the first time"), unit="files/s")
     for name, rate in pages.items():
-        _say(f"the {name} page of {options.jobs:,} indexing jobs", rate, (pages["first"], "x page 1"), unit="pages/s")
+        _say(f"page of {options.jobs:,} indexing jobs: {name}", rate, (pages["first"], "x page 1"), unit="pages/s")
     return {
         "files unchanged / first": (again / first, 10.0),
         "last page / page 1": (pages["last"] / pages["first"], 1 / 3),
+        "the same of one base": (pages["last of one base"] / pages["first of one base"], 1 / 3),
     }
 
 
