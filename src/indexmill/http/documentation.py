@@ -31,7 +31,8 @@ PAGES: Final[dict[str, dict[str, str]]] = {
         "docs/sources.md": "files named by URI or path: what may be read, and the spool for uploads",
     },
     "Operate": {
-        "docs/operations.md": "processes, brokers, callbacks, every setting, limits, security",
+        "docs/operations.md": "processes, brokers, callbacks, every setting, limits",
+        "docs/security.md": "tenants, API keys, tokens, roles, limits: who comes in and how much they may ask for",
     },
     "Understand": {
         "docs/architecture.md": "what always holds, the layers, a job's way, the modules",
