@@ -11,7 +11,7 @@ __all__ = ["serve"]
 
 
 @click.command()
-@click.option("--host", help="Where to listen; loopback only.  [default: 127.0.0.1]")
+@click.option("--host", help="Where to listen; beyond loopback only with an API key.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Where to listen.  [default: 8080]")
 @click.option("--data-folder", type=click.Path(file_okay=False, path_type=Path), help="Where everything is kept.")
 @click.option("--processes", type=click.IntRange(1, 256), help="Worker processes.  [default: one a core]")

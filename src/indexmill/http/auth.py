@@ -108,10 +108,10 @@ class Gate:
             LimitReached
         """
         if self.limits.is_known(principal.tenant):
-            self.limits.take_request(principal.tenant)
+            rate = self.limits.take_request(principal.tenant)
         else:
-            await self._call(self.limits.take_request, principal.tenant)
-        become(principal)
+            rate = await self._call(self.limits.take_request, principal.tenant)
+        become(principal, rate)
         if self.limits.has_byte_limit(principal.tenant) and request.method not in _SAFE_METHODS:
             await self._call(self.limits.check_bytes, principal.tenant, _announced(request.headers))
 

@@ -34,6 +34,8 @@ PAGES: Final[dict[str, dict[str, str]]] = {
     "Operate": {
         "docs/operations.md": "processes, brokers, callbacks, every setting, limits, security",
         "docs/search.md": "exact search, vector indexes, what they find, rebuilding them",
+        "docs/operations.md": "processes, brokers, callbacks, every setting, limits",
+        "docs/security.md": "tenants, API keys, tokens, roles, limits: who comes in and how much they may ask for",
     },
     "Understand": {
         "docs/architecture.md": "what always holds, the layers, a job's way, the modules",

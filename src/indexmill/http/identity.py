@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from indexmill.domain.principal import Principal
 
-__all__ = ["Caller", "acting", "become", "caller_of_request", "current_principal"]
+__all__ = ["Caller", "acting", "become", "caller_of_request", "current_principal", "current_rate"]
 
 
 @dataclass
@@ -17,6 +17,8 @@ class Caller:
     """Of one request; shared with the threads that work for it."""
 
     principal: Principal | None = None
+    #: How many requests a minute its tenant may make, and how many more now; None: without a limit.
+    rate: tuple[int, int] | None = None
 
 
 _caller: ContextVar[Caller] = ContextVar("caller")
@@ -33,9 +35,16 @@ def current_principal() -> Principal:
     return caller.principal
 
 
-def become(principal: Principal) -> None:
+def current_rate() -> tuple[int, int] | None:
+    """The caller's limit of requests, and how many more it may make now."""
+    caller = _caller.get(None)
+    return None if caller is None else caller.rate
+
+
+def become(principal: Principal, rate: tuple[int, int] | None = None) -> None:
     """Act for it until the end of this request."""
-    _caller.get().principal = principal
+    caller = _caller.get()
+    caller.principal, caller.rate = principal, rate
 
 
 @contextmanager

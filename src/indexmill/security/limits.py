@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -63,8 +64,8 @@ class Limits:
         known = self._known.get(tenant)
         return known is not None and self.clock() - known.read_at < _ALLOWANCE_SECONDS
 
-    def take_request(self, tenant: int) -> None:
-        """Count a request. I/O, unless `is_known`.
+    def take_request(self, tenant: int) -> tuple[int, int] | None:
+        """Count a request; the limit and how many are left now, None without a limit. I/O, unless `is_known`.
 
         Raises:
             LimitReached: there were too many in the last minute.
@@ -72,18 +73,18 @@ class Limits:
         known = self._of(tenant)
         limit = known.allowance.requests_per_minute
         if not limit:
-            return
+            return None
         with self._lock:
             now, bucket = self.clock(), known.bucket
             bucket.tokens = min(limit, bucket.tokens + (now - bucket.at) * limit / 60)
             bucket.at = now
             if bucket.tokens >= 1:
                 bucket.tokens -= 1
-                return
+                return limit, int(bucket.tokens)
             wait = (1 - bucket.tokens) * 60 / limit
         raise LimitReached(
             f"Expected at most {limit} requests a minute from this tenant, got more; wait, or ask the operator",
-            int(wait) + 1,
+            math.ceil(wait),
         )
 
     def check_items(self, tenant: int, count: int) -> None:

@@ -299,6 +299,9 @@ def test_requests_over_the_limit_wait_at_every_door(settings: Settings) -> None:
             assert [each.status_code for each in answers] == [200] * 4 + [429] * 2, path
             assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
             assert "4 requests a minute" in answers[-1].text
+            if path.startswith("/v2/gen-ai"):
+                left = [int(each.headers["ratelimit-remaining"]) for each in answers[:4]]
+                assert left == [3, 2, 1, 0]
         service.service.ledger.tenants.update("jobs", allowance=_allowance(requests_per_minute=0))
         service.forget()
         assert all(service.ask(keys["/jobs"], "GET", "/jobs").status_code == 200 for _ in range(10))

@@ -11,8 +11,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from indexmill.domain.job import Item, JobKind, Submission, Submitted
+from indexmill.domain.principal import LOCAL
 from indexmill.errors import IndexmillError, SearchTimeout
 from indexmill.http import service as service_module
+from indexmill.http.identity import acting
 from indexmill.http.problems import ProblemError
 from indexmill.http.service import Door, Service
 from indexmill.settings import DatabaseSettings, ServerSettings, Settings
@@ -38,6 +40,12 @@ class SlowEngine(FakeEngine):
         self.searching += 1
         assert self.go.wait(10)
         return super().search(collection_name, **query)
+
+
+@pytest.fixture(autouse=True)
+def _as_somebody() -> Iterator[None]:
+    with acting(LOCAL):
+        yield
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from indexmill.errors import Conflict, ModelNotFound
 from indexmill.http.answers import json_answer
+from indexmill.http.identity import current_rate
 from indexmill.http.problems import Problem, ShapedRoute, problem_of
 
 __all__ = [
@@ -32,8 +33,8 @@ PREFIX: Final = "/v2/gen-ai"
 #: Paths of this door, for errors that no route has taken.
 _OWN_PATHS: Final = re.compile(rf"{re.escape(PREFIX)}(/|$)|(/v1)?/[^/]+/retrieve$")
 REQUEST_ID: Final = "x-request-id"
-#: Nothing limits how many requests a client makes; clients read the three headers as numbers all the same. This one
-#: fits the smallest integer that any of them reads it into.
+#: Where nothing limits how many requests a tenant makes: clients read the three headers as numbers all the same. This
+#: one fits the smallest integer that any of them reads it into.
 UNLIMITED: Final = 2**31 - 1
 
 #: What an answer with this status is called.
@@ -126,8 +127,9 @@ class IndexingRoute(ShapedRoute):
 
 
 def _complete(response: Response) -> None:
-    """The headers of every answer: its id, and that there is no limit on requests."""
+    """The headers of every answer: its id, and how many requests there may be."""
     headers = response.headers
     headers.setdefault(REQUEST_ID, str(uuid4()))
-    headers["ratelimit-limit"] = headers["ratelimit-remaining"] = str(UNLIMITED)
+    limit, remaining = current_rate() or (UNLIMITED, UNLIMITED)
+    headers["ratelimit-limit"], headers["ratelimit-remaining"] = str(limit), str(remaining)
     headers["ratelimit-reset"] = str(int(time.time()))
