@@ -1,4 +1,4 @@
-"""`make bench`: embedding alone, the limit, the service end to end over HTTP, skipping, and one-item tasks."""
+"""`make bench`: embedding alone, the limit, the service end to end, skipping, one-item tasks, and listing jobs."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from statistics import median
 from benchmarks.clients import call, post_all, submit_and_wait
 from benchmarks.documents import documents
 from benchmarks.limit import embed_alone, embed_and_copy, wordllama_embed
+from benchmarks.listing import page_times
 from indexmill.ledger.embedded_postgres import embedded_uri
 from indexmill.models.static import StaticModel
 
@@ -29,6 +30,7 @@ def main() -> int:
     parser.add_argument("--documents", type=int, default=5000, help="documents a request (default 5000)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds whose median counts (default 3)")
     parser.add_argument("--tasks", type=int, default=2000, help="one-item tasks (default 2000)")
+    parser.add_argument("--jobs", type=int, default=1_000_000, help="jobs that pages are listed of (default 1,000,000)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="indexmill-bench-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o711)
@@ -63,13 +65,24 @@ def _measure(options: argparse.Namespace, data_folder: Path, port: int) -> int:
     _say(f"service, one request of {4 * count:,}", large, (simple, "x wordllama's script"), (limit, "x ours"))
     _say(f"the {count:,} again, unchanged", unchanged, (service, "x the first time"))
     _say("one-item tasks from 8 clients, all done", tasks, unit="tasks/s")
+    slowest = _listing(url, options.jobs)
     return _verdict(
         {
+            "a page of 1,000 jobs / of many": (slowest, 0.5),
             "service / script": (service / simple, 1.2),
             "unchanged / first": (unchanged / service, 3.0),
             "one-item tasks/s": (tasks, 800),
         }
     )
+
+
+def _listing(url: str, jobs: int) -> float:
+    """The smallest share that a page's time with 1,000 jobs is of its time with many."""
+    shares = []
+    for name, (few, many) in page_times(url, jobs).items():
+        shares.append(few / many)
+        print(f"a page by {name:36}{many * 1e3:9.2f} ms of {jobs:,} jobs, {many / few:5.2f} x of 1,000")
+    return min(shares)
 
 
 def _say(what: str, rate: float, *compared: tuple[float, str], unit: str = "documents/s") -> None:

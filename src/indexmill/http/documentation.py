@@ -25,6 +25,7 @@ PAGES: Final[dict[str, dict[str, str]]] = {
         "docs/upsertion_tasks.md": "the front door that inserts, updates and deletes vectors by tasks",
         "docs/artifacts.md": "the front door for documents: ingest and delete, their status, search",
         "docs/indexing_jobs.md": "the front door for knowledge bases: data sources, indexing jobs, reports, retrieval",
+        "docs/list_jobs.md": "the front door over all jobs, and for corpora: filters, pages, documents, search",
         "docs/documents.md": "which files become text and how, how texts are split",
         "docs/sources.md": "files named by URI or path: what may be read, and the spool for uploads",
     },
