@@ -30,7 +30,7 @@ WITH place AS (
 ), drawn AS (
     SELECT n, p.ids[1 + (n * 7919) %% array_length(p.ids, 1)] AS collection, (n * 104729) %% 100 AS draw,
            %(until)s::timestamptz - n * interval '1 second' AS at
-    FROM generate_series(1, %(count)s::integer) n, place p
+    FROM generate_series(1, %(count)s::bigint) n, place p
 )
 INSERT INTO job (id, tenant, kind, seq, state, reason, collection, model, lane, events, queued_at, created_at,
                  updated_at, started_at, finished_at, bodies_deleted_at)

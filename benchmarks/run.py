@@ -1,4 +1,4 @@
-"""`make bench`: embedding alone, the limit, the service over HTTP, skipping, one-item tasks, data sources."""
+"""`make bench`: embedding alone, the limit, the service over HTTP, skipping, small tasks, data sources, listing."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from benchmarks.cpu_time import CpuTime, cpu_time
 from benchmarks.data_sources import index_bucket, page_rates, settings_of
 from benchmarks.documents import docstrings, documents
 from benchmarks.limit import embed_alone, embed_and_copy, wordllama_embed
+from benchmarks.listing import page_times
 from indexmill.ledger.embedded_postgres import embedded_uri
 from indexmill.models.static import StaticModel
 from tests.s3_server import S3Server
@@ -36,8 +37,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="rounds whose median counts (default 3)")
     parser.add_argument("--files", type=int, default=2000, help="files of a bucket (default 2000)")
     parser.add_argument("--jobs", type=int, default=100_000, help="indexing jobs to list (default 100000)")
-    parser.add_argument("--only", choices=["documents", "data-sources"], help="measure only these")
+    parser.add_argument("--only", choices=["documents", "data-sources", "listing"], help="measure only these")
     parser.add_argument("--tasks", type=int, default=2000, help="one-item tasks (default 2000)")
+    parser.add_argument("--ledger", type=int, default=1_000_000, help="jobs of all kinds to list (default 1000000)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="indexmill-bench-", ignore_cleanup_errors=True) as folder, S3Server() as s3:
         Path(folder).chmod(0o711)
@@ -45,10 +47,14 @@ def main() -> int:
         process = _start(Path(folder) / "data", port, settings_of(s3))
         try:
             targets: dict[str, tuple[float, float]] = {}
-            if options.only != "data-sources":
+            if options.only in {None, "documents"}:
                 targets |= _measure(options, Path(folder) / "data", port, process.pid)
-            if options.only != "documents":
+            if options.only in {None, "data-sources"}:
                 targets |= _measure_data_sources(options, Path(folder) / "data", port, s3)
+            if options.only in {None, "listing"}:
+                url = embedded_uri(Path(folder) / "data")
+                assert url is not None
+                targets["a page of 1,000 jobs / of many"] = (_listing(url, options.ledger), 0.5)
             return _verdict(targets)
         finally:
             process.send_signal(signal.SIGTERM)
@@ -142,6 +148,15 @@ def _measure_data_sources(
         "last page / page 1": (pages["last"] / pages["first"], 1 / 3),
         "the same of one base": (pages["last of one base"] / pages["first of one base"], 1 / 3),
     }
+
+
+def _listing(url: str, jobs: int) -> float:
+    """The smallest share that a page's time with 1,000 jobs is of its time with many."""
+    shares = []
+    for name, (few, many) in page_times(url, jobs).items():
+        shares.append(few / many)
+        print(f"a page by {name:36}{many * 1e3:9.2f} ms of {jobs:,} jobs, {many / few:5.2f} x of 1,000")
+    return min(shares)
 
 
 def _say(what: str, rate: float, *compared: tuple[float, str], unit: str = "documents/s") -> None:

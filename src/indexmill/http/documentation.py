@@ -27,12 +27,12 @@ PAGES: Final[dict[str, dict[str, str]]] = {
         "docs/upsertion_tasks.md": "the front door that inserts, updates and deletes vectors by tasks",
         "docs/artifacts.md": "the front door for documents: ingest and delete, their status, search",
         "docs/indexing_jobs.md": "the front door for knowledge bases: data sources, indexing jobs, reports, retrieval",
+        "docs/list_jobs.md": "the front door over all jobs, and for corpora: filters, pages, documents, search",
         "docs/documents.md": "which files become text and how, how texts are split",
         "docs/metadata_filters.md": "choosing documents and parts by conditions over their metadata",
         "docs/sources.md": "files named by URI or path: what may be read, and the spool for uploads",
     },
     "Operate": {
-        "docs/operations.md": "processes, brokers, callbacks, every setting, limits, security",
         "docs/search.md": "exact search, vector indexes, what they find, rebuilding them",
         "docs/operations.md": "processes, brokers, callbacks, every setting, limits",
         "docs/security.md": "tenants, API keys, tokens, roles, limits: who comes in and how much they may ask for",

@@ -169,6 +169,7 @@ def test_a_file_is_indexed_under_its_name(send: Checked, verbs: FakeCorpora, cor
         ("index", {"corpusId": 1}, "documentId"),
         ("index", {"corpusId": 1, "document": {"documentId": "a", "metadataJson": "{"}}, "metadataJson"),
         ("index", {"corpusId": 1, "document": {"documentId": "a", "metadataJson": "[]"}}, "JSON object"),
+        ("index", {"corpusId": 1, "document": {"documentId": "a", "metadataJson": '{"a": "\\u0000"}'}}, "NUL"),
         ("delete-doc", {"corpusId": 1}, "documentId"),
         ("list-documents", {}, "corpusId"),
         ("query", {}, "at least one query"),

@@ -203,6 +203,12 @@ def test_corpora_are_searched(send: Checked, key: str) -> None:
         ("POST", "corpora/c/documents", {"id": "a", "type": "core"}, "document_parts"),
         ("POST", "corpora/c/documents", {"id": "a", "type": "structured"}, "sections"),
         ("POST", "corpora/c/documents", {"id": "", "type": "core", "document_parts": []}, "id"),
+        (
+            "POST",
+            "corpora/c/documents",
+            {"id": "a", "type": "core", "document_parts": [{"text": "x", "metadata": {"a": ["\0"]}}]},
+            "NUL",
+        ),
         ("DELETE", "corpora/c/documents", None, "exactly one"),
         ("DELETE", "corpora/c/documents?document_ids=,", None, "1 to 1000"),
         ("POST", "corpora/c/query", {"query": ""}, "query"),

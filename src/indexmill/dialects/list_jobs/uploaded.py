@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from fastapi import Request
 
-from indexmill.dialects.list_jobs.v1_translate import metadata_of
+from indexmill.dialects.list_jobs.metadata import metadata_of
 from indexmill.domain.corpus import NewFile
 from indexmill.errors import InvalidRequest
 from indexmill.http.service import Door

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from indexmill.dialects.list_jobs.listing import JobPage, done_items, progress_of, wire_id
+from indexmill.dialects.list_jobs.metadata import metadata_of
 from indexmill.dialects.list_jobs.states import job_type, names_of
 from indexmill.dialects.list_jobs.v1_document_wire import (
     CoreDocumentMessage,
@@ -32,7 +33,6 @@ from indexmill.domain.corpus import Corpus, DocumentPart, DocumentState, NewDocu
 from indexmill.domain.filter_attributes import AttributeLevel, AttributeType, FilterAttribute
 from indexmill.domain.job import Job
 from indexmill.errors import InvalidRequest
-from indexmill.http.json_values import parse_json
 
 __all__ = [
     "attribute_view",
@@ -40,7 +40,6 @@ __all__ = [
     "corpus_view",
     "indexed",
     "job_list",
-    "metadata_of",
     "name_values",
     "new_attributes",
     "quota_of",
@@ -124,23 +123,6 @@ def corpus_view(corpus: Corpus, attributes: Iterable[FilterAttribute]) -> Corpus
         dt_provision=str(int(corpus.created_at.timestamp())),
         filter_attributes=[attribute_view(each) for each in attributes],
     )
-
-
-def metadata_of(text: str, place: str) -> dict[str, Any]:
-    """The object that the JSON in `text` is; empty where there is none.
-
-    Raises:
-        InvalidRequest: it is no such JSON.
-    """
-    if not text.strip():
-        return {}
-    try:
-        value = parse_json(text.encode())
-    except ValueError as error:
-        raise InvalidRequest(f"{place}: expected JSON in a string: {error}") from error
-    if not isinstance(value, dict):
-        raise InvalidRequest(f"{place}: expected a JSON object in a string, got {type(value).__name__}")
-    return value
 
 
 def structured_document(document: DocumentMessage) -> NewDocument:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from pydantic_core import to_json
 
 from indexmill.dialects.list_jobs.listing import JobPage, done_items, progress_of, wire_id
+from indexmill.dialects.list_jobs.metadata import storable
 from indexmill.dialects.list_jobs.searching import FoundPart
 from indexmill.dialects.list_jobs.states import job_type, names_of
 from indexmill.dialects.list_jobs.v2_wire import (
@@ -29,7 +30,6 @@ from indexmill.domain.corpus import Corpus, CorpusDocument, DocumentPart, NewDoc
 from indexmill.domain.failure import Failure
 from indexmill.domain.filter_attributes import AttributeLevel, AttributeType, FilterAttribute
 from indexmill.domain.job import Job
-from indexmill.errors import InvalidRequest
 from indexmill.http.answers import timestamp
 
 __all__ = [
@@ -146,24 +146,21 @@ def new_document(body: CreateDocumentBody) -> NewDocument:
         InvalidRequest: metadata that cannot be stored.
     """
     if body.type == "core":
-        parts = tuple(DocumentPart(each.text, each.metadata or {}) for each in body.document_parts or ())
-        return NewDocument(body.id, parts, _storable(body.metadata or {}), is_core=True)
+        parts = tuple(
+            DocumentPart(each.text, storable(each.metadata or {}, "document_parts"))
+            for each in body.document_parts or ()
+        )
+        return NewDocument(body.id, parts, storable(body.metadata or {}, "metadata"), is_core=True)
     said = {"title": body.title, "description": body.description}
     metadata = {name: text for name, text in said.items() if text} | (body.metadata or {})
-    return NewDocument(body.id, tuple(_parts(body.sections or ())), _storable(metadata))
-
-
-def _storable(metadata: dict[str, Any]) -> dict[str, Any]:
-    if b"\\u0000" in to_json(metadata):
-        raise InvalidRequest("metadata: expected text without NUL characters")
-    return metadata
+    return NewDocument(body.id, tuple(_parts(body.sections or ())), storable(metadata, "metadata"))
 
 
 def _parts(sections: Sequence[SectionBody]) -> Iterator[DocumentPart]:
     """Sections in their order, each before those in it."""
     for section in sections:
         if section.text or not section.sections:
-            yield DocumentPart(section.text, section.metadata or {}, section.title)
+            yield DocumentPart(section.text, storable(section.metadata or {}, "sections"), section.title)
         yield from _parts(section.sections or ())
 
 
