@@ -33,8 +33,8 @@ PAGES: Final[dict[str, dict[str, str]]] = {
         "docs/sources.md": "files named by URI or path: what may be read, and the spool for uploads",
     },
     "Operate": {
-        "docs/search.md": "exact search, vector indexes, what they find, rebuilding them",
         "docs/operations.md": "processes, brokers, callbacks, every setting, limits",
+        "docs/search.md": "exact search, vector indexes, what they find, rebuilding them",
         "docs/security.md": "tenants, API keys, tokens, roles, limits: who comes in and how much they may ask for",
     },
     "Understand": {

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 from urllib.parse import urlsplit
 
+from indexmill.crawl_settings import CrawlSettings
 from indexmill.errors import ItemError, TransientError
-from indexmill.settings import CrawlSettings, Settings
+from indexmill.settings import Settings
 from indexmill.sources.checked_network import Resolve, resolve
 from indexmill.sources.crawl_scope import canonical_link
 from indexmill.sources.http_client import HttpClient, HttpResponse, parse_url

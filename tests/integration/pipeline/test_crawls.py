@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from indexmill.crawl_settings import CrawlSettings
 from indexmill.domain.job_state import JobState, Reason
 from indexmill.domain.knowledge_base import DataSourceKind, IndexingJob, KnowledgeBase, NewDataSource, SourceRunStatus
 from indexmill.engine import Engine
-from indexmill.settings import CrawlSettings, Settings, SourceSettings
+from indexmill.settings import Settings, SourceSettings
 from tests.draining import claim_next, execute, lose, rows, wake
 from tests.knowledge_bases import Shelf
 from tests.site_server import METADATA, SiteServer

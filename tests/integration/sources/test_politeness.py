@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from indexmill.crawl_settings import CrawlSettings
 from indexmill.errors import ItemError, SourceRefused, TransientError
-from indexmill.settings import CrawlSettings, SourceSettings, load_settings
+from indexmill.settings import SourceSettings, load_settings
 from indexmill.sources.http_client import HttpClient
 from indexmill.sources.politeness import Politeness, open_client
 from indexmill.sources.robots import MAX_ROBOTS_BYTES

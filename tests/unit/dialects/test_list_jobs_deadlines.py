@@ -8,7 +8,9 @@ from starlette.requests import Request
 
 from indexmill.dialects.list_jobs.caller import check_customer, tenant_of
 from indexmill.dialects.list_jobs.deadlines import v1_seconds, v2_seconds
+from indexmill.domain.principal import LOCAL, Principal, Role
 from indexmill.errors import Forbidden, InvalidRequest
+from indexmill.http.identity import acting
 
 
 @pytest.mark.parametrize(
@@ -51,20 +53,22 @@ def test_what_is_no_time_is_refused(given: str) -> None:
             read(Headers({name: given}))
 
 
-def _request(tenant: int | None, customer: str | None) -> Request:
+def _request(customer: str | None) -> Request:
     headers = [] if customer is None else [(b"customer-id", customer.encode())]
-    state = {} if tenant is None else {"tenant": tenant}
-    return Request({"type": "http", "headers": headers, "state": state})
+    return Request({"type": "http", "headers": headers})
 
 
 def test_a_customer_is_the_tenant_of_the_credential_or_not_named() -> None:
-    assert tenant_of(_request(None, None)) == 1
-    assert tenant_of(_request(7, "7")) == 7
-    check_customer(_request(None, "123456"), 5)
-    check_customer(_request(7, "7"), 0, 7)
-    check_customer(_request(7, ""))
-    for request, named in ((_request(7, "8"), 0), (_request(7, None), 8), (_request(7, "7"), 8)):
-        with pytest.raises(Forbidden, match="customer-id"):
-            check_customer(request, named)
-    with pytest.raises(InvalidRequest):
-        check_customer(_request(7, "seven"))
+    with acting(LOCAL):
+        assert tenant_of(_request(None)) == LOCAL.tenant
+        # Without a credential there is nobody to compare it with.
+        check_customer(_request("123456"), 5)
+    with acting(Principal(7, Role.READ, "a key")):
+        assert tenant_of(_request("7")) == 7
+        check_customer(_request("7"), 0, 7)
+        check_customer(_request(""))
+        for said, named in (("8", 0), (None, 8), ("7", 8)):
+            with pytest.raises(Forbidden, match="customer-id"):
+                check_customer(_request(said), named)
+        with pytest.raises(InvalidRequest):
+            check_customer(_request("seven"))
