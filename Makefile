@@ -25,8 +25,8 @@ demo: venv ## Index the documentation of Python's own standard library and ask i
 
 test: venv lint ## Lint, then every test but the chaos ones
 	@sh scripts/install_test_needs.sh
-	$(BIN)/pytest -n 2 --dist loadfile --ignore tests/acceptance $(ARGS) || test $$? -eq 5
-	$(BIN)/pytest tests/acceptance $(ARGS) || test $$? -eq 5
+	$(BIN)/pytest -n 2 --dist loadfile -m "not chaos and not timed" $(ARGS) || test $$? -eq 5
+	$(BIN)/pytest -m "timed and not chaos" $(ARGS) || test $$? -eq 5
 
 chaos: venv ## The long tests, with kills and races
 	@sh scripts/install_test_needs.sh

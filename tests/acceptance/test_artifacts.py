@@ -22,6 +22,8 @@ from tests.acceptance.ledger_view import LedgerView
 from tests.artifact_client import ArtifactClient
 from tests.running_service import RunningService, wait_until
 
+pytestmark = pytest.mark.timed
+
 _numbers = itertools.count(1)
 _TEXTS = ("txt", "md", "csv", "json", "html")
 _ALL = (*_TEXTS, "eml", "rtf", "odt", "epub", "docx", "xlsx", "pptx", "pdf")

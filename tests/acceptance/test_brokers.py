@@ -18,6 +18,8 @@ from tests.rabbitmq_server import RabbitmqServer
 from tests.redis_server import RedisServer
 from tests.running_service import RunningService, wait_until
 
+pytestmark = pytest.mark.timed
+
 GRACE = 20.0
 QUEUE = "indexmill"
 Server: TypeAlias = RedisServer | RabbitmqServer

@@ -16,7 +16,7 @@ from tests.acceptance.ledger_view import LedgerView
 from tests.rabbitmq_server import RabbitmqServer
 from tests.running_service import wait_until
 
-pytestmark = pytest.mark.rabbitmq
+pytestmark = [pytest.mark.rabbitmq, pytest.mark.timed]
 
 CALLBACK = {"amqp": {"exchange": "main"}, "properties": {"ticket": 7}}
 

@@ -21,6 +21,8 @@ from tests.acceptance.ledger_view import LedgerView
 from tests.acceptance.races import race_cancel
 from tests.running_service import RunningService, wait_until
 
+pytestmark = pytest.mark.timed
+
 ONE_WORKER = {"INDEXMILL_WORKER__PROCESSES": "1"}
 
 

@@ -11,6 +11,8 @@ import pytest
 from indexmill.ledger.embedded_postgres import EmbeddedPostgres
 from tests.acceptance.outages import Outage, outage_during_a_task, stop_during_an_outage, terminate_backends
 
+pytestmark = pytest.mark.timed
+
 
 @pytest.fixture
 def outage(tmp_path: Path) -> Iterator[Outage]:

@@ -9,10 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.acceptance.items import item, short_items
 from tests.acceptance.ledger_view import LedgerView
 from tests.running_service import RunningService, wait_until
+
+pytestmark = pytest.mark.timed
 
 RUN = "/internal/upsertion-tasks/run"
 

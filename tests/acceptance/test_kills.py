@@ -16,6 +16,8 @@ from tests.acceptance.ledger_view import LedgerView
 from tests.acceptance.processes import family_of, kill_all
 from tests.running_service import wait_until
 
+pytestmark = pytest.mark.timed
+
 
 def test_every_worker_killed_three_times_loses_and_doubles_nothing(
     start_service: StartService, view: LedgerView, embedding_log: EmbeddingLog

@@ -11,7 +11,7 @@ from tests.acceptance.ledger_view import LedgerView
 from tests.acceptance.load import submit_one_item_tasks
 from tests.running_service import RunningService
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.timed]
 
 
 def test_three_hundred_one_item_tasks_from_eight_clients_are_all_done(shared_service: RunningService) -> None:

@@ -20,6 +20,8 @@ from tests.acceptance.ledger_view import LedgerView
 from tests.acceptance.processes import api_of, family_of, wait_gone
 from tests.running_service import RunningService, wait_until
 
+pytestmark = pytest.mark.timed
+
 #: API, then windows, with room for a busy machine. The command's own limit is 15 s + 30 s.
 GRACE = 20.0
 

@@ -13,6 +13,8 @@ from tests.acceptance.processes import is_gone
 from tests.acceptance.queues import work_through_a_queue
 from tests.running_service import wait_until
 
+pytestmark = pytest.mark.timed
+
 QUICK = {
     "INDEXMILL_WORKER__LEASE_SECONDS": "2",
     "INDEXMILL_WORKER__RENEW_SECONDS": "0.5",
