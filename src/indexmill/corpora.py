@@ -34,7 +34,7 @@ from indexmill.errors import CollectionNotFound, Conflict, InvalidRequest, ItemE
 from indexmill.ledger.collections import Collection
 from indexmill.ledger.database import Connection
 from indexmill.vectors.selection import Selection
-from indexmill.vectors.stored_documents import MAX_PAGE, PageQuery, StoredDocument
+from indexmill.vectors.stored_documents import MAX_PAGE, DocumentContent, PageQuery, StoredDocument
 
 __all__ = ["Corpora"]
 
@@ -160,8 +160,13 @@ class Corpora:
 
         Raises:
             CollectionNotFound
+            Conflict: it is a knowledge base's.
         """
-        self._empty(self.get(reference), deletes=True)
+        corpus = self.get(reference)
+        base = self.engine.ledger.corpora.knowledge_base(corpus.number)
+        if base is not None:
+            raise Conflict(f"Corpus `{corpus.key}` belongs to the knowledge base `{base}`; delete that instead")
+        self._empty(corpus, deletes=True)
 
     def _empty(self, corpus: Corpus, *, deletes: bool) -> None:
         ledger, vectors = self.engine.ledger, self.engine.vectors
@@ -301,12 +306,7 @@ class Corpora:
         contents = self.engine.contents(corpus.key, limit=1, ids=[document_id])
         parts: list[DocumentPart] = []
         for content in contents:
-            starts = [part.start for part in content.parts]
-            ends = [*starts[1:], len(content.text)]
-            parts = [
-                DocumentPart(content.text[part.start : end].rstrip("\n"), part.metadata)
-                for part, end in zip(content.parts, ends, strict=True)
-            ] or [DocumentPart(content.text)]
+            parts = _parts_of(content)
         return CorpusDocument(stored.id, stored.payload or {}, tuple(parts), stored.chunks, stored.updated_at)
 
     def documents(
@@ -451,6 +451,17 @@ def _key_of(name: str) -> str:
 
 def _text_of(part: DocumentPart) -> str:
     return f"{part.title}\n{part.text}" if part.title else part.text
+
+
+def _parts_of(content: DocumentContent) -> list[DocumentPart]:
+    """As they were given; a file is one part."""
+    if not content.parts:
+        return [DocumentPart(content.text)]
+    ends = [*(part.start for part in content.parts[1:]), len(content.text)]
+    return [
+        DocumentPart(content.text[part.start : end].rstrip("\n"), part.metadata)
+        for part, end in zip(content.parts, ends, strict=True)
+    ]
 
 
 def _digest(document: NewDocument) -> str:

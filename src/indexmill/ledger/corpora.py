@@ -42,6 +42,11 @@ class Corpora:
         """By number. `pattern`: a regular expression that their names match."""
         return self._read(tenant=tenant, key=None, number=None, pattern=pattern, after=after, limit=limit, counts=False)
 
+    def knowledge_base(self, collection: int) -> str | None:
+        """The name of the knowledge base whose data sources keep this collection."""
+        rows = self.database.query("knowledge_base_of_collection", collection=collection)
+        return rows[0]["name"] if rows else None
+
     def open_jobs(self, connection: Connection, collection: int, before: int) -> list[UUID]:
         """Unfinished jobs that were submitted before this sequence number."""
         rows = run_query(connection, "open_jobs_of_collection", collection=collection, seq=before)

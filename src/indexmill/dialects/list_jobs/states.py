@@ -55,10 +55,10 @@ _OTHER: Final = JobType("JOB__UNKNOWN", "unknown")
 #: By the word of the job's kind. The others are of other doors: `kind` tells them apart.
 _TYPES: Final = {
     "rebuild": JobType("JOB__CORPUS_REBUILD_VECTOR_INDEX", "rebuild_vector_index"),
-    "replace_attributes": JobType("JOB__CORPUS_REPLACE_FILTER_ATTRS", "replace_filter_attributes"),
-    "bulk_delete": JobType(_OTHER.v1, "bulk_delete_documents"),
+    "replace_filter_attributes": JobType("JOB__CORPUS_REPLACE_FILTER_ATTRS", "replace_filter_attributes"),
+    "deletion": JobType(_OTHER.v1, "bulk_delete_documents"),
 }
-V1_TYPES: Final = {_OTHER.v1: 0, _TYPES["rebuild"].v1: 1, _TYPES["replace_attributes"].v1: 2}
+V1_TYPES: Final = {_OTHER.v1: 0, _TYPES["rebuild"].v1: 1, _TYPES["replace_filter_attributes"].v1: 2}
 
 
 def names_of(job: Job) -> StateNames:

@@ -144,7 +144,7 @@ class JobList(Answer):
                         "tsStart": "1714181400",
                         "tsComplete": "1714181400",
                         "userHandle": "",
-                        "kind": "replace_attributes",
+                        "kind": "replace_filter_attributes",
                         "progress": 1.0,
                         "itemsTotal": "3",
                         "itemsDone": "3",

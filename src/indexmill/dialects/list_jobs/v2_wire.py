@@ -102,7 +102,7 @@ class JobView(BaseModel):
                 "created_at": "2024-04-27T01:29:31Z",
                 "started_at": "2024-04-27T01:30:00Z",
                 "completed_at": "2024-04-27T01:30:00Z",
-                "kind": "replace_attributes",
+                "kind": "replace_filter_attributes",
                 "progress": 1.0,
                 "items_total": 3,
                 "items_done": 3,

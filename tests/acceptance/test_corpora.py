@@ -1,0 +1,82 @@
+"""Corpora on real processes, through the vendor's own client: indexed, filtered, changed as a whole, emptied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import vectara
+from vectara import Vectara, VectaraEnvironment
+
+from tests.acceptance.fixtures import running_service
+from tests.running_service import RunningService, wait_until
+
+pytestmark = pytest.mark.acceptance
+
+
+@pytest.fixture(scope="module")
+def service(postgres_url: str) -> Iterator[RunningService]:
+    with running_service(postgres_url) as running:
+        yield running
+
+
+@pytest.fixture
+def client(service: RunningService) -> Iterator[Vectara]:
+    url = str(service.http.base_url).rstrip("/")
+    with httpx.Client(timeout=60) as connections:
+        made: Any = Vectara
+        yield made(api_key="any", environment=VectaraEnvironment(default=url, auth=url), httpx_client=connections)
+
+
+def _attribute(name: str, kind: str) -> Any:
+    return vectara.FilterAttribute(name=name, level="document", type=kind, indexed=True)
+
+
+def _found(client: Vectara, query: str, metadata_filter: str) -> list[str | None]:
+    wanted: Any = {"metadata_filter": metadata_filter, "limit": 5}
+    results = client.corpora.query("marsh", query=query, search=wanted).search_results
+    return [each.document_id for each in results or ()]
+
+
+def _ended(service: RunningService, job: str | None) -> dict[str, Any]:
+    """As those poll who wait for a job: by its id alone."""
+
+    def look() -> dict[str, Any] | None:
+        answer = service.http.post("/v1/list-jobs", json={"jobId": job})
+        assert answer.status_code == 200, answer.text
+        (found,) = answer.json()["job"]
+        return found if found["state"] in {"JOB_STATE__COMPLETED", "JOB_STATE__FAILED"} else None
+
+    ended: dict[str, Any] = wait_until(look, 30, "the job's end")
+    return ended
+
+
+def test_a_corpus_from_its_making_to_its_end(client: Vectara, service: RunningService) -> None:
+    client.corpora.create(key="marsh", name="The marsh", filter_attributes=[_attribute("year", "integer")])
+    for year, text in ((2019, "Cranes dance in the fog."), (2021, "Frogs sing at night."), (2023, "Storks clatter.")):
+        part = vectara.CoreDocumentPart(text=text, metadata={"page": 1})
+        request = vectara.CreateDocumentRequest_Core(
+            id=f"d{year}", metadata={"year": year, "place": f"fen{year % 4}"}, document_parts=[part]
+        )
+        assert client.documents.create("marsh", request=request).id == f"d{year}"
+    assert _found(client, "Cranes dance in the fog.", "doc.year < 2020") == ["d2019"]
+    uploaded = client.upload.file("marsh", file=("note.txt", b"Herons wait in the reeds.", "text/plain"))
+    assert uploaded.id == "note.txt"
+
+    job = client.corpora.replace_filter_attributes("marsh", filter_attributes=[_attribute("place", "text")]).job_id
+    ended = _ended(service, job)
+    assert (ended["state"], ended["type"]) == ("JOB_STATE__COMPLETED", "JOB__CORPUS_REPLACE_FILTER_ATTRS")
+    assert set(_found(client, "Frogs", "doc.place = 'fen1'")) == {"d2021"}
+    rebuilt = service.http.post("/v2/corpora/marsh/rebuild_vector_index").json()["job_id"]
+    assert _ended(service, rebuilt)["type"] == "JOB__CORPUS_REBUILD_VECTOR_INDEX"
+
+    removed = client.documents.bulk_delete("marsh", metadata_filter="doc.place = 'fen3'", async_=False)
+    assert (removed.response_type, removed.deleted_count) == ("success", 2)
+    assert [each.id for each in client.documents.list("marsh")] == ["d2021", "note.txt"]
+    assert client.jobs.get(str(job)).state == "completed"
+    client.corpora.reset("marsh")
+    assert list(client.documents.list("marsh")) == []
+    client.corpora.delete("marsh")
+    assert "marsh" not in [each.key for each in client.corpora.list()]
