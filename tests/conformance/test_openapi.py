@@ -116,12 +116,12 @@ _SETTINGS: dict[str, Any] = {
 
 
 @schema.exclude(path_regex=_MANY).parametrize()
-@hypothesis_settings(max_examples=15, **_SETTINGS)
+@hypothesis_settings(max_examples=8, **_SETTINGS)
 def test_every_operation_answers_as_documented(case: schemathesis.Case[Any]) -> None:
     case.call_and_validate(checks=CHECKS)
 
 
 @schema.include(path_regex=_MANY).parametrize()
-@hypothesis_settings(max_examples=6, **_SETTINGS)
+@hypothesis_settings(max_examples=4, **_SETTINGS)
 def test_every_operation_on_all_jobs_and_corpora_answers_as_documented(case: schemathesis.Case[Any]) -> None:
     case.call_and_validate(checks=CHECKS)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
 from starlette.testclient import TestClient
 
+from indexmill.access_settings import LimitSettings
 from indexmill.engine import Engine
 from indexmill.http.app import create_app
 from indexmill.http.service import Service
+from indexmill.ledger.tenants import Tenants
+from indexmill.security.limits import Limits
 from indexmill.settings import Settings
 from indexmill.sources.spool import Spool, open_spool
 from indexmill.sources.uri import Sources, open_sources
+from tests.unit.http.fake_service import FakeTenants, open_authenticator
 
 PATH = "/internal/upsertion-tasks"
 ITEMS = [{"object_id": "doc-1", "payload": {"text": "neural nets basics", "nothing": None}}]
@@ -33,6 +37,10 @@ class EngineOnly:
     knowledge_bases: Any = None
     url_signer: Any = None
     upload_store: Any = None
+    corpora: Any = None
+    page_keys: Any = None
+    authenticator: Any = field(default_factory=open_authenticator)
+    limits: Any = field(default_factory=lambda: Limits(cast("Tenants", FakeTenants()), LimitSettings()))
 
     def readiness(self) -> dict[str, str | None]:
         return {}

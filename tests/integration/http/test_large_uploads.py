@@ -12,17 +12,22 @@ import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 import uvicorn
 from fastapi import APIRouter, FastAPI, Request
 
+from indexmill.access_settings import LimitSettings
+from indexmill.http.auth import Gate, Metering
 from indexmill.http.problems import NativeRoute
 from indexmill.http.server import listening_socket
 from indexmill.http.uploads import UploadReader
+from indexmill.ledger.tenants import Tenants
+from indexmill.security.limits import Limits
 from indexmill.sources.spool import FolderSpool
+from tests.unit.http.fake_service import FakeTenants, open_authenticator
 
 MIB = 1 << 20
 LARGE = 200 * MIB
@@ -53,6 +58,9 @@ def _serve(folder: Path, port: Connection) -> None:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
     app.include_router(router)
+    gate = Gate(open_authenticator(), Limits(cast("Tenants", FakeTenants()), LimitSettings()))
+    app.state.gate = gate
+    app.add_middleware(Metering, gate=gate)
     listener = listening_socket("127.0.0.1", 0)
     port.send(listener.getsockname()[1])
     uvicorn.Server(uvicorn.Config(app, http="httptools", log_config=None)).run(sockets=[listener])

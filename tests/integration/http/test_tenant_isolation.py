@@ -38,13 +38,17 @@ class Ids:
     source: str
     indexing_job: str
     object_key: str
+    #: The collection's, as front door 4 names it.
+    number: str
 
     def hidden_in(self, text: str) -> str:
         """The text without these ids, and without ids and times that any answer may have."""
         for value in sorted(vars(self).values(), key=len, reverse=True):
-            text = text.replace(value, "<id>")
+            text = text.replace(f"`{value}`" if value == self.number else value, "<id>")
         text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<id>", text)
         text = re.sub(r"[0-9a-f]{32}", "<id>", text)
+        # The same answers to the same questions have numbers of their own.
+        text = re.sub(r"crp_[0-9]+", "<id>", text)
         return re.sub(r"20\d\d-\d\d-\d\dT[0-9:.]+Z", "<time>", text)
 
 
@@ -53,7 +57,7 @@ def ghosts() -> Ids:
     other = uuid4().hex[:8]
     return Ids(
         one[0], f"ghost-{other}-task", one[1], f"ghost-{other}-library", f"ghost-{other}-model",
-        f"ghost-{other}.txt", one[2], one[3], one[4], uuid4().hex,
+        f"ghost-{other}.txt", one[2], one[3], one[4], uuid4().hex, "987654",
     )  # fmt: skip
 
 
@@ -104,6 +108,32 @@ def body_of(path: str, ids: Ids) -> tuple[Any, dict[str, str]]:
         "/collections": ({"name": f"mine-{ids.collection}", "model": ids.model}, {}),
         "/search": ({"collection": ids.collection, "text": "secret"}, {}),
         "/jobs": (None, {"after": ids.job}),
+        "/v1/list-jobs": ({"jobId": ids.job}, {}),
+        "/v1/read-corpus": ({"corpusId": [int(ids.number)], "readBasicInfo": True}, {}),
+        "/v1/delete-corpus": ({"corpusId": int(ids.number)}, {}),
+        "/v1/reset-corpus": ({"corpusId": int(ids.number)}, {}),
+        "/v1/replace-corpus-filter-attrs": ({"corpusId": int(ids.number), "filterAttributes": []}, {}),
+        "/v1/rebuild-corpus-vector-index": ({"corpusId": int(ids.number)}, {}),
+        "/v1/index": (
+            {"corpusId": int(ids.number), "document": {"documentId": ids.document, "section": [{"text": "x"}]}}, {},
+        ),
+        "/v1/core/index": (
+            {"corpusId": int(ids.number), "document": {"documentId": ids.document, "parts": [{"text": "x"}]}}, {},
+        ),
+        "/v1/delete-doc": ({"corpusId": int(ids.number), "documentId": ids.document}, {}),
+        "/v1/list-documents": ({"corpusId": int(ids.number)}, {}),
+        "/v1/query": (
+            {"query": [{"query": "secret", "numResults": 3, "corpusKey": [{"corpusId": int(ids.number)}]}]}, {},
+        ),
+        "/v2/jobs": (None, {"corpus_key": ids.collection}),
+        "/v2/corpora": ({"key": f"mine-{ids.collection}"}, {}),
+        "/v2/corpora/{corpus_key}": ({"name": "stolen"}, {}),
+        "/replace_filter_attributes": ({"filter_attributes": []}, {}),
+        "{corpus_key}/documents": (
+            {"id": ids.document, "type": "core", "document_parts": [{"text": "x"}]}, {"document_ids": ids.document},
+        ),
+        "{corpus_key}/query": ({"query": "secret", "search": {"limit": 3}}, {"query": "secret"}),
+        "/v2/query": ({"query": "secret", "search": {"corpora": [{"corpus_key": ids.collection}]}}, {}),
     }  # fmt: skip
     fitting = [name for name in wanted if path.endswith(name)]
     return wanted[max(fitting, key=len)] if fitting else (None, {})
@@ -117,6 +147,9 @@ def path_of(path: str, ids: Ids) -> str:
         "{job_id:path}": ids.task,
         "{model_id:path}": ids.model,
         "{object_key:path}": ids.object_key,
+        "{corpus_key}": ids.collection,
+        "{document_id:path}": ids.document,
+        "{job_id}": ids.job,
     }
     for place, value in places.items():
         path = path.replace(place, value)
@@ -155,9 +188,11 @@ def things_of(service: Tenanted, key: str) -> Ids:
     )["knowledge_base"]  # fmt: skip
     sources = ask("GET", f"/v2/gen-ai/knowledge_bases/{made['uuid']}/data_sources")["knowledge_base_data_sources"]
     jobs = ask("GET", f"/v2/gen-ai/knowledge_bases/{made['uuid']}/indexing_jobs")["jobs"]
+    (corpus,) = [each for each in ask("GET", "/v2/corpora")["corpora"] if each["key"] == library]
     return Ids(
         job["id"].removeprefix("task_"), task, deletion["id"].removeprefix("task_"), library, model, document,
         made["uuid"], sources[0]["uuid"], jobs[0]["uuid"], presigned["object_key"],
+        corpus["id"].removeprefix("crp_"),
     )  # fmt: skip
 
 

@@ -42,7 +42,12 @@ def summary(engine: Engine) -> tuple[str, float | None]:
 
 
 def plan_of(connection: Connection, name: str, **values: Any) -> str:
-    parts = {"table": sql.Identifier("chunk_1_1"), "dimension": sql.Literal(8)}
+    parts: dict[str, sql.Composable] = {
+        "table": sql.Identifier("chunk_1_1"),
+        "dimension": sql.Literal(8),
+        "joins": sql.SQL(""),
+        "condition": sql.SQL("true"),
+    }
     vector = "[" + ",".join(map(str, QUERY)) + "]"
     explained = sql.SQL("EXPLAIN {}").format(statement(name, **parts))
     lines = connection.execute(explained, {"vector": vector, "collection": 1, "filters": [], "ids": None, **values})
