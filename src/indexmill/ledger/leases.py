@@ -121,6 +121,10 @@ def _set_aside(connection: Connection, batch: Row, lease: Row) -> None:
         positions = open_positions(batch["outcomes"], first, items, batch["set_aside"] or ())
     else:
         return
+    # What has been set aside is not set aside again: a worker may be lost after it, too.
+    positions = [each for each in positions if each not in set(batch["set_aside"] or ())]
+    if not positions:
+        return
     bodies = run_query(connection, "read_body", job=batch["job"], ordinal=batch["ordinal"])
     try:
         contents = decode_body(bytes(bodies[0]["body"]) if bodies else None)

@@ -146,7 +146,9 @@ def test_a_payload_update_brings_new_metadata_of_document_and_parts(engine: Engi
     store(
         engine, {"a": Stored([A, A], {"year": 1}, (DocumentPart(0, {"topic": "x"}), DocumentPart(8, {"topic": "y"})))}
     )
-    first = staged(0, "a", Stored([A, A], {"year": 2}, (DocumentPart(0, {}), DocumentPart(8, {"topic": "z"}))), 100)
+    first = staged(
+        0, "a", Stored([A, A], {"year": 2}, (DocumentPart(0, {}), DocumentPart(8, {"topic": "z"}))), 10_000_100
+    )
     update = replace(first, action=ItemStatus.PAYLOAD_UPDATED, vectors=None, spans=(), text=None)
     assert [each.status for each in write(engine, [update])] == [ItemStatus.PAYLOAD_UPDATED]
     assert found(engine, "doc.year = 1") == []
@@ -155,7 +157,7 @@ def test_a_payload_update_brings_new_metadata_of_document_and_parts(engine: Engi
         1
     ]
     assert engine.search_chunks("tiny", "x", limit=9, metadata_filter="part.topic IN ('x', 'y')") == []
-    unchanged = replace(update, action=ItemStatus.UNCHANGED, version=Version(101, 0), payload=None, parts=())
+    unchanged = replace(update, action=ItemStatus.UNCHANGED, version=Version(10_000_101, 0), payload=None, parts=())
     write(engine, [unchanged])
     assert found(engine, "doc.year = 2") == ["a"]
     assert rows(engine, "SELECT parts FROM document") == [{"parts": [[0, {}], [8, {"topic": "z"}]]}]
@@ -164,7 +166,7 @@ def test_a_payload_update_brings_new_metadata_of_document_and_parts(engine: Engi
 def test_what_is_deleted_leaves_no_values(engine: Engine) -> None:
     number = use(engine, attribute("year", INTEGER), attribute("topic", TEXT, PART))
     store(engine, {"a": Stored([A], {"year": 1}, (DocumentPart(0, {"topic": "x"}),)), "b": Stored([A], {"year": 1})})
-    write(engine, [StagedDocument(0, "a", Version(100, 0), ItemStatus.REMOVED)])
+    write(engine, [StagedDocument(0, "a", Version(10_000_100, 0), ItemStatus.REMOVED)])
     assert found(engine, "doc.year = 1") == ["b"]
     assert sizes(engine, number) == [1, 0]
 
@@ -338,9 +340,9 @@ def test_what_is_written_while_a_set_is_prepared_is_right_under_both(engine: Eng
     write_shared(
         engine,
         [
-            staged(0, "changed", two, 100),
-            staged(1, "new", two, 100),
-            StagedDocument(2, "gone", Version(100, 2), ItemStatus.REMOVED),
+            staged(0, "changed", two, 10_000_100),
+            staged(1, "new", two, 10_000_100),
+            StagedDocument(2, "gone", Version(10_000_100, 2), ItemStatus.REMOVED),
         ],
     )
     assert [found(engine, f"doc.a = '{n}'") for n in (1, 2)] == [["kept"], ["changed", "new"]]
@@ -361,7 +363,7 @@ def test_a_filling_never_overwrites_what_a_writer_wrote_after_it_had_read(
     second = Stored([A, A], {"a": 2}, (DocumentPart(0, {"t": 2}),))
     store(engine, {"d": first})
     number = prepare(engine, attribute("a", INTEGER), attribute("t", INTEGER, PART))
-    document = staged(0, "d", second, 100)
+    document = staged(0, "d", second, 10_000_100)
 
     def late(connection: Connection, *arguments: Any) -> Any:
         if commits == "before it":
@@ -447,7 +449,7 @@ def test_a_reader_sees_documents_and_their_values_as_of_one_moment(
     store(engine, {"d": Stored([A], {"a": "1"})})
     number = prepare(engine, attribute("a", TEXT), attribute("b", TEXT))
     list(fill(engine, number))
-    seqs = itertools.count(100)
+    seqs = itertools.count(10_000_100)
 
     def read_and_switch(connection: Connection, collection: int) -> AttributeSet:
         seen = active_set(connection, collection)
