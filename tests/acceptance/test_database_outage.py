@@ -27,6 +27,7 @@ def outage(tmp_path: Path) -> Iterator[Outage]:
 
 
 @pytest.mark.timeout(200)
+@pytest.mark.chaos
 def test_a_database_killed_for_some_seconds_loses_nothing(outage: Outage) -> None:
     outage_during_a_task(outage, seconds=5, items=3000)
 
