@@ -77,7 +77,7 @@ def _make_table(connection: psycopg.Connection[tuple[object, ...]]) -> int:
     connection.execute(
         "CREATE TABLE benchmark_limit (item int, id text PRIMARY KEY, seq bigint, position bigint, outcome smallint,"
         " fingerprint bytea, payload_hash bytea, text text, payload jsonb, item_info jsonb, structure jsonb,"
-        " starts bigint[], ends bigint[], embeddings vector[])"
+        " parts jsonb, starts bigint[], ends bigint[], chunk_parts bigint[], embeddings vector[])"
     )
     connection.commit()
     row = connection.execute("SELECT 'vector'::regtype::oid::integer").fetchone()
