@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from uuid import UUID
 
@@ -136,7 +136,8 @@ class Scans:
         )
         for index, each in enumerate(new):
             if each.failure is not None:
-                insert_failures(connection, batch.job, ordinal + index, [_moved(each.failure, first_positions[index])])
+                failure = replace(each.failure, position=first_positions[index])
+                insert_failures(connection, batch.job, ordinal + index, [failure])
 
     def see(self, connection: Connection, batch: ClaimedBatch, keys: Sequence[str]) -> None:
         """These files are still in their source."""
@@ -250,16 +251,3 @@ def outcomes_of(status: ItemStatus, chunks: Sequence[int]) -> OutcomeArray:
 
 def _count(batch: NewBatch, status: ItemStatus) -> int:
     return 0 if batch.outcomes is None else int((batch.outcomes["status"] == status).sum())
-
-
-def _moved(failure: Failure, position: int) -> Failure:
-    return Failure(
-        position=position,
-        stage=failure.stage,
-        code=failure.code,
-        sentence=failure.sentence,
-        retryable=failure.retryable,
-        object_id=failure.object_id,
-        payload=failure.payload,
-        item_info=failure.item_info,
-    )
