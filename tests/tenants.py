@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import base64
+import itertools
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import psycopg
+from psycopg import sql
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
@@ -15,10 +20,11 @@ from indexmill.assembly import Service, build_service, deploy_default_model
 from indexmill.domain.api_key import new_api_key
 from indexmill.domain.principal import Role
 from indexmill.http.app import create_app
-from indexmill.settings import ArtifactSettings, ServerSettings, Settings
+from indexmill.settings import ArtifactSettings, DatabaseSettings, ServerSettings, Settings
 
-__all__ = ["Tenanted", "tenanted"]
+__all__ = ["Tenanted", "shared_settings", "tenanted"]
 
+_numbers = itertools.count(1)
 SECRET_KEY = base64.b64encode(b"k" * 32).decode()
 
 
@@ -45,6 +51,18 @@ class Tenanted:
     def ask(self, key: str | None, method: str, path: str, body: Any = None, **options: Any) -> Any:
         headers = options.pop("headers", {}) | ({"x-api-key": key} if key else {})
         return self.http.request(method, path, json=body, headers=headers, **options)
+
+
+@contextmanager
+def shared_settings(postgres_url: str, folder: Path) -> Iterator[Settings]:
+    """Settings of a service on a database of its own, for all tests of a module: making one takes longer than most."""
+    name = f"tenants_{os.getpid()}_{next(_numbers)}"
+    base, mark, query = postgres_url.partition("?")
+    url = f"{base.rpartition('/')[0]}/{name}{mark}{query}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template_indexmill").format(sql.Identifier(name)))
+        yield Settings(data_folder=folder / "data", database=DatabaseSettings(url=url, direct_url=url))
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -55,6 +56,12 @@ class AuthSettings(_Section):
     #: `auto`: on loopback only once there is an API key, or another issuer; on every other address always.
     required: Literal["auto", "always"] = "auto"
     issuers: tuple[IssuerSettings, ...] = ()
+    #: How many different credentials that open nothing an address may show before it has to wait.
+    failed_logins: int = Field(default=20, ge=1, le=1_000_000)
+    #: How long at most; one second, then twice as long with each further one.
+    max_wait_seconds: float = Field(default=60, ge=1, le=3600)
+    #: Proxies, addresses or networks, whose `X-Forwarded-For` says which address a request comes from.
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
 
     @model_validator(mode="after")
     def _each_once(self) -> AuthSettings:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -78,6 +81,64 @@ def test_keys_are_used_on_while_the_issuer_is_away(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(issuers, "_STALE_SECONDS", 0.0)
     with pytest.raises(ServiceError, match="cannot be fetched"):
         external.identify(*token())
+
+
+def test_a_slow_issuer_holds_up_only_who_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, answer = threading.Event(), threading.Event()
+    issuer = Issuer(published("one"))
+
+    def fetch() -> list[dict[str, Any]]:
+        if issuer.asked:
+            asked.set()
+            assert answer.wait(10)
+        return issuer()
+
+    external = ExternalIssuer(SETTINGS, fetch)
+    external.identify(*token())
+    issuer.answer = published("one", "two")
+    monkeypatch.setattr(issuers, "_PAUSE_SECONDS", 0.0)
+    with ThreadPoolExecutor(2) as threads:
+        new = [threads.submit(external.identify, *token("two"))]
+        assert asked.wait(10)
+        new.append(threads.submit(external.identify, *token("two")))
+        while external._keys._waiting._value:
+            time.sleep(0.001)
+        assert external.identify(*token()).tenant == "acme", "its key is known"
+        with pytest.raises(ServiceError, match="too many"):
+            external.identify(*token("three"))
+        monkeypatch.setattr(issuers, "_KEPT_SECONDS", 0.0)
+        assert external.identify(*token()).tenant == "acme", "an old key is used until there is a newer one"
+        monkeypatch.setattr(issuers, "_KEPT_SECONDS", 600.0)
+        answer.set()
+        assert [each.result(10).tenant for each in new] == ["acme", "acme"]
+    assert issuer.asked == 2, "one fetch serves all who wait"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"kty": "EC", "crv": "P-256", "x": 3, "y": None},
+        {"kty": "EC", "crv": "P-256", "x": "!!", "y": "!!"},
+        {"kty": "EC", "crv": "P-256"},
+        jwt.algorithms.ECAlgorithm.to_jwk(KEY, as_dict=True) | {"x": "AAAA"},
+    ],
+)
+def test_a_key_that_is_published_broken_opens_nothing(broken: dict[str, Any]) -> None:
+    with pytest.raises(Unauthorized):
+        ExternalIssuer(SETTINGS, Issuer([{**broken, "kid": "one"}])).identify(*token())
+
+
+@pytest.mark.parametrize(
+    "claim", [{"exp": float("inf")}, {"exp": "soon"}, {"nbf": float("inf")}, {"iat": {}}, {"aud": 3}]
+)
+def test_a_token_whose_claims_are_of_no_kind_opens_nothing(claim: dict[str, Any]) -> None:
+    said = {"iss": "https://a/", "aud": "mill", "sub": "bob", "exp": int(time.time()) + 60, **claim}
+    body = base64.urlsafe_b64encode(json.dumps(said).encode()).rstrip(b"=")
+    head = base64.urlsafe_b64encode(json.dumps({"alg": "ES256", "kid": "one"}).encode()).rstrip(b"=")
+    signature = jwt.algorithms.ECAlgorithm(jwt.algorithms.ECAlgorithm.SHA256).sign(head + b"." + body, KEY)
+    text = b".".join([head, body, base64.urlsafe_b64encode(signature).rstrip(b"=")]).decode()
+    with pytest.raises(Unauthorized):
+        ExternalIssuer(SETTINGS, Issuer(published("one"))).identify(text, {"alg": "ES256", "kid": "one"})
 
 
 def test_short_and_private_keys_are_not_taken() -> None:

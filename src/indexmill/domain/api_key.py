@@ -12,8 +12,10 @@ from typing import Final
 
 from indexmill.domain.principal import Role
 
-__all__ = ["ApiKey", "NewApiKey", "hash_of", "key_id_of", "new_api_key"]
+__all__ = ["KEY_PREFIX", "ApiKey", "NewApiKey", "hash_of", "key_id_of", "new_api_key"]
 
+#: What every key begins with, and nothing else that opens.
+KEY_PREFIX: Final = "im_"
 _ID_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz234567"
 _ID_LENGTH: Final = 12
 _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

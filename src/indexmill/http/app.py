@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from typing import Any, Final
+from urllib.parse import quote
 
 from fastapi import FastAPI
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from indexmill import __version__
 from indexmill.dialects.artifacts.errors import artifact_shape
@@ -49,7 +51,7 @@ from indexmill.http.health import health_router
 from indexmill.http.jobs_api import jobs_router
 from indexmill.http.models_api import ModelRequest, models_router
 from indexmill.http.openapi import document_of
-from indexmill.http.problems import Problem, native_shape
+from indexmill.http.problems import NativeRoute, Problem, native_shape
 from indexmill.http.route_marks import check_marks, public_operations
 from indexmill.http.search_api import CollectionRequest, SearchRequest, search_router
 from indexmill.http.service import Door, Service
@@ -119,7 +121,11 @@ def create_app(service: Service) -> FastAPI:
         # FastAPI's own pages load their scripts from the Internet.
         docs_url=None,
         redoc_url=None,
+        # Its own would name the host and the scheme that it sees behind a proxy: `_http_error` redirects.
+        redirect_slashes=False,
     )
+    # What is added to the app itself is guarded too.
+    app.router.route_class = NativeRoute
     for router in task_routes.task_routers(door, bodies):
         app.include_router(router)
     app.include_router(artifact_router(door, small_bodies))
@@ -133,7 +139,7 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(docs_router())
     app.include_router(documentation_router())
     app.include_router(token_router())
-    gate = Gate(service.authenticator, service.limits)
+    gate = Gate(service.authenticator, service.limits, service.settings.auth)
     app.state.gate = gate
     # The last one is the first that a request meets.
     app.add_middleware(Metering, gate=gate)
@@ -171,11 +177,24 @@ def _shape(path: str, problem: Problem) -> Response:
 
 def _http_error(request: Request, error: Exception) -> Response:
     """No such path, no such method."""
+    if isinstance(error, HTTPException) and error.status_code == 404 and _has_other_slash(request):
+        path, query = request.scope["path"].rstrip("/"), request.scope["query_string"].decode("latin-1")
+        # Relative: to the host and by the scheme that the client knows.
+        return Response(status_code=307, headers={"Location": quote(path) + (f"?{query}" if query else "")})
     status = error.status_code if isinstance(error, HTTPException) else 500
     message = str(error.detail) if isinstance(error, HTTPException) else "Internal error"
     headers = (error.headers if isinstance(error, HTTPException) else None) or {}
     code = {404: "no_such_path", 405: "method_not_allowed"}.get(status, "http_error")
     return _shape(request.url.path, Problem(status, code, message, headers))
+
+
+def _has_other_slash(request: Request) -> bool:
+    """Whether the path would be one without the slash at its end."""
+    path: str = request.scope["path"]
+    if not path.endswith("/") or path.startswith("//"):
+        return False
+    wanted = {**request.scope, "path": path.rstrip("/")}
+    return any(route.matches(wanted)[0] is not Match.NONE for route in request.app.router.routes)
 
 
 def _defect(request: Request, _: Exception) -> Response:

@@ -10,29 +10,34 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from functools import partial
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, TypeVar
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from indexmill.access_settings import AuthSettings
+from indexmill.domain.api_key import KEY_PREFIX
 from indexmill.domain.principal import LOCAL, Principal, Role
-from indexmill.errors import Forbidden, IndexmillError, Unauthorized
+from indexmill.errors import Forbidden, IndexmillError, LimitReached, Unauthorized
+from indexmill.http.client_address import address_of
 from indexmill.http.identity import become, caller_of_request
-from indexmill.security.authentication import Authenticator
+from indexmill.security.authentication import Authenticator, shown_name
+from indexmill.security.failed_logins import FailedLogins
 from indexmill.security.limits import Limits
 
 __all__ = ["Gate", "Metering", "Need", "gate_of", "need_of", "needs"]
 
 _log = logging.getLogger(__name__)
 
-P = ParamSpec("P")
 T = TypeVar("T")
 EndpointT = TypeVar("EndpointT", bound=Callable[..., Any])
 
 _MARK: Final = "indexmill_need"
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _THREADS: Final = 4
+#: Failures of so long are counted together.
+_COUNT_SECONDS: Final = 1.0
 
 
 class Need(StrEnum):
@@ -67,12 +72,18 @@ def need_of(endpoint: Callable[..., Any], methods: set[str]) -> Need:
 class Gate:
     """One an app."""
 
-    def __init__(self, authenticator: Authenticator, limits: Limits) -> None:
+    def __init__(self, authenticator: Authenticator, limits: Limits, settings: AuthSettings) -> None:
         self.authenticator = authenticator
         self.limits = limits
+        self.failed_logins = FailedLogins(settings.failed_logins, settings.max_wait_seconds)
+        self._trusted_proxies = settings.trusted_proxies
         # Apart from the engine's: who is to be let in waits for no submission.
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="gate")
+        # Apart again: who brings an API key waits for no other issuer, which may be slow.
+        self._token_threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="gate-token")
         self._looking: asyncio.Task[bool] | None = None
+        self._uncounted = {"refused": 0, "throttled": 0}
+        self._counting: asyncio.Task[None] | None = None
 
     async def is_locked(self) -> bool:
         """Whether callers have to show credentials.
@@ -97,7 +108,7 @@ class Gate:
         """
         if need is Need.PUBLIC:
             return
-        principal = await self._principal(request.headers, takes_basic=takes_basic)
+        principal = await self._principal(request, takes_basic=takes_basic)
         _check(principal, need)
         await self.enter(request, principal)
 
@@ -110,37 +121,83 @@ class Gate:
         if self.limits.is_known(principal.tenant):
             rate = self.limits.take_request(principal.tenant)
         else:
-            rate = await self._call(self.limits.take_request, principal.tenant)
+            rate = await self._call(partial(self.limits.take_request, principal.tenant))
         become(principal, rate)
         if self.limits.has_byte_limit(principal.tenant) and request.method not in _SAFE_METHODS:
-            await self._call(self.limits.check_bytes, principal.tenant, _announced(request.headers))
+            await self._call(partial(self.limits.check_bytes, principal.tenant, _announced(request.headers)))
 
-    async def _principal(self, headers: Headers, *, takes_basic: bool) -> Principal:
+    async def _principal(self, request: Request, *, takes_basic: bool) -> Principal:
         if not await self.is_locked():
             return LOCAL
-        credential = _presented(headers, takes_basic=takes_basic)
+        credential = _presented(request.headers, takes_basic=takes_basic)
         known = self.authenticator.remembered(credential)
         if known is not None:
             return known
-        return await self._call(self.authenticator.authenticate, credential)
+        return await self._opened(request, credential, partial(self.authenticator.authenticate, credential))
+
+    async def _opened(self, request: Request, credential: str, look: Callable[[], T]) -> T:
+        """What `look` finds of the credential, unless so many failed before it that it is not looked at.
+
+        Raises:
+            Unauthorized, LimitReached, ServiceError, SettingsError
+        """
+        address, failed = address_of(request, self._trusted_proxies), self.failed_logins
+
+        def looked() -> T:
+            # Again: the others of a crowd that came at once have failed meanwhile.
+            failed.check(address, credential)
+            try:
+                found = look()
+            except Unauthorized as error:
+                self._note_failure(address, credential, error, request.url.path)
+                raise
+            failed.opened(credential)
+            return found
+
+        try:
+            failed.check(address, credential)
+            is_key = credential.startswith(KEY_PREFIX)
+            return await self._call(looked, threads=self._threads if is_key else self._token_threads)
+        except (Unauthorized, LimitReached) as error:
+            self._count("refused" if isinstance(error, Unauthorized) else "throttled")
+            raise
+
+    def _note_failure(self, address: str, credential: str, error: Unauthorized, path: str) -> None:
+        if self.failed_logins.failed(address, credential, str(error)):
+            # What came is not trusted to be one line.
+            _log.warning("not let in: %s from %s at %.200r: %s", shown_name(credential), address, path, error)
+
+    def _count(self, what: str) -> None:
+        self._uncounted[what] += 1
+        if self._counting is None or self._counting.done():
+            self._counting = asyncio.create_task(self._write_counts())
+
+    async def _write_counts(self) -> None:
+        """A moment later, in one statement: a flood of failures is no flood of writes."""
+        while any(self._uncounted.values()):
+            await asyncio.sleep(_COUNT_SECONDS)
+            counts, self._uncounted = self._uncounted, dict.fromkeys(self._uncounted, 0)
+            await self._call(partial(self.authenticator.note_failures, **counts))
 
     async def note_bytes(self, tenant: int, count: int) -> None:
         """Count what came in with a request; the answer has gone, so nobody is told where that fails."""
         if not count or (self.limits.is_known(tenant) and not self.limits.has_byte_limit(tenant)):
             return
         try:
-            await self._call(self.limits.note_bytes, tenant, count)
+            await self._call(partial(self.limits.note_bytes, tenant, count))
         except IndexmillError as error:
             _log.warning("bytes of a request were not counted: %s", error)
 
-    async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *args, **kwargs))
+    async def _call(self, function: Callable[[], T], threads: ThreadPoolExecutor | None = None) -> T:
+        return await asyncio.get_running_loop().run_in_executor(threads or self._threads, function)
 
-    async def authenticate_client(self, client_id: str, client_secret: str) -> str:
+    async def authenticate_client(self, request: Request, client_id: str, client_secret: str) -> str:
         """A token for the client. Raises: Unauthorized, LimitReached, SettingsError."""
+        look = partial(self.authenticator.client, client_id, client_secret)
+        # The wrong id for a secret is another credential than that secret.
+        key = await self._opened(request, f"{client_secret}\0{client_id}", look)
 
         def exchange() -> str:
-            key = self.authenticator.client(client_id, client_secret)
             self.limits.take_request(key.tenant)
             return self.authenticator.token_for(key)
 

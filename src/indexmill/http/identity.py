@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from starlette.requests import Request
+
 from indexmill.domain.principal import Principal
 
-__all__ = ["Caller", "acting", "become", "caller_of_request", "current_principal", "current_rate"]
+__all__ = ["Caller", "acting", "as_sent", "become", "caller_of_request", "current_principal", "current_rate"]
 
 
 @dataclass
@@ -45,6 +47,11 @@ def become(principal: Principal, rate: tuple[int, int] | None = None) -> None:
     """Act for it until the end of this request."""
     caller = _caller.get()
     caller.principal, caller.rate = principal, rate
+
+
+def as_sent(request: Request) -> tuple[str, str]:
+    """Path and query, as a signed URL has them: not as a parser of whole URLs would divide them."""
+    return request.scope["path"], request.scope["query_string"].decode("latin-1")
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from indexmill.http.problems import ShapedRoute
 
 __all__ = ["check_marks", "need_of_route", "public_operations", "routes_of"]
 
-#: Made by FastAPI itself.
-_PUBLIC_PATHS: Final = frozenset({"/openapi.json"})
+#: Made by FastAPI itself, as a plain route that no schema shows.
+_OWN_DOCUMENT: Final = "/openapi.json"
 
 
 def routes_of(app: FastAPI) -> list[Route]:
@@ -23,15 +23,19 @@ def routes_of(app: FastAPI) -> list[Route]:
     Raises:
         RuntimeError: one of a kind that nobody has thought of: a mounted app, a web socket.
     """
-    return list(_each(app.router.routes))
+    return list(_each(app.router))
 
 
-def _each(routes: Sequence[BaseRoute]) -> Iterator[Route]:
+def _each(router: Any) -> Iterator[Route]:
+    # Newer FastAPI has routes that are looked at when no other fits, of files (`frontend`).
+    routes: Sequence[BaseRoute] = [*router.routes, *getattr(router, "_low_priority_routes", ())]
     for route in routes:
-        # Newer FastAPI keeps included routers as they are; ours are included without a prefix.
+        # Newer FastAPI keeps included routers as they are.
         included: Any = getattr(route, "original_router", None)
         if included is not None:
-            yield from _each(included.routes)
+            if getattr(getattr(route, "include_context", None), "prefix", ""):
+                raise RuntimeError("expected routers without a prefix: the paths of their routes must be whole")
+            yield from _each(included)
         elif isinstance(route, Route):
             yield route
         else:
@@ -39,7 +43,7 @@ def _each(routes: Sequence[BaseRoute]) -> Iterator[Route]:
 
 
 def need_of_route(route: Route) -> Need:
-    if route.path in _PUBLIC_PATHS:
+    if route.path == _OWN_DOCUMENT and type(route) is Route and not route.include_in_schema:
         return Need.PUBLIC
     return need_of(route.endpoint, set(route.methods or ()))
 

@@ -107,7 +107,7 @@ async def _token(request: Request) -> Response:
     if fields.get("grant_type") != _GRANT:
         return _refusal(400, "unsupported_grant_type", f"grant_type: expected `{_GRANT}`")
     try:
-        token = await gate_of(request).authenticate_client(*client)
+        token = await gate_of(request).authenticate_client(request, *client)
     except Unauthorized as error:
         return _refusal(401, "invalid_client", str(error), {"WWW-Authenticate": 'Basic realm="indexmill"'})
     except LimitReached as error:

@@ -65,6 +65,10 @@ class ApiKeys:
         if not self.database.query("disable_api_key", id=key_id, seconds=in_seconds):
             raise KeyNotFound(key_id)
 
+    def add_failures(self, refused: int, throttled: int) -> None:
+        """Count log-ins that failed, and those that were not even looked at."""
+        self.database.query("add_login_failures", refused=refused, throttled=throttled)
+
     def has_any(self) -> bool:
         """Whether there ever was one."""
         return bool(self.database.query("has_api_key"))

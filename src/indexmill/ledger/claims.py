@@ -13,17 +13,27 @@ from indexmill.domain.job import DEFAULT_TENANT, BatchWork, JobKind
 from indexmill.errors import ServiceError
 from indexmill.ledger.database import Database, Row, run_query
 
-__all__ = ["DELETE_LANE", "SCAN_LANE", "STRUCTURAL_LANE", "Claim", "ClaimInDoubt", "ClaimedBatch", "Claims", "LaneHead"]
+__all__ = [
+    "DELETE_LANE",
+    "SCAN_LANE",
+    "STRUCTURAL_LANE",
+    "Claim",
+    "ClaimInDoubt",
+    "ClaimedBatch",
+    "Claims",
+    "LaneHead",
+    "is_claimed_alone",
+]
 
 DELETE_LANE = "delete"
 SCAN_LANE = "scan"
 STRUCTURAL_LANE = "structural"
 
 
-def is_scan_lane(lane: str) -> bool:
-    """Whether a tenant's scans run in it: `scan`, or `<tenant>/scan`."""
+def is_claimed_alone(lane: str) -> bool:
+    """Whether a tenant's scans run in it, or what changes its whole collections: `scan`, or `<tenant>/scan`."""
     tenant, slash, work = lane.rpartition("/")
-    return work == SCAN_LANE and (not slash or tenant.isdecimal())
+    return work in (SCAN_LANE, STRUCTURAL_LANE) and (not slash or tenant.isdecimal())
 
 
 @dataclass(frozen=True)
@@ -138,7 +148,7 @@ class Claims:
                     token=token,
                     worker=worker,
                     # What scans and what changes a whole collection are windows of their own.
-                    max_bytes=1 if lane == STRUCTURAL_LANE or is_scan_lane(lane) else max_bytes,
+                    max_bytes=1 if is_claimed_alone(lane) else max_bytes,
                     lease_seconds=self.lease_seconds,
                     deadline_seconds=self.deadline_seconds,
                     probe_seconds=self.probe_seconds,

@@ -55,6 +55,14 @@ class LedgerCollector(Collector):
         for row in self._workload.index_builds():
             builds.add_metric([row["name"]], row["done"])
         yield builds
+        failures = CounterMetricFamily(
+            "indexmill_login_failures",
+            "Credentials that opened nothing (refused), or were not looked at after too many of these (throttled)",
+            labels=["what"],
+        )
+        for what, count in self._workload.login_failures().items():
+            failures.add_metric([what], count)
+        yield failures
         totals = self._workload.totals()
         yield CounterMetricFamily("indexmill_windows", "Windows committed", value=totals["windows"])
         yield CounterMetricFamily("indexmill_items", "Items decided", value=totals["items"])

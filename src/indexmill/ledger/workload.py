@@ -88,6 +88,10 @@ class Workload:
         """The collections whose vector index is being built, and how much of it is."""
         return self.database.query("index_builds")
 
+    def login_failures(self) -> dict[str, int]:
+        """How often somebody was not let in, by what it was."""
+        return {row["what"]: row["count"] for row in self.database.query("login_failures")}
+
     def waiting_callbacks(self) -> int:
         """Messages about jobs that are not delivered yet."""
         return int(self.database.query("waiting_callbacks")[0]["waiting"])

@@ -17,7 +17,7 @@ from indexmill.domain.job import BatchWork
 from indexmill.domain.outcome import ItemStatus
 from indexmill.errors import InvalidRequest, ItemError, ModelError, SourceError, TransientError
 from indexmill.ledger.batches import BatchKey
-from indexmill.ledger.claims import STRUCTURAL_LANE, Claim
+from indexmill.ledger.claims import Claim
 from indexmill.ledger.collections import Collection
 from indexmill.ledger.ledger import Ledger
 from indexmill.models.embedding_model import EmbeddingModel, text_keys
@@ -106,7 +106,7 @@ class WindowRunner:
         try:
             if claim.batches[0].work is BatchWork.SCAN:
                 return self._scan(window, check)
-            if claim.lane == STRUCTURAL_LANE:
+            if claim.batches[0].work in self.structural:
                 return self._structural(window, check)
             return self._run(window, check)
         except WindowAborted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
+import re
 import threading
 import time
 from collections import OrderedDict
@@ -15,7 +16,7 @@ from typing import Any, Final
 import psycopg
 
 from indexmill.access_settings import OWN_ISSUER
-from indexmill.domain.api_key import ApiKey, hash_of, key_id_of
+from indexmill.domain.api_key import KEY_PREFIX, ApiKey, hash_of, key_id_of
 from indexmill.domain.principal import Principal
 from indexmill.errors import InvalidRequest, ServiceError, Unauthorized
 from indexmill.ledger.api_keys import ApiKeys, FoundKey
@@ -23,7 +24,7 @@ from indexmill.ledger.tenants import Tenants
 from indexmill.security.issuers import ExternalIssuer
 from indexmill.security.tokens import Tokens, jwt_library
 
-__all__ = ["REMEMBERED_SECONDS", "Authenticator"]
+__all__ = ["REMEMBERED_SECONDS", "Authenticator", "shown_name"]
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ _log = logging.getLogger(__name__)
 REMEMBERED_SECONDS: Final = 3.0
 _MAX_REMEMBERED: Final = 4096
 _MAX_TOKEN: Final = 8192
+#: A key's beginning, which `indexmill keys list` shows too.
+_KEY_ID: Final = re.compile(r"im_[a-z2-7]{12}(?=_)")
 _INVALID_KEY: Final = "The API key is not valid"
 
 
@@ -102,7 +105,7 @@ class Authenticator:
             SettingsError: it is a token, and the extra for tokens is missing.
         """
         started = time.monotonic()
-        if credential.startswith("im_"):
+        if credential.startswith(KEY_PREFIX):
             key = self._opened(credential)
             principal, seconds = Principal(key.tenant, key.role, key.id), REMEMBERED_SECONDS
         else:
@@ -127,6 +130,14 @@ class Authenticator:
     def token_for(self, key: ApiKey) -> str:
         """Raises: SettingsError."""
         return self.tokens.issue(key)
+
+    def note_failures(self, refused: int, throttled: int) -> None:
+        """Count who was not let in, for the metrics. I/O."""
+        try:
+            self.keys.add_failures(refused, throttled)
+        except (ServiceError, psycopg.Error) as error:
+            # Whoever was refused has been told; nobody waits for this.
+            _log.warning("failed log-ins were not counted: %s", error)
 
     def _opened(self, text: str) -> ApiKey:
         key_id = key_id_of(text)
@@ -171,6 +182,14 @@ class Authenticator:
             self._remembered[_digest(credential)] = (principal, until)
             while len(self._remembered) > _MAX_REMEMBERED:
                 self._remembered.popitem(last=False)
+
+
+def shown_name(credential: str) -> str:
+    """What may be said of a credential in a log: never what it opens with."""
+    form = _KEY_ID.match(credential)
+    if form is not None:
+        return form[0]
+    return "a token" if credential.count(".") == 2 else "neither a key nor a token"
 
 
 def _digest(credential: str) -> bytes:

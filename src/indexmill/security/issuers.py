@@ -30,6 +30,8 @@ _FETCH_SECONDS: Final = 5.0
 _KEPT_SECONDS: Final = 600.0
 #: Between two fetches, however many tokens name a key that is not there.
 _PAUSE_SECONDS: Final = 30.0
+#: Tokens that wait for keys at the same time; more come again.
+_MAX_WAITING: Final = 2
 #: How long keys are used on while the issuer does not answer.
 _STALE_SECONDS: Final = 3600.0
 
@@ -46,37 +48,61 @@ class Identity:
 
 @dataclass
 class _PublishedKeys:
-    """An issuer's keys as last fetched."""
+    """An issuer's keys as last fetched. Fetching can take seconds: who finds its key here waits for nobody."""
 
     fetch: Callable[[], list[dict[str, Any]]]
     _keys: list[dict[str, Any]] = field(default_factory=list)
     _fetched_at: float = float("-inf")
     _tried_at: float = float("-inf")
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    #: Held while keys are fetched.
+    _fetching: threading.Lock = field(default_factory=threading.Lock)
+    _waiting: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(_MAX_WAITING))
 
     def named(self, kid: object, kind: tuple[str, str | None]) -> dict[str, Any] | None:
         """
         Raises:
-            ServiceError: there are none, and they cannot be fetched.
+            ServiceError: there are none, and they cannot be fetched; or too many wait for them.
         """
-        with self._lock:
-            now = time.monotonic()
+        found = _chosen(self._keys, kid, kind)
+        if found is None or self._is_older_than(_KEPT_SECONDS):
+            # One fetches. With a key that is there nobody waits for that one, without one few do.
+            if found is None or self._is_older_than(_STALE_SECONDS):
+                self._wait_and_fetch(kid, kind)
+            elif self._fetching.acquire(blocking=False):
+                self._fetch_and_release()
             found = _chosen(self._keys, kid, kind)
-            is_old = now - self._fetched_at > _KEPT_SECONDS
-            if (is_old or found is None) and now - self._tried_at > _PAUSE_SECONDS:
-                self._refresh(now)
-                found = _chosen(self._keys, kid, kind)
-            if time.monotonic() - self._fetched_at > _STALE_SECONDS:
-                raise ServiceError("auth.issuers: the keys of an issuer of tokens cannot be fetched")
-            return found
+        if self._is_older_than(_STALE_SECONDS):
+            raise ServiceError("auth.issuers: the keys of an issuer of tokens cannot be fetched")
+        return found
 
-    def _refresh(self, now: float) -> None:
-        self._tried_at = now
+    def _is_older_than(self, seconds: float) -> bool:
+        return time.monotonic() - self._fetched_at > seconds
+
+    def _wait_and_fetch(self, kid: object, kind: tuple[str, str | None]) -> None:
+        if not self._waiting.acquire(blocking=False):
+            raise ServiceError("auth.issuers: too many tokens wait for the keys of their issuer")
         try:
-            self._keys = self.fetch()
-            self._fetched_at = time.monotonic()
-        except (IndexmillError, ValueError) as error:
+            self._fetching.acquire()
+            if _chosen(self._keys, kid, kind) is not None and not self._is_older_than(_KEPT_SECONDS):
+                # Somebody was faster.
+                self._fetching.release()
+            else:
+                self._fetch_and_release()
+        finally:
+            self._waiting.release()
+
+    def _fetch_and_release(self) -> None:
+        """With `_fetching` held: fetch, unless that was tried a moment ago."""
+        try:
+            now = time.monotonic()
+            if now - self._tried_at > _PAUSE_SECONDS:
+                self._tried_at = now
+                self._keys = self.fetch()
+                self._fetched_at = time.monotonic()
+        except (IndexmillError, ValueError, RecursionError) as error:
             _log.warning("auth.issuers: keys could not be fetched: %s", error)
+        finally:
+            self._fetching.release()
 
 
 class ExternalIssuer:
@@ -116,7 +142,8 @@ class ExternalIssuer:
             )
         except jwt.ExpiredSignatureError as error:
             raise Unauthorized("The token has expired; get a new one") from error
-        except jwt.PyJWTError as error:
+        except (jwt.PyJWTError, ValueError, TypeError, AttributeError, OverflowError) as error:
+            # Besides the library's own: what is published is no key, or a private one, or a time is no number.
             raise Unauthorized("The token is not valid") from error
         return self._identity(claims)
 

@@ -6,8 +6,10 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import jwt
@@ -16,14 +18,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from indexmill.access_settings import AuthSettings, IssuerSettings, LimitSettings
-from indexmill.dialects.list_jobs.errors import v1_shape, v2_shape
 from indexmill.domain.api_key import key_id_of, new_api_key
 from indexmill.errors import Unauthorized
-from indexmill.http.problems import problem_of
+from indexmill.security.failed_logins import FailedLogins
 from indexmill.security.issuers import ExternalIssuer
 from indexmill.security.keyring import Keyring
 from indexmill.settings import Settings
-from tests.tenants import Tenanted, tenanted
+from tests.tenants import Tenanted, shared_settings, tenanted
 
 ISSUER = "https://login.example.com/"
 AUDIENCE = "https://indexmill.example.com"
@@ -37,26 +38,57 @@ JWKS = [
     {**jwt.algorithms.ECAlgorithm.to_jwk(EC_KEY.public_key(), as_dict=True), "kid": "ec"},
 ]
 
-#: Every front door's path, and its own body for an error.
-DOORS: dict[str, Callable[[Any], bool]] = {
-    "/internal/upsertion-tasks/list": lambda body: list(body) == ["detail"] and isinstance(body["detail"], str),
-    "/v1/artifacts/list": lambda body: list(body) == ["detail"] and isinstance(body["detail"], str),
-    "/v2/gen-ai/knowledge_bases": lambda body: (
-        list(body) == ["id", "message", "request_id"] and body["id"] == "unauthorized"
+
+@dataclass(frozen=True)
+class DoorCase:
+    """A path of a front door, and how it answers whom it does not let in."""
+
+    path: str
+    is_own: Callable[[Any], bool]
+    method: str = "GET"
+    status: int = 401
+
+    def knock(self, service: Tenanted, **headers: str) -> Any:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return service.http.request(self.method, self.path, headers=named)
+
+
+DOORS = [
+    DoorCase(
+        "/internal/upsertion-tasks/list", lambda body: list(body) == ["detail"] and isinstance(body["detail"], str)
     ),
-    "/jobs": lambda body: body["error"]["code"] == "unauthorized" and bool(body["error"]["message"]),
-}
+    DoorCase("/v1/artifacts/list", lambda body: list(body) == ["detail"] and isinstance(body["detail"], str)),
+    DoorCase(
+        "/v2/gen-ai/knowledge_bases",
+        lambda body: (
+            list(body) == ["id", "message", "request_id"] and body["id"] in ("unauthorized", "too_many_requests")
+        ),
+    ),
+    DoorCase(
+        "/v1/list-jobs",
+        lambda body: list(body) == ["code", "message", "details"] and body["code"] in (16, 8) and body["details"] == [],
+        method="POST",
+    ),
+    DoorCase(
+        "/v2/jobs", lambda body: list(body) == ["messages", "request_id"] and len(body["messages"]) == 1, status=403
+    ),
+    DoorCase("/jobs", lambda body: list(body) == ["error"] and list(body["error"]) == ["code", "message"]),
+]
 
 
-@pytest.fixture
-def service(settings: Settings) -> Iterator[Tenanted]:
+@pytest.fixture(scope="module")
+def service(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenanted]:
+    """For all tests that need no other settings."""
     issuers = (
         IssuerSettings(
             issuer=ISSUER, audience=AUDIENCE, jwks_url="https://login.example.com/keys", tenant_claim="org",
             role_claim="roles",
         ),
     )  # fmt: skip
-    with tenanted(settings, auth=AuthSettings(issuers=issuers)) as made:
+    with (
+        shared_settings(postgres_url, tmp_path_factory.mktemp("credentials")) as settings,
+        tenanted(settings, auth=AuthSettings(issuers=issuers, failed_logins=1000)) as made,
+    ):
         issuer = ExternalIssuer(issuers[0], lambda: JWKS)
         made.service.authenticator.issuers = {ISSUER: issuer}
         yield made
@@ -149,35 +181,75 @@ def bad_credentials(service: Tenanted) -> dict[str, str | None]:
 
 def test_what_opens_nothing_is_refused_at_every_door_in_its_own_words(service: Tenanted) -> None:
     for what, credential in bad_credentials(service).items():
-        for path, is_own in DOORS.items():
-            for headers in ({"x-api-key": credential or ""}, {"Authorization": f"Bearer {credential or ''}"}):
-                answer = service.http.get(path, headers=headers if credential is not None else {})
-                assert answer.status_code == 401, (what, path, answer.text)
-                assert is_own(answer.json()), (what, path, answer.text)
+        for door in DOORS:
+            for headers in ({"x_api_key": credential or ""}, {"Authorization": f"Bearer {credential or ''}"}):
+                answer = door.knock(service, **(headers if credential is not None else {}))
+                assert answer.status_code == door.status, (what, door.path, answer.text)
+                assert door.is_own(answer.json()), (what, door.path, answer.text)
                 assert answer.headers["www-authenticate"].startswith("Bearer")
                 assert not credential or credential not in answer.text
 
 
-def test_the_fourth_doors_words() -> None:
-    problem = problem_of(Unauthorized("The API key is not valid"))
-    assert problem is not None
-    first, second = v1_shape(problem), v2_shape(problem)
-    assert (first.status_code, json.loads(bytes(first.body))) == (
-        401, {"code": 16, "message": "The API key is not valid", "details": []},
-    )  # fmt: skip
-    assert second.status_code == 403
-    assert json.loads(bytes(second.body))["messages"] == ["The API key is not valid"]
-    assert list(json.loads(bytes(second.body))) == ["messages", "request_id"]
+def test_who_shows_many_that_open_nothing_waits_at_every_door(
+    service: Tenanted, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Its clock stands still.
+    logins = FailedLogins(3, 60.0, lambda: 1000.0)
+    app: Any = service.http.app
+    monkeypatch.setattr(app.state.gate, "failed_logins", logins)
+    refused, throttled = _failures(service)
+    good, late = service.key("acme"), service.key("acme")
+    assert DOORS[-1].knock(service, x_api_key=good).status_code == 200
+    wrong = [new_api_key().text for _ in range(4)]
+    for key in wrong:
+        for _ in range(3):
+            assert DOORS[-1].knock(service, x_api_key=key).status_code == 401, "the same one again is no other one"
+    for door in DOORS:
+        answer = door.knock(service, x_api_key=new_api_key().text)
+        assert answer.status_code == 429, (door.path, answer.text)
+        assert door.is_own(answer.json()), (door.path, answer.text)
+        assert 1 <= int(answer.headers["retry-after"]) <= 60
+        assert door.knock(service, x_api_key=late).status_code == 429, "nobody looks whether it would open"
+        service.service.authenticator._remembered.clear()
+        assert door.knock(service, x_api_key=good).status_code == 200, "it has opened before"
+    client = {"client_id": key_id_of(late), "client_secret": late, "grant_type": "client_credentials"}
+    answer = service.http.post("/oauth/token", json=client)
+    assert (answer.status_code, answer.json()["error"]) == (429, "slow_down")
+    assert int(answer.headers["retry-after"]) >= 1
+    logins.clock = lambda: 1060.0
+    assert DOORS[-1].knock(service, x_api_key=late).status_code == 200
+
+    said = [each.getMessage() for each in caplog.records if each.name == "indexmill.http.auth"]
+    assert len(said) == 4
+    for line, key in zip(said, wrong, strict=True):
+        assert f"im_{key_id_of(key)} from " in line
+        assert not any(secret[16:] in line for secret in wrong)
+    until = time.monotonic() + 5
+    while _failures(service) != (refused + 12, throttled + 13):
+        assert time.monotonic() < until, _failures(service)
+        time.sleep(0.1)
+
+
+def _failures(service: Tenanted) -> tuple[int, int]:
+    """As the metrics say, when all are counted."""
+    app: Any = service.http.app
+    until = time.monotonic() + 5
+    while any(app.state.gate._uncounted.values()):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    text = service.ask(service.key("default"), "GET", "/metrics").text
+    found = dict(re.findall(r'indexmill_login_failures_total{what="([a-z]+)"} ([0-9.]+)', text))
+    return int(float(found["refused"])), int(float(found["throttled"]))
 
 
 def test_a_door_takes_keys_in_its_own_way(service: Tenanted) -> None:
     key = service.key("acme")
     basic = {"Authorization": "Basic " + base64.b64encode(f"secret:{key}".encode()).decode()}
-    for path in DOORS:
-        assert service.http.get(path, headers={"x-api-key": key}).status_code == 200
-        assert service.http.get(path, headers={"Authorization": f"Bearer {key}"}).status_code == 200
-        expected = 200 if path.startswith("/v1/artifacts") else 401
-        assert service.http.get(path, headers=basic).status_code == expected, path
+    for door in DOORS:
+        assert door.knock(service, x_api_key=key).status_code == 200
+        assert door.knock(service, Authorization=f"Bearer {key}").status_code == 200
+        expected = 200 if door.path.startswith("/v1/artifacts") else door.status
+        assert door.knock(service, **basic).status_code == expected, door.path
 
 
 def test_client_credentials_give_a_token_that_does_what_the_key_may(service: Tenanted) -> None:
@@ -229,12 +301,16 @@ def test_other_grants_and_other_clients_get_none(service: Tenanted) -> None:
 
 
 def test_tokens_of_another_issuer_are_for_the_tenant_and_role_that_they_say(service: Tenanted) -> None:
-    for token in (external(), external(EC_KEY, "ES256", "ec"), external(EC_KEY, "ES256", None)):
+    for token in (
+        external(org="theirs"),
+        external(EC_KEY, "ES256", "ec", org="theirs"),
+        external(EC_KEY, "ES256", None, org="theirs"),
+    ):
         assert service.ask(token, "GET", "/jobs").status_code == 200
     task = {"embedding_model_id": "wordllama-256", "items": [{"object_id": "a", "payload": {"text": "x"}}]}
-    assert service.ask(external(), "POST", "/internal/upsertion-tasks/run", task).status_code == 200
-    assert service.ask(external(roles="admin read"), "GET", "/jobs").json()["total"] == 1
-    assert service.ask(service.key("acme"), "GET", "/jobs").json()["total"] == 1
+    assert service.ask(external(org="theirs"), "POST", "/internal/upsertion-tasks/run", task).status_code == 200
+    assert service.ask(external(roles="admin read", org="theirs"), "GET", "/jobs").json()["total"] == 1
+    assert service.ask(service.key("theirs"), "GET", "/jobs").json()["total"] == 1
     assert service.ask(external(org="other"), "GET", "/jobs").json()["total"] == 0
     reader = external(roles=["nothing", 3])
     assert service.ask(reader, "POST", "/internal/upsertion-tasks/run", task).status_code == 403
@@ -293,13 +369,14 @@ def test_always_required_is_required_without_any_key(settings: Settings) -> None
 
 def test_requests_over_the_limit_wait_at_every_door(settings: Settings) -> None:
     with tenanted(settings, limits=LimitSettings(requests_per_minute=4)) as service:
-        keys = {path: service.key(path.strip("/").replace("/", " ")) for path in DOORS}
-        for path, key in keys.items():
-            answers = [service.ask(key, "GET", path) for _ in range(6)]
-            assert [each.status_code for each in answers] == [200] * 4 + [429] * 2, path
+        keys = {door.path: service.key(door.path.strip("/").replace("/", " ")) for door in DOORS}
+        for door in DOORS:
+            answers = [door.knock(service, x_api_key=keys[door.path]) for _ in range(6)]
+            assert [each.status_code for each in answers] == [200] * 4 + [429] * 2, door.path
             assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
             assert "4 requests a minute" in answers[-1].text
-            if path.startswith("/v2/gen-ai"):
+            assert door.is_own(answers[-1].json()), (door.path, answers[-1].text)
+            if door.path.startswith("/v2/gen-ai"):
                 left = [int(each.headers["ratelimit-remaining"]) for each in answers[:4]]
                 assert left == [3, 2, 1, 0]
         service.service.ledger.tenants.update("jobs", allowance=_allowance(requests_per_minute=0))

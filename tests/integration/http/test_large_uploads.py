@@ -19,7 +19,7 @@ import pytest
 import uvicorn
 from fastapi import APIRouter, FastAPI, Request
 
-from indexmill.access_settings import LimitSettings
+from indexmill.access_settings import AuthSettings, LimitSettings
 from indexmill.http.auth import Gate, Metering
 from indexmill.http.problems import NativeRoute
 from indexmill.http.server import listening_socket
@@ -58,7 +58,7 @@ def _serve(folder: Path, port: Connection) -> None:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
     app.include_router(router)
-    gate = Gate(open_authenticator(), Limits(cast("Tenants", FakeTenants()), LimitSettings()))
+    gate = Gate(open_authenticator(), Limits(cast("Tenants", FakeTenants()), LimitSettings()), AuthSettings())
     app.state.gate = gate
     app.add_middleware(Metering, gate=gate)
     listener = listening_socket("127.0.0.1", 0)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, WebSocket
+from starlette.staticfiles import StaticFiles
 
 from indexmill.http.auth import Need
 from indexmill.http.problems import NativeRoute
 from indexmill.http.route_marks import check_marks, need_of_route, routes_of
-from indexmill.settings import Settings
+from indexmill.ledger.claims import is_claimed_alone
+from indexmill.worker.turns import Turns
 from tests.draining import drain
-from tests.tenants import Tenanted, tenanted
+from tests.tenants import Tenanted, shared_settings, tenanted
 
 #: In what a tenant has, and nobody else ever says.
 SECRET = "plugh"
@@ -157,9 +159,13 @@ def path_of(path: str, ids: Ids) -> str:
     return path
 
 
-@pytest.fixture
-def service(settings: Settings) -> Iterator[Tenanted]:
-    with tenanted(settings) as made:
+@pytest.fixture(scope="module")
+def service(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenanted]:
+    """For all of these tests: each has tenants of its own, but for what changes nothing."""
+    with (
+        shared_settings(postgres_url, tmp_path_factory.mktemp("isolation")) as settings,
+        tenanted(settings) as made,
+    ):
         yield made
 
 
@@ -239,7 +245,7 @@ def test_to_another_tenant_nothing_of_a_tenant_is_there(service: Tenanted) -> No
 
 
 def test_the_same_names_stand_for_other_things_of_each_tenant(service: Tenanted) -> None:
-    of_a, of_b = service.key("a"), service.key("b")
+    of_a, of_b = service.key("same a"), service.key("same b")
     for key, text in ((of_a, "of a"), (of_b, "of b")):
         item = {"object_id": "same", "payload": {"text": text}}
         body = {"embedding_model_id": "wordllama-256", "items": [item], "task_id": "same"}
@@ -251,13 +257,87 @@ def test_the_same_names_stand_for_other_things_of_each_tenant(service: Tenanted)
         assert service.ask(key, "GET", "/jobs").json()["total"] == 1
 
 
-def test_deletions_of_other_tenants_have_their_own_lane(service: Tenanted) -> None:
+def all_routes(service: Tenanted) -> Iterator[tuple[str, str, Need]]:
+    app: Any = service.http.app
+    for route in routes_of(app):
+        for method in sorted(route.methods or ()):
+            yield method, route.path, need_of_route(route)
+
+
+def test_nobody_comes_in_without_a_credential_at_any_route(service: Tenanted) -> None:
+    """Whatever a route class makes of its handler, the gate must stand in front of it."""
+    reader, nobody = service.key("a", "read"), ghosts()
+    for method, path, need in all_routes(service):
+        asked = path_of(path, nobody)
+        answer = service.ask(None, method, asked, {} if method != "GET" else None)
+        is_in = answer.status_code not in (401, 403)
+        # Signed URLs and a client's secret are credentials of their own.
+        opens_itself = path.startswith(("/oauth", "/v2/gen-ai/uploads/")) or path.endswith("report.csv")
+        assert is_in == (need is Need.PUBLIC) or opens_itself, (method, path, answer.text)
+        if need is not Need.PUBLIC:
+            assert "Expected an API key or a token" in answer.text, (method, path, answer.text)
+            for other in ("HEAD", "OPTIONS", "TRACE"):
+                assert service.ask(None, other, asked).status_code in (401, 403, 405), (other, path)
+        if need in (Need.WRITE, Need.ADMIN, Need.OPERATOR):
+            answer = service.ask(reader, method, asked, {})
+            assert answer.status_code == 403, (method, path, answer.text)
+            assert "Expected an API key with the role" in answer.text
+
+
+def test_what_a_reader_may_send_only_reads(service: Tenanted) -> None:
+    reads = {path for method, path, need in all_routes(service) if need is Need.READ and method != "GET"}
+    assert reads == {
+        "/search", "/v1/embeddings", "/v1/artifacts/content", "/v1/primitives/search",
+        "/{uuid}/retrieve", "/v1/{uuid}/retrieve",
+        "/v1/list-jobs", "/v1/list-corpora", "/v1/read-corpus", "/v1/list-documents", "/v1/query",
+        "/v2/query", "/v2/corpora/{corpus_key}/query", "/v2/corpora/{corpus_key}/compute_size",
+    }  # fmt: skip
+
+
+def test_a_slash_at_the_end_leads_to_the_path_without_it_and_nowhere_else(service: Tenanted) -> None:
     key = service.key("a")
+    for host in ("localhost", "evil.example.com"):
+        answer = service.ask(key, "GET", "/collections/?a=%2F", headers={"host": host}, follow_redirects=False)
+        assert (answer.status_code, answer.headers["location"]) == (307, "/collections?a=%2F")
+    answer = service.http.post("/internal/upsertion-tasks/run/", json={}, headers={"x-api-key": key})
+    assert answer.status_code == 422, "with the body, and the credential"
+    for path in ("//evil.example.com/", "/nowhere/", "//evil.example.com/retrieve/"):
+        assert service.ask(key, "GET", path, follow_redirects=False).status_code == 404
+    assert service.ask(None, "GET", "/collections/").status_code == 401
+
+
+def test_lanes_of_other_tenants_are_their_own(service: Tenanted) -> None:
+    """One that deletes, scans or rebuilds for long stands in nobody's way."""
+    ledger, tenants = service.service.ledger, {}
+    for name in ("default", "lanes a", "lanes b"):
+        key = service.key(name)
+        assert service.ask(key, "GET", "/models").status_code == 200
+        tenants[ledger.tenants.find(name).id] = name
+        service.service.engine.of(ledger.tenants.find(name).id).rebuild("wordllama-256")
+    heads = [head for head in ledger.claims.lane_heads() if head.tenant in tenants]
+    assert sorted((head.tenant, head.lane) for head in heads) == sorted(
+        (tenant, "structural" if name == "default" else f"{tenant}/structural") for tenant, name in tenants.items()
+    )
+    assert all(is_claimed_alone(head.lane) for head in heads)
+    turns, given = Turns(), []
+    for _ in range(6):
+        head = turns.next(heads, None)
+        assert head is not None
+        turns.took(head)
+        given.append(tenants[head.tenant])
+    assert sorted(given[:3]) == sorted(given[3:]) == ["default", "lanes a", "lanes b"]
+    drain(service.service.engine)
+    jobs = [service.ask(service.key(name), "GET", "/jobs").json()["jobs"][0] for name in tenants.values()]
+    assert [(job["kind"], job["state"]) for job in jobs] == [("rebuild", "succeeded")] * 3
+
+
+def test_deletions_of_other_tenants_have_their_own_lane(service: Tenanted) -> None:
+    key = service.key("deletions")
     body = {"embedding_model_id": "wordllama-256", "object_ids": ["x"]}
     assert service.ask(key, "POST", "/internal/deletion-tasks/run", body).status_code == 200
-    head = service.service.ledger.claims.lane_heads()[0]
-    tenant = service.service.ledger.tenants.find("a").id
-    assert (head.lane, head.tenant) == (f"{tenant}/delete", tenant)
+    tenant = service.service.ledger.tenants.find("deletions").id
+    (head,) = [each for each in service.service.ledger.claims.lane_heads() if each.tenant == tenant]
+    assert head.lane == f"{tenant}/delete"
     drain(service.service.engine)
     assert service.ask(key, "GET", "/jobs").json()["jobs"][0]["state"] == "succeeded"
 
@@ -269,8 +349,6 @@ def test_only_the_operator_sees_measurements(service: Tenanted) -> None:
 
 
 def test_a_route_that_nothing_authenticates_stops_the_app() -> None:
-    async def forgotten() -> None: ...
-
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     safe = APIRouter(route_class=NativeRoute)
     safe.add_api_route("/safe", forgotten)
@@ -283,11 +361,54 @@ def test_a_route_that_nothing_authenticates_stops_the_app() -> None:
         check_marks(app)
 
 
-def test_a_mounted_app_stops_the_app() -> None:
+async def forgotten() -> None: ...
+
+
+async def forgotten_socket(socket: WebSocket) -> None: ...
+
+
+def _included(add: Callable[[Any], object], **options: Any) -> Callable[[Any], object]:
+    """In a router of the app, or in a router of one."""
+    inner, outer = APIRouter(route_class=NativeRoute), APIRouter(route_class=NativeRoute)
+    add(inner)
+    outer.include_router(inner, **options)
+    return lambda app: app.include_router(outer)
+
+
+@pytest.mark.parametrize(
+    "add",
+    [
+        lambda app: app.mount("/other", FastAPI()),
+        lambda app: app.mount("/files", StaticFiles(directory=".")),
+        lambda app: app.host("other.example.com", FastAPI()),
+        lambda app: app.frontend("/pages", directory="."),
+        lambda app: app.add_route("/plain", forgotten),
+        lambda app: app.add_api_route("/unguarded", forgotten),
+        lambda app: app.router.add_websocket_route("/socket", forgotten_socket),
+        lambda app: app.add_api_websocket_route("/socket", forgotten_socket),
+        lambda app: app.add_api_route("/openapi.json", forgotten),
+        _included(lambda router: router.mount("/other", FastAPI())),
+        _included(lambda router: router.frontend("/pages", directory=".")),
+        _included(lambda router: router.add_route("/plain", forgotten)),
+        _included(lambda router: router.add_route("/openapi.json", forgotten)),
+        _included(lambda router: router.add_websocket_route("/socket", forgotten_socket)),
+        _included(lambda router: router.add_api_route("/safe", forgotten), prefix="/prefix"),
+    ],
+)
+def test_there_is_no_way_round_the_check(add: Callable[[Any], object]) -> None:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    app.mount("/other", FastAPI())
-    with pytest.raises(RuntimeError, match="nothing authenticates"):
+    check_marks(app)
+    add(app)
+    with pytest.raises(RuntimeError, match=r"authenticate|prefix"):
         check_marks(app)
+
+
+def test_what_is_added_to_the_app_itself_is_guarded(service: Tenanted) -> None:
+    key = service.key("a")
+    app: Any = service.http.app
+    app.add_api_route("/later", forgotten)
+    assert service.ask(None, "GET", "/later").status_code == 401
+    assert service.ask(key, "GET", "/later").status_code == 200
 
 
 def test_these_routes_are_public_and_no_others(service: Tenanted) -> None:

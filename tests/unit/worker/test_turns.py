@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
-from indexmill.ledger.claims import LaneHead, is_scan_lane
+from indexmill.ledger.claims import LaneHead, is_claimed_alone
 from indexmill.worker.turns import Turns
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -69,7 +69,9 @@ def test_a_long_list_of_tenants_is_served_round_and_round() -> None:
     assert sorted(served(turns, heads, 50)) == list(range(1, 51))
 
 
-def test_a_scan_lane_is_known_by_its_form() -> None:
-    assert [is_scan_lane(each) for each in ("scan", "7/scan", "7/delete", "1/7/scan", "1/scan/whole")] == [
-        True, True, False, False, False,
-    ]  # fmt: skip
+def test_lanes_whose_batches_are_claimed_alone_are_known_by_their_form() -> None:
+    alone = ("scan", "7/scan", "structural", "7/structural")
+    assert all(is_claimed_alone(each) for each in alone)
+    assert not any(
+        is_claimed_alone(each) for each in ("delete", "7/delete", "1/7/scan", "1/scan/whole", "x/structural")
+    )

@@ -27,6 +27,7 @@ from indexmill.domain.principal import Principal, Role
 from indexmill.http.answers import json_answer
 from indexmill.http.auth import Need, gate_of, needs
 from indexmill.http.body import BodyReader
+from indexmill.http.identity import as_sent
 from indexmill.http.openapi import json_body
 from indexmill.http.problems import Problem, ProblemError
 from indexmill.http.service import Door
@@ -204,7 +205,7 @@ def _add_report(router: APIRouter, door: Door, signer: UrlSigner) -> None:
     )
     @needs(Need.PUBLIC)
     async def report(request: Request, uuid: JobId) -> Response:
-        signed = signer.verify(LinkPurpose.REPORT, request.url.path, request.url.query)
+        signed = signer.verify(LinkPurpose.REPORT, *as_sent(request))
         await gate_of(request).enter(request, Principal(int(signed["tenant"]), Role.READ, "report link"))
         job = _job_id(uuid)
         rows = await door.call(door.knowledge_bases.report_rows, job)

@@ -17,7 +17,7 @@ from indexmill.errors import InvalidRequest
 from indexmill.http.answers import json_answer, timestamp
 from indexmill.http.auth import Need, gate_of, needs
 from indexmill.http.body import BodyReader
-from indexmill.http.identity import current_principal
+from indexmill.http.identity import as_sent, current_principal
 from indexmill.http.openapi import json_body
 from indexmill.http.problems import Problem, ProblemError
 from indexmill.http.service import Door
@@ -119,7 +119,7 @@ def _add_receive(router: APIRouter, door: Door, signer: UrlSigner, store: Upload
     )
     @needs(Need.PUBLIC)
     async def upload(request: Request, object_key: ObjectKey) -> Response:
-        signed = signer.verify(LinkPurpose.UPLOAD, request.url.path, request.url.query)
+        signed = signer.verify(LinkPurpose.UPLOAD, *as_sent(request))
         await gate_of(request).enter(request, Principal(int(signed["tenant"]), Role.WRITE, "upload link"))
         size = int(signed["size"])
 

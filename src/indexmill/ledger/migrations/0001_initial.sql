@@ -36,6 +36,14 @@ CREATE TABLE api_key (
 );
 CREATE INDEX api_key_of ON api_key (tenant, created_at);
 
+-- How often somebody was not let in: with credentials that open nothing (`refused`), or because of too many of them
+-- from one address (`throttled`).
+CREATE TABLE login_failure (
+    what text PRIMARY KEY CHECK (what IN ('refused', 'throttled')),
+    count bigint NOT NULL DEFAULT 0
+);
+INSERT INTO login_failure (what) VALUES ('refused'), ('throttled');
+
 -- Bytes that came in with requests, a row a tenant and day (UTC).
 CREATE TABLE tenant_usage (
     tenant integer NOT NULL REFERENCES tenant,
@@ -56,14 +64,14 @@ CREATE TABLE model (
     PRIMARY KEY (tenant, id)
 );
 
--- The lane of a tenant's deletions, or of the scans of its data sources: each tenant has its own, so that no other's
--- stand in front of them. Model lanes have two slashes.
+-- The lane of a tenant's deletions, of the scans of its data sources, or of the jobs that change its whole collections:
+-- each tenant has its own, so that no other's stand in front of them. Model lanes have two slashes.
 CREATE FUNCTION tenant_lane(tenant integer, work text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN tenant = 1 THEN work ELSE tenant || '/' || work END;
 
--- What workers choose between: a model with a splitting, deletions, or scans of data sources, of one tenant each. A
--- stopped one is neither claimed nor woken. Those without a tenant are the first one's.
+-- What workers choose between: a model with a splitting, deletions, scans, or changes of whole collections, of one tenant
+-- each. A stopped one is neither claimed nor woken. Those without a tenant are the first one's.
 CREATE TABLE lane (
     name text PRIMARY KEY,
     tenant integer REFERENCES tenant,
@@ -269,7 +277,8 @@ CREATE INDEX job_of_knowledge_base ON job (knowledge_base, created_at DESC, id D
 -- One at a time.
 CREATE UNIQUE INDEX job_indexing ON job (knowledge_base) WHERE kind = 'indexing' AND finished_at IS NULL;
 -- Jobs that change a whole collection: in the order in which they were queued, one at a time.
-CREATE INDEX job_structural ON job (collection, queued_at, id) WHERE lane = 'structural' AND finished_at IS NULL;
+CREATE INDEX job_structural ON job (collection, queued_at, id)
+    WHERE kind IN ('rebuild', 'replace_filter_attributes') AND finished_at IS NULL;
 CREATE UNIQUE INDEX job_turn ON job (collection) WHERE turn_at IS NOT NULL AND finished_at IS NULL;
 CREATE INDEX job_indexing_listed ON job (tenant, created_at DESC, id DESC) WHERE kind = 'indexing';
 CREATE INDEX job_seq_of ON job (seq) WHERE seq IS NOT NULL;

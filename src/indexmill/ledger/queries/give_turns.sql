@@ -1,7 +1,7 @@
 -- Where no job that changes a whole collection has the turn, the one that was queued first gets it.
 WITH first AS (
     SELECT DISTINCT ON (j.collection) j.id FROM job j
-    WHERE j.lane = 'structural' AND j.finished_at IS NULL AND j.turn_at IS NULL
+    WHERE j.kind IN ('rebuild', 'replace_filter_attributes') AND j.finished_at IS NULL AND j.turn_at IS NULL
       AND NOT EXISTS (
           SELECT 1 FROM job h WHERE h.collection = j.collection AND h.turn_at IS NOT NULL AND h.finished_at IS NULL
       )

@@ -5,8 +5,8 @@ DELETE FROM document WHERE key IN (
     WHERE d.deleted_at < ledger_now() - make_interval(secs => %(days)s * 86400)
       AND NOT EXISTS (
           SELECT 1 FROM job j
-          WHERE j.collection = d.collection AND j.seq < d.seq AND j.kind NOT IN ('deletion', 'cleanup')
-            AND j.lane <> 'structural'
+          WHERE j.collection = d.collection AND j.seq < d.seq
+            AND j.kind NOT IN ('deletion', 'cleanup', 'rebuild', 'replace_filter_attributes')
             AND (j.finished_at IS NULL OR j.failed + j.cancelled > 0 AND j.bodies_deleted_at IS NULL)
       )
     LIMIT %(limit)s FOR UPDATE SKIP LOCKED

@@ -1,0 +1,1 @@
+SELECT what, count FROM login_failure ORDER BY what;
