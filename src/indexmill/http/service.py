@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import partial
@@ -39,6 +40,9 @@ T = TypeVar("T")
 _MAX_TOGETHER: Final = 64
 _MAX_TOGETHER_BYTES: Final = 4 * 1024 * 1024
 _GATHER_SECONDS: Final = 0.002
+#: Requests that wait for their jobs at the same time, of all tenants and of one.
+_JOB_THREADS: Final = 96
+_JOB_PLACES: Final = 16
 
 
 class Service(Protocol):
@@ -110,6 +114,8 @@ class Door:
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="engine-call")
         self._search_threads = ThreadPoolExecutor(connections // 2, thread_name_prefix="search")
         self._search_places = asyncio.Semaphore(connections // 2)
+        self._job_threads = ThreadPoolExecutor(_JOB_THREADS, thread_name_prefix="job-wait")
+        self._job_places: dict[int, asyncio.Semaphore] = {}
         self._search_seconds = service.settings.server.search_timeout_seconds
         self._waiting: list[_Waiting] = []
         self._storing: asyncio.Task[None] | None = None
@@ -153,6 +159,26 @@ class Door:
             ProblemError: the searches before it took too long (503).
         """
         return await self.in_turn(self.engine.search_chunks, collection, text, **query)
+
+    async def wait_for(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The result of what waits for a job to end: that takes seconds, and longer while the workers are busy.
+
+        In threads of their own, of which a tenant has so many: whoever waits is in nobody else's way.
+        """
+        tenant = current_principal().tenant
+        places = self._job_places.setdefault(tenant, asyncio.Semaphore(_JOB_PLACES))
+        await places.acquire()
+        loop = asyncio.get_running_loop()
+
+        def leave(_: object) -> None:
+            # Where the loop is gone, nobody waits for a place.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(places.release)
+
+        # The place is taken until the thread has ended, which is later than a caller who has lost patience.
+        running = self._job_threads.submit(copy_context().run, partial(function, *args, **kwargs))
+        running.add_done_callback(leave)
+        return await asyncio.wrap_future(running)
 
     async def in_turn(self, search: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A search's result, when it is its turn.

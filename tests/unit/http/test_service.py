@@ -11,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from indexmill.domain.job import Item, JobKind, Submission, Submitted
-from indexmill.domain.principal import LOCAL
+from indexmill.domain.principal import LOCAL, Principal, Role
 from indexmill.errors import IndexmillError, SearchTimeout
 from indexmill.http import service as service_module
 from indexmill.http.identity import acting
@@ -123,3 +123,32 @@ def test_a_search_that_takes_too_long_is_503_and_says_so(client: TestClient, eng
         "code": "search_timeout",
         "message": "search: expected an answer within 3 s, it took longer",
     }
+
+
+def test_who_waits_for_jobs_is_in_no_other_tenants_way_nor_in_that_of_other_requests(slow: FakeService) -> None:
+    go, waiting = threading.Event(), []
+
+    def wait(name: str) -> str:
+        waiting.append(name)
+        assert go.wait(10)
+        return name
+
+    async def scene() -> None:
+        door = Door(cast("Service", slow))
+        crowd = [asyncio.create_task(door.wait_for(wait, "crowd")) for _ in range(100)]
+        await asyncio.sleep(0.05)
+        assert len(waiting) == service_module._JOB_PLACES
+        assert await door.call(lambda: "at once") == "at once"
+        with acting(Principal(2, Role.WRITE, "other")):
+            other = asyncio.create_task(door.wait_for(wait, "other"))
+        await asyncio.sleep(0.05)
+        assert waiting[-1] == "other"
+        # One that loses patience leaves no place for the next while its thread still waits.
+        crowd[0].cancel()
+        await asyncio.sleep(0.05)
+        assert len(waiting) == service_module._JOB_PLACES + 1
+        go.set()
+        assert await other == "other"
+        assert await asyncio.gather(*crowd[1:]) == ["crowd"] * 99
+
+    asyncio.run(scene())

@@ -137,7 +137,7 @@ def _add_index(router: APIRouter, door: Door, bodies: BodyReader, documents: _Do
         wanted = await read_message(bodies, request, IndexRequest)
         check_customer(request, wanted.customer_id)
         document = structured_document(wanted.document)
-        return message_answer(await door.call(documents.index, wanted.corpus_id, document, seconds_of(request)))
+        return message_answer(await door.wait_for(documents.index, wanted.corpus_id, document, seconds_of(request)))
 
     @router.post(
         "/v1/core/index",
@@ -151,7 +151,7 @@ def _add_index(router: APIRouter, door: Door, bodies: BodyReader, documents: _Do
         wanted = await read_message(bodies, request, IndexCoreRequest)
         check_customer(request, wanted.customer_id)
         document = core_document(wanted.document)
-        return message_answer(await door.call(documents.index, wanted.corpus_id, document, seconds_of(request)))
+        return message_answer(await door.wait_for(documents.index, wanted.corpus_id, document, seconds_of(request)))
 
 
 def _add_others(router: APIRouter, door: Door, bodies: BodyReader, documents: _Documents) -> None:
@@ -167,7 +167,7 @@ def _add_others(router: APIRouter, door: Door, bodies: BodyReader, documents: _D
     async def delete(request: Request) -> Response:
         wanted = await read_message(bodies, request, DeleteDocumentRequest)
         check_customer(request, wanted.customer_id)
-        return message_answer(await door.call(documents.remove, wanted))
+        return message_answer(await door.wait_for(documents.remove, wanted))
 
     @router.post(
         "/v1/list-documents",
@@ -220,8 +220,7 @@ def v1_files_router(door: Door, verbs: CorpusVerbs, keys: PageKeys) -> APIRouter
     )
     async def upload(request: Request, o: CorpusNumber, c: Customer = 0, d: WantsDocument = False) -> Response:
         check_customer(request, c)
-        async with read_file(door, request, "doc_metadata") as file:
-            seconds = seconds_of(request)
-            return message_answer(await door.call(documents.upload, o, file, seconds, wants_document=d))
+        file, seconds = await read_file(door, request, "doc_metadata"), seconds_of(request)
+        return message_answer(await door.wait_for(documents.upload, o, file, seconds, wants_document=d))
 
     return router

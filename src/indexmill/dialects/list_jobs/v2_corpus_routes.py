@@ -29,6 +29,7 @@ from indexmill.domain.corpus import Corpus
 from indexmill.domain.job import Job
 from indexmill.errors import CollectionNotFound, InvalidRequest
 from indexmill.http.answers import json_answer
+from indexmill.http.auth import Need, needs
 from indexmill.http.body import BodyReader
 from indexmill.http.openapi import json_body
 from indexmill.http.service import Door
@@ -235,5 +236,6 @@ def _add_changes(router: APIRouter, door: Door, bodies: BodyReader, corpora: _Co
         response_model=SizeView,
         responses=v2_problems(404),
     )
+    @needs(Need.READ)
     async def compute_size(corpus_key: CorpusKey) -> Response:
         return json_answer(await door.call(corpora.size, corpus_key))

@@ -151,7 +151,7 @@ def _add_collection(router: APIRouter, door: Door, bodies: BodyReader, documents
     )
     async def create(request: Request, corpus_key: CorpusKey) -> Response:
         async with bodies.read(request, CreateDocumentBody) as body:
-            made = await door.call(documents.create, corpus_key, body.value, seconds_of(request))
+            made = await door.wait_for(documents.create, corpus_key, body.value, seconds_of(request))
         return json_answer(made, 201)
 
     @router.get(
@@ -192,7 +192,7 @@ def _add_bulk(router: APIRouter, door: Door, documents: _Documents) -> None:
         is_async: IsAsync = True,
     ) -> Response:
         seconds = None if is_async else seconds_of(request)
-        view = await door.call(documents.remove_many, corpus_key, document_ids, metadata_filter, seconds)
+        view = await door.wait_for(documents.remove_many, corpus_key, document_ids, metadata_filter, seconds)
         return json_answer(view, 200 if view["response_type"] == "success" else 202)
 
 
@@ -216,7 +216,7 @@ def _add_document(router: APIRouter, door: Door, documents: _Documents) -> None:
         responses=v2_problems(404),
     )
     async def delete(corpus_key: CorpusKey, document_id: DocumentId) -> Response:
-        await door.call(documents.remove, corpus_key, document_id)
+        await door.wait_for(documents.remove, corpus_key, document_id)
         return Response(status_code=204)
 
 
@@ -280,7 +280,7 @@ def v2_files_router(door: Door, verbs: CorpusVerbs, keys: PageKeys) -> APIRouter
         openapi_extra=FORM,
     )
     async def upload(request: Request, corpus_key: CorpusKey) -> Response:
-        async with read_file(door, request, "metadata") as file:
-            return json_answer(await door.call(documents.upload, corpus_key, file, seconds_of(request)), 201)
+        file = await read_file(door, request, "metadata")
+        return json_answer(await door.wait_for(documents.upload, corpus_key, file, seconds_of(request)), 201)
 
     return router
