@@ -42,8 +42,8 @@ def test_a_tenants_flood_delays_another_by_at_most_a_window(
     start_service: StartService, engine: Engine, database_url: str, flood: Any, processes: int
 ) -> None:
     large, small = (engine.of(engine.ledger.tenants.ensure(name).id) for name in ("large", "small"))
-    # Half a minute of work for one process.
-    large.deploy("slow", "deterministic", {"dimension": 8, "delay_ms_per_text": 1.5 * processes})
+    # More than a minute of work for one process, however busy the machine is.
+    large.deploy("slow", "deterministic", {"dimension": 8, "delay_ms_per_text": 5 * processes})
     small.deploy("tiny", "deterministic", {"dimension": 8})
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(LOG)

@@ -109,7 +109,8 @@ def body_of(path: str, ids: Ids) -> tuple[Any, dict[str, str]]:
         "/models": ({"id": ids.model, "provider": "nothing", "settings": {}}, {}),
         "/collections": ({"name": f"mine-{ids.collection}", "model": ids.model}, {}),
         "/search": ({"collection": ids.collection, "text": "secret"}, {}),
-        "/jobs": (None, {"after": ids.job}),
+        "/jobs": (None, {"after": ids.job, "state": "succeeded"}),
+        "/v1/upload": (None, {"o": ids.number}),
         "/v1/list-jobs": ({"jobId": ids.job}, {}),
         "/v1/read-corpus": ({"corpusId": [int(ids.number)], "readBasicInfo": True}, {}),
         "/v1/delete-corpus": ({"corpusId": int(ids.number)}, {}),
@@ -213,21 +214,32 @@ def guarded_routes(service: Tenanted) -> list[tuple[str, str]]:
 
 
 def test_to_another_tenant_nothing_of_a_tenant_is_there(service: Tenanted) -> None:
-    of_a, of_b = service.key("a"), service.key("b")
+    of_a, of_b, of_c = service.key("a"), service.key("b"), service.key("c")
     ids, nobody = things_of(service, of_a), ghosts()
     drain(service.service.engine)
     routes = guarded_routes(service)
     assert len(routes) > 60
+    refused = set()
     for method, path in routes:
         shown = []
+        # These make a collection of the name that they are given: whoever asks for A's afterwards must have none.
+        key = of_b if path.startswith("/v1/artifacts/") and method == "POST" else of_c
         for each in (ids, nobody):
             body, query = body_of(path, each)
-            answer = service.ask(of_b, method, path_of(path, each), None if method == "GET" else body, params=query)
+            form = {"files": {"file": ("a.txt", b"x")}} if path.endswith(("/upload", "/upload_file")) else {}
+            sent = None if method == "GET" or form else body
+            answer = service.ask(key, method, path_of(path, each), sent, params=query, **form)
+            if answer.status_code in (400, 422):
+                refused.add(path)
             assert answer.status_code < 500 or answer.status_code == 504, (method, path, answer.text)
             assert SECRET not in answer.text, (method, path)
             text = ids.hidden_in(nobody.hidden_in(answer.text))
             shown.append((answer.status_code, text))
         assert shown[0] == shown[1], (method, path)
+        if path.startswith("/v2/corpora/"):
+            assert shown[0][0] == 404, (method, path, shown)
+    # What is refused before anything is looked for shows nothing: these name nothing of A, or are refused for naming it.
+    assert refused == {"/v2/gen-ai/knowledge_bases", "/v1/create-corpus", "/models"}
 
     # All of it is still there, as it was: nothing was cancelled, changed or removed.
     def of_its_own(path: str, **query: str) -> Any:
