@@ -22,9 +22,12 @@ from indexmill.worker.watchdog import Watchdog
 __all__ = ["Drain"]
 
 _log = logging.getLogger(__name__)
-_MIN_WINDOW_BYTES = 64 * 1024
+#: One batch of short texts: with a slow model that takes long enough, and other tenants wait for it.
+_MIN_WINDOW_BYTES = 8 * 1024
 _MAX_WINDOW_BYTES = 4 * 1024 * 1024
-_FIRST_WINDOW_BYTES = 256 * 1024
+_FIRST_WINDOW_BYTES = 64 * 1024
+#: A window that takes so many times what it should is no hiccup: the next one is as small as this one was slow.
+_FAR_TOO_LONG = 4
 #: Claims in a row that found others faster; then the drain ends, the sweep will wake it.
 _MAX_MISSES = 20
 #: A stopping worker finishes its window if that takes no longer; else it gives the lease back.
@@ -127,15 +130,17 @@ class Drain:
         return self._budgets.get(lane, _FIRST_WINDOW_BYTES)
 
     def _learn(self, claim: Claim, seconds: float) -> None:
-        """Move the lane's budget towards what this window's speed allows, at most by a factor of two."""
-        if claim.size < _MIN_WINDOW_BYTES // 4 or (claim.size > _MAX_WINDOW_BYTES and len(claim.batches) == 1):
+        """Move the lane's budget towards what this window's speed allows: in steps, unless it is far too large."""
+        if claim.size < _MIN_WINDOW_BYTES // 2 or (claim.size > _MAX_WINDOW_BYTES and len(claim.batches) == 1):
             # So little work says more of the fixed cost of a window than of the speed, and one document that is
             # fetched or large says nothing of the others.
             return
         budget = self._budget(claim.lane)
         measured = int(claim.size / max(seconds, 0.001) * self.window_seconds)
         moved = min(max(measured, budget // 2), budget * 2)
-        self._budgets[claim.lane] = min(max((budget + moved) // 2, _MIN_WINDOW_BYTES), _MAX_WINDOW_BYTES)
+        is_far_too_long = seconds > _FAR_TOO_LONG * self.window_seconds
+        wanted = min(measured, budget) if is_far_too_long else (budget + moved) // 2
+        self._budgets[claim.lane] = min(max(wanted, _MIN_WINDOW_BYTES), _MAX_WINDOW_BYTES)
 
 
 class _Patience:

@@ -238,7 +238,7 @@ def test_to_another_tenant_nothing_of_a_tenant_is_there(service: Tenanted) -> No
         assert shown[0] == shown[1], (method, path)
         if path.startswith("/v2/corpora/"):
             assert shown[0][0] == 404, (method, path, shown)
-    # What is refused before anything is looked for shows nothing: these name nothing of A, or are refused for naming it.
+    # What is refused before anything is looked for shows nothing: these name nothing of A, or are refused for it.
     assert refused == {"/v2/gen-ai/knowledge_bases", "/v1/create-corpus", "/models"}
 
     # All of it is still there, as it was: nothing was cancelled, changed or removed.

@@ -121,6 +121,31 @@ def test_windows_grow_while_they_are_quicker_than_wanted_at_most_by_half_each_ti
     assert later[-1] > first
 
 
+def test_a_window_that_takes_far_too_long_is_the_last_of_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tenants wait for a window: with a slow model thousands of short texts would be half a minute."""
+    now = [0.0]
+    monkeypatch.setattr(drain_module, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=lambda _: None))
+
+    class SlowParts(FakeParts):
+        def claim(self, lane: str, worker: str, max_bytes: int) -> Claim | None:
+            super().claim(lane, worker, max_bytes)
+            # At least one batch, of 14,000 bytes.
+            return claim(max(14_000, max_bytes))
+
+        def run(self, given: Claim, *_: Any) -> WindowOutcome:
+            # 50 bytes a text, and five milliseconds each.
+            now[0] += given.size / 50 * 0.005
+            return WindowOutcome.DONE
+
+    parts = SlowParts([claim(1) for _ in range(4)])
+    drain = drain_of(parts)
+    drain.drain_seconds = 1000
+    drain.run(lambda: False)
+    assert parts.asked_bytes[0] <= 64 * 1024
+    assert parts.asked_bytes[1:] == [drain_module._MIN_WINDOW_BYTES] * 3
+    assert drain_module._MIN_WINDOW_BYTES < 14_000
+
+
 @pytest.mark.parametrize("outcome", [WindowOutcome.DEFERRED, WindowOutcome.LOST, WindowOutcome.STOPPED])
 def test_a_window_that_did_not_commit_teaches_nothing(outcome: WindowOutcome) -> None:
     parts = FakeParts([claim(300_000) for _ in range(3)], outcome)
