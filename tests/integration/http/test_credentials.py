@@ -7,19 +7,27 @@ import hashlib
 import hmac
 import json
 import re
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
+import httpx
 import jwt
 import pytest
+import uvicorn
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from vectara import Vectara, VectaraEnvironment
+from vectara.core.api_error import ApiError
+from vectara.errors import ForbiddenError
 
 from indexmill.access_settings import AuthSettings, IssuerSettings, LimitSettings
 from indexmill.domain.api_key import key_id_of, new_api_key
 from indexmill.errors import Unauthorized
+from indexmill.http.app import create_app
 from indexmill.security.failed_logins import FailedLogins
 from indexmill.security.issuers import ExternalIssuer
 from indexmill.security.keyring import Keyring
@@ -275,6 +283,52 @@ def test_client_credentials_give_a_token_that_does_what_the_key_may(service: Ten
     service.service.ledger.api_keys.disable(key_id_of(key) or "")
     service.forget()
     assert service.ask(tokens[0], "GET", "/jobs").status_code == 401
+
+
+@pytest.fixture
+def url(service: Tenanted) -> Iterator[str]:
+    """The same service on a port of its own, for clients that make their own connections."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(create_app(service.service), log_level="warning", lifespan="off")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+        thread.join(timeout=20)
+        assert not thread.is_alive()
+
+
+def test_the_vendors_client_comes_in_by_key_and_by_client_credentials(service: Tenanted, url: str) -> None:
+    key = service.key("vendor", "read")
+    environment, client_of = VectaraEnvironment(default=url, auth=url), cast("Any", Vectara)
+    with httpx.Client(timeout=60) as connections:
+        by_key = client_of(api_key=key, environment=environment, httpx_client=connections)
+        assert list(by_key.jobs.list()) == []
+        with pytest.raises(ForbiddenError) as refused:
+            by_key.corpora.create(key="handbook")
+        assert "role `write`" in refused.value.body.messages[0]
+        for wrong in (new_api_key().text, "zwt_old"):
+            stranger = client_of(api_key=wrong, environment=environment, httpx_client=connections)
+            with pytest.raises(ForbiddenError) as refused:
+                list(stranger.jobs.list())
+            assert len(refused.value.body.messages) == 1
+
+        for secret in (key, new_api_key().text):
+            client = client_of(
+                client_id=key_id_of(key), client_secret=secret, environment=environment, httpx_client=connections
+            )
+            try:
+                if secret == key:
+                    assert [each.key for each in client.corpora.list()] == ["wordllama-256"]
+                else:
+                    with pytest.raises(ApiError) as failed:
+                        list(client.jobs.list())
+                    assert (failed.value.status_code, failed.value.body["error"]) == (401, "invalid_client")
+            finally:
+                # It never closes the connection that it got its token by.
+                tokens = client._client_wrapper._token.__self__
+                tokens._auth_client._client_wrapper.httpx_client.httpx_client.close()
 
 
 def test_other_grants_and_other_clients_get_none(service: Tenanted) -> None:
