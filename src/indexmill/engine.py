@@ -439,15 +439,6 @@ class Engine:
             yield from page
             after = page[-1].id
 
-    def each_content(
-        self, collection_name: str, *, ids: Sequence[str] | None = None, equal: Sequence[dict[str, Any]] = ()
-    ) -> Iterator[DocumentContent]:
-        """As `each_document`, with their texts."""
-        after: str | None = None
-        while page := self.contents(collection_name, limit=MAX_PAGE, after=after, ids=ids, equal=equal):
-            yield from page
-            after = page[-1].id
-
 
 def _with_model(collection: Collection, model_id: str) -> Collection:
     if collection.deployment.id != model_id:

@@ -113,24 +113,16 @@ class AttributeSets:
         run_statement(connection, "name_prepared_set", collection=collection, number=made.number)
         return int(row["number"])
 
-    def fill_page(self, collection: int, number: int, after: str | None, limit: int = MAX_FILL_PAGE) -> FilledPage:
-        """Coerce the documents that follow `after`, by id, in a transaction of its own. Doing it again changes nothing.
+    def fill_page(
+        self, connection: Connection, collection: int, number: int, after: str | None, limit: int = MAX_FILL_PAGE
+    ) -> FilledPage:
+        """Coerce the documents that follow `after`, by id. Doing it again changes nothing.
+
+        In the caller's transaction, so that what is reported of the page is committed with it.
 
         Raises:
             Conflict: the set is not the one that is prepared.
-            ServiceError: the database could not be reached.
         """
-
-        def fill(connection: Connection) -> FilledPage:
-            run_statement(connection, "begin_set_change")
-            return self.fill_page_in(connection, collection, number, after, limit)
-
-        return self.database.repeat(fill)
-
-    def fill_page_in(
-        self, connection: Connection, collection: int, number: int, after: str | None, limit: int = MAX_FILL_PAGE
-    ) -> FilledPage:
-        """As `fill_page`, in the caller's transaction, so that what is reported of the page is committed with it."""
         # Its tables are not dropped meanwhile.
         collections = Collections(self.database)
         collections.share(connection, collection)
