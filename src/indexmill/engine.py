@@ -1,4 +1,4 @@
-"""The verbs: everything a front door, the CLI or the console can ask for. No HTTP, no vendor words, no SQL."""
+"""The verbs of jobs, models, search and documents, for every front door. No HTTP, no vendor words, no SQL."""
 
 from __future__ import annotations
 
