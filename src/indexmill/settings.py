@@ -429,6 +429,19 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _keys_of_issuers_are_nobody_elses(self) -> Settings:
+        for issuer in self.auth.issuers:
+            url = urlsplit(issuer.jwks_url)
+            allowed = {url.hostname, url.netloc.lower()}.intersection(self.sources.allowed_hosts)
+            if url.scheme == "http" and not allowed:
+                raise ValueError(
+                    f"auth.issuers.jwks_url: expected https://, got {issuer.jwks_url!r}; whoever is on the way could "
+                    "answer with keys of their own. A host of your own network may be asked by http:// where "
+                    "`sources.allowed_hosts` names it"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _somewhere_to_call_back(self) -> Settings:
         if self.callbacks.allowed_exchanges and self.callback_url is None:
             raise ValueError(

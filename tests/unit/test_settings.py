@@ -65,5 +65,16 @@ def test_settings_survive_the_way_to_a_child_process() -> None:
     settings = load_settings(
         flower={"basic_auth": "watcher:a long password"},
         callbacks={"amqp_url": "amqp://h//", "allowed_exchanges": ["main"]},
+        auth={"trusted_proxies": ["10.0.0.0/8", "fd00::1"]},
     )
     assert Settings(**settings.model_dump(mode="json")) == settings
+
+
+def test_keys_of_issuers_come_by_https_unless_their_host_is_ones_own() -> None:
+    issuer = {"issuer": "https://a/", "audience": "b", "tenant": "c"}
+    load_settings(auth={"issuers": [{**issuer, "jwks_url": "https://login.example.com/keys"}]})
+    plain = {"issuers": [{**issuer, "jwks_url": "http://keycloak:8080/keys"}]}
+    with pytest.raises(SettingsError, match=r"jwks_url: expected https://"):
+        load_settings(auth=plain)
+    for allowed in ("keycloak", "keycloak:8080"):
+        load_settings(auth=plain, sources={"allowed_hosts": [allowed]})

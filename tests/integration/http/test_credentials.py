@@ -7,8 +7,6 @@ import hashlib
 import hmac
 import json
 import re
-import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +15,6 @@ from typing import Any, cast
 import httpx
 import jwt
 import pytest
-import uvicorn
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from vectara import Vectara, VectaraEnvironment
@@ -27,11 +24,11 @@ from vectara.errors import ForbiddenError
 from indexmill.access_settings import AuthSettings, IssuerSettings, LimitSettings
 from indexmill.domain.api_key import key_id_of, new_api_key
 from indexmill.errors import Unauthorized
-from indexmill.http.app import create_app
 from indexmill.security.failed_logins import FailedLogins
 from indexmill.security.issuers import ExternalIssuer
 from indexmill.security.keyring import Keyring
 from indexmill.settings import Settings
+from tests.served_app import served
 from tests.tenants import Tenanted, shared_settings, tenanted
 
 ISSUER = "https://login.example.com/"
@@ -288,15 +285,8 @@ def test_client_credentials_give_a_token_that_does_what_the_key_may(service: Ten
 @pytest.fixture
 def url(service: Tenanted) -> Iterator[str]:
     """The same service on a port of its own, for clients that make their own connections."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(create_app(service.service), log_level="warning", lifespan="off")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = True
-        thread.join(timeout=20)
-        assert not thread.is_alive()
+    with served(service.service) as found:
+        yield found
 
 
 def test_the_vendors_client_comes_in_by_key_and_by_client_credentials(service: Tenanted, url: str) -> None:
