@@ -21,7 +21,7 @@ __all__ = ["document_id", "failed_page", "file_item", "new_batches", "read_as", 
 
 #: What fetching and reading any file takes, as bytes of work: so that a window holds few enough of them. Small enough
 #: that the smallest window has about as many as are fetched at once.
-_FILE_WEIGHT: Final = 8 * 1024
+_FILE_WEIGHT: Final = 4 * 1024
 
 
 def document_id(source: UUID, key: str) -> str:

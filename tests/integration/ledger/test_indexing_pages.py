@@ -58,7 +58,7 @@ def test_the_last_page_costs_what_the_first_does(bases: KnowledgeBases, count: i
     base = _with_jobs(bases, count)
     with psycopg.connect(bases.engine.ledger.database.url, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE job")
-    queries = {
+    queries: dict[str, dict[str, Any]] = {
         "page_of_indexing_jobs": {"tenant": 1},
         "page_of_indexing_jobs_of_knowledge_base": {"knowledge_base": base},
     }

@@ -71,7 +71,11 @@ def _until(is_true: Callable[[], bool]) -> None:
 def test_so_many_are_fetched_at_once_and_no_more(tmp_path: Path, executor: ThreadPoolExecutor) -> None:
     # Each waits for three others: one after another they would wait for ever.
     barrier = threading.Barrier(AT_ONCE)
-    files = Files(tmp_path, lambda _, __: barrier.wait(SECONDS) and None)
+
+    def fetch(_: int, __: Check) -> None:
+        barrier.wait(SECONDS)
+
+    files = Files(tmp_path, fetch)
     with Prefetch([files.wanted(n) for n in range(12)], executor, AT_ONCE) as ahead:
         for number in range(12):
             fetched = ahead.take(number, go_on)
