@@ -9,8 +9,6 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     FieldSerializationInfo,
     SecretStr,
@@ -19,16 +17,13 @@ from pydantic import (
     field_validator,
 )
 
+from indexmill.settings_section import MIB, SettingsSection
+
 __all__ = ["SECRET_KEY_BYTES", "ServerSettings", "revealed_secret"]
 
-MIB = 1024 * 1024
 SECRET_KEY_BYTES = 32
 #: Of a URL to which a path and a query are appended as they are.
 _ADDRESS: Final = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._~%!$&'()*+,;=:@/-]*)?")
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _is_key(text: str) -> bool:
@@ -51,7 +46,7 @@ def revealed_secret(value: SecretStr | None, info: FieldSerializationInfo) -> st
     return value.get_secret_value() if (info.context or {}).get("reveal") else str(value)
 
 
-class ServerSettings(_Section):
+class ServerSettings(SettingsSection):
     """Where the API listens and how much it accepts."""
 
     host: str = "127.0.0.1"
