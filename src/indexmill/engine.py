@@ -23,6 +23,7 @@ from indexmill.domain.job import (
     Submitted,
 )
 from indexmill.domain.job_state import JobState, Reason
+from indexmill.domain.metadata_filter import MetadataFilter
 from indexmill.domain.splitting import WHOLE
 from indexmill.errors import Conflict, IndexmillError, InvalidRequest, JobNotFound, LimitReached
 from indexmill.ledger.collections import Collection, CollectionSummary
@@ -342,6 +343,7 @@ class Engine:
         ids: Sequence[str] | None = None,
         equal: Sequence[dict[str, Any]] = (),
         metadata_filter: str | None = None,
+        metadata: MetadataFilter | None = None,
         min_score: float | None = None,
         expand: int = 0,
     ) -> list[ChunkHit]:
@@ -351,6 +353,7 @@ class Engine:
             ids: only of these documents; an id that is not there matches nothing.
             equal: only of documents whose payload holds the values of every one of these.
             metadata_filter: only those that this condition over the collection's filter attributes finds.
+            metadata: only of documents whose metadata fulfils these conditions.
             min_score: only those that are at least so near.
             expand: neighbours on each side whose texts come along.
 
@@ -366,7 +369,7 @@ class Engine:
             raise InvalidRequest(f"expand: expected 0 to {MAX_EXPAND} neighbours on each side, got {expand}")
         if min_score is not None and not math.isfinite(min_score):
             raise InvalidRequest(f"min_score: expected a number, got {min_score}")
-        selection = Selection.of(ids, equal, metadata_filter)
+        selection = Selection.of(ids, equal, metadata_filter, metadata)
         collection = self.collection(collection_name)
         wanted = self.models.embed_query(collection.deployment, text)
         return self.vectors.search_chunks(collection, ChunkQuery(wanted, limit, selection, min_score, expand))
