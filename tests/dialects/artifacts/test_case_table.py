@@ -50,6 +50,18 @@ def test_a_pdf_name_with_text_bytes_is_refused_at_once(client: ArtifactClient) -
     assert "PDF" in answer.json()["detail"]
 
 
+def test_a_text_is_what_its_file_name_says_however_short(client: ArtifactClient) -> None:
+    refused = client.post_async(client.text("a", "just some text", metadata={"file_name": "report.pdf"}))
+    assert refused.status_code == 400
+    assert "PDF" in refused.json()["detail"]
+    page = "<html><head><title>x</title></head><body><p>neural <b>nets</b></p></body></html>"
+    client.done(client.text("page", page, metadata={"file_name": "page.html"}))
+    assert "nets" in client.content("page")
+    assert "<" not in client.content("page")
+    client.done(client.text("as it is", page))
+    assert client.content("as it is") == page
+
+
 def test_a_broken_document_ends_in_failure_with_a_sentence(client: ArtifactClient, tmp_path: Path) -> None:
     whole = sample_files.sample(tmp_path, "pdf", "neural nets")
     broken = tmp_path / "broken.pdf"
