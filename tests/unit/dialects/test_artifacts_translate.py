@@ -9,8 +9,10 @@ from uuid import UUID
 import pytest
 from starlette.testclient import TestClient
 
+from indexmill.dialects.artifacts.errors import document_problem
 from indexmill.dialects.artifacts.translate import chosen_documents, stored_metadata, task_view
 from indexmill.dialects.artifacts.wire import ContextFilter
+from indexmill.domain.failure import FailureCode
 from indexmill.domain.job import Job, JobKind
 from indexmill.domain.job_state import JobState, Reason
 from indexmill.domain.outcome import Counters
@@ -84,6 +86,15 @@ def test_a_condition_that_is_not_known_is_refused_and_not_looked_up_as_metadata(
         chosen_documents(ContextFilter(metadata_filter=[{}, condition]))
     with pytest.raises(InvalidRequest, match="hash"):
         chosen_documents(ContextFilter(metadata_filter=[{"hash": "0"}]))
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("no_content", 400), ("worker_lost", 400), ("source_forbidden", 403), ("too_large", 413), ("lane_stopped", 503)],
+)
+def test_what_a_failed_document_is_to_whoever_waits_for_it(code: str, status: int) -> None:
+    problem = document_problem(FailureCode(code), "why")
+    assert (problem.status, problem.message, "Retry-After" in problem.headers) == (status, "why", status == 503)
 
 
 def test_metadata_is_kept_without_what_the_service_says_itself() -> None:
