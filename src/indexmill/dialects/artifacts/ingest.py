@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
+from pydantic_core import to_json
+
 from indexmill.dialects.artifacts.translate import stored_metadata
 from indexmill.dialects.artifacts.wire import DeleteBody, FileInput, IngestBody, TextInput, UriInput
 from indexmill.domain.item_source import SourceKind
@@ -64,7 +66,7 @@ class Intake:
                 return await call(self.text, body, text, name, callback)
             case TextInput(value=(str() | LongString()) as long):
                 spooled = await upload.spool_text(long)
-                return await call(self.file, body, spooled, name or "text.txt", callback)
+                return await call(self.file, body, spooled, name, callback, media_type="text/plain")
             case FileInput(value=FormFile() as file):
                 spooled = await upload.spool_file(file)
                 return await call(self.file, body, spooled, name or file.file_name, callback)
@@ -88,18 +90,25 @@ class Intake:
         return self._submission(body, body.artifact or name, info, callback)
 
     def file(
-        self, body: IngestBody, spooled: SpooledFile, name: str | None, callback: dict[str, Any] | None
+        self,
+        body: IngestBody,
+        spooled: SpooledFile,
+        name: str | None,
+        callback: dict[str, Any] | None,
+        media_type: str | None = None,
     ) -> Submission:
-        """A file that is in the spool."""
+        """A file that is in the spool. `media_type`: where its sender has said it and the name says nothing."""
         with self.spool.open(spooled.reference) as stored:
             # Raises for what no reader takes; what the head alone does not tell, the worker finds out.
-            detect_head(stored.read(HEAD_BYTES), name, None)
+            detect_head(stored.read(HEAD_BYTES), name, media_type)
         info = {
             "source": SourceKind.SPOOL,
             "value": spooled.reference,
             "sha256": spooled.sha256,
             "file_name": name,
         }
+        if media_type is not None:
+            info["media_type"] = media_type
         return self._submission(body, body.artifact or name, info, callback, spooled)
 
     def deletion(self, body: DeleteBody, callback: dict[str, Any] | None = None) -> Submission:
@@ -123,8 +132,10 @@ class Intake:
     ) -> Submission:
         if artifact is None:
             raise InvalidRequest("artifact: expected an id for the document, because no file name is there to name it")
-        self._open(body.collection)
         metadata = stored_metadata(body.metadata, info["file_name"])
+        if b"\\u0000" in to_json(metadata).replace(b"\\\\", b""):
+            raise InvalidRequest("metadata: expected names and values without NUL characters, got one; remove it")
+        self._open(body.collection)
         return Submission(
             JobKind.INGESTION,
             self.settings.model,
