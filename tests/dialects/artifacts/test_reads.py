@@ -9,10 +9,12 @@ from array import array
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests import sample_files
 from tests.artifact_client import ArtifactClient
+from tests.running_service import wait_until
 
 
 def test_a_synchronous_ingest_answers_with_the_document(client: ArtifactClient) -> None:
@@ -36,6 +38,13 @@ def test_a_synchronous_ingest_answers_with_the_document(client: ArtifactClient) 
             }
         ],
     }
+
+
+def test_a_client_that_goes_away_ends_its_wait_and_not_the_ingest(client: ArtifactClient) -> None:
+    body = client.text("a", "neural nets basics. " * 10_000)
+    with pytest.raises(httpx.ReadTimeout):
+        client.http.post("/v1/artifacts/ingest", json=body, timeout=httpx.Timeout(10, read=0.001))
+    wait_until(lambda: client.ids() == ["a"], 30, "the document")
 
 
 def test_a_synchronous_ingest_of_a_broken_document_says_what_is_wrong(client: ArtifactClient, tmp_path: Path) -> None:
