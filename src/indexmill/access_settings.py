@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from indexmill.domain.principal import Role
+from indexmill.settings_section import SettingsSection
 
 __all__ = ["OWN_ISSUER", "AuthSettings", "IssuerSettings", "LimitSettings"]
 
@@ -15,11 +16,7 @@ __all__ = ["OWN_ISSUER", "AuthSettings", "IssuerSettings", "LimitSettings"]
 OWN_ISSUER = "indexmill"
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class IssuerSettings(_Section):
+class IssuerSettings(SettingsSection):
     """Somebody else whose tokens are taken. The tenant is fixed, or named by a claim."""
 
     issuer: str = Field(min_length=1, max_length=1000)
@@ -49,7 +46,7 @@ class IssuerSettings(_Section):
         return url
 
 
-class AuthSettings(_Section):
+class AuthSettings(SettingsSection):
     """Who may come in."""
 
     #: `auto`: on loopback only once there is an API key, or another issuer; on every other address always.
@@ -64,7 +61,7 @@ class AuthSettings(_Section):
         return self
 
 
-class LimitSettings(_Section):
+class LimitSettings(SettingsSection):
     """Of every tenant that has none of its own (`indexmill tenants set`); 0: no limit."""
 
     requests_per_minute: int = Field(default=0, ge=0, le=10_000_000)

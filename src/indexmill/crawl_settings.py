@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from indexmill.settings_section import MIB, SettingsSection
 
 __all__ = ["CrawlSettings"]
 
-MIB = 1024 * 1024
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class CrawlSettings(_Section):
+class CrawlSettings(SettingsSection):
     """How sites are crawled."""
 
     #: None: `Indexmill/<version>`. It begins with the name that robots.txt may address.

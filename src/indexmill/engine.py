@@ -1,4 +1,4 @@
-"""The verbs: everything a front door, the CLI or the console can ask for. No HTTP, no vendor words, no SQL."""
+"""The verbs of jobs, models, search and documents, for every front door. No HTTP, no vendor words, no SQL."""
 
 from __future__ import annotations
 
@@ -444,15 +444,6 @@ class Engine:
         after: str | None = None
         choice: dict[str, Any] = {"ids": ids, "equal": equal, "metadata_filter": metadata_filter}
         while page := self.documents(collection_name, limit=MAX_PAGE, after=after, **choice):
-            yield from page
-            after = page[-1].id
-
-    def each_content(
-        self, collection_name: str, *, ids: Sequence[str] | None = None, equal: Sequence[dict[str, Any]] = ()
-    ) -> Iterator[DocumentContent]:
-        """As `each_document`, with their texts."""
-        after: str | None = None
-        while page := self.contents(collection_name, limit=MAX_PAGE, after=after, ids=ids, equal=equal):
             yield from page
             after = page[-1].id
 

@@ -12,8 +12,6 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     FieldSerializationInfo,
     SecretStr,
@@ -33,6 +31,7 @@ from pydantic_settings import (
 from indexmill.access_settings import AuthSettings, LimitSettings
 from indexmill.crawl_settings import CrawlSettings
 from indexmill.errors import SettingsError
+from indexmill.settings_section import MIB, SettingsSection
 
 __all__ = [
     "REGION",
@@ -56,7 +55,6 @@ __all__ = [
     "load_settings",
 ]
 
-MIB = 1024 * 1024
 SECRET_KEY_BYTES = 32
 #: A region of an S3 store.
 REGION = r"[a-z0-9][a-z0-9-]{0,39}"
@@ -78,10 +76,6 @@ def default_data_folder() -> Path:
     return (Path(base) if base else Path.home() / ".local" / "share") / "indexmill"
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 def _is_key(text: str) -> bool:
     with suppress(ValueError):
         return len(base64.b64decode(text, validate=True)) == SECRET_KEY_BYTES
@@ -94,7 +88,7 @@ def _revealed(value: SecretStr | None, info: FieldSerializationInfo) -> str | No
     return value.get_secret_value() if (info.context or {}).get("reveal") else str(value)
 
 
-class ServerSettings(_Section):
+class ServerSettings(SettingsSection):
     """Where the API listens and how much it accepts."""
 
     host: str = "127.0.0.1"
@@ -131,7 +125,7 @@ class ServerSettings(_Section):
         return [_revealed(each, info) for each in value]
 
 
-class DatabaseSettings(_Section):
+class DatabaseSettings(SettingsSection):
     """The ledger's database; without `url` the service runs an embedded PostgreSQL in the data folder."""
 
     url: str | None = None
@@ -150,7 +144,7 @@ _BROKER_URLS = {
 }
 
 
-class CelerySettings(_Section):
+class CelerySettings(SettingsSection):
     """The broker that wakes workers."""
 
     broker_mode: Literal["local", "redis", "rabbitmq"] = "local"
@@ -169,7 +163,7 @@ class CelerySettings(_Section):
         return self
 
 
-class CallbackSettings(_Section):
+class CallbackSettings(SettingsSection):
     """Messages about jobs, sent to exchanges that callers name."""
 
     #: RabbitMQ; by default the job broker, where that is one.
@@ -188,7 +182,7 @@ class CallbackSettings(_Section):
         return self
 
 
-class FlowerSettings(_Section):
+class FlowerSettings(SettingsSection):
     """Where `indexmill flower` shows the workers."""
 
     host: str = "127.0.0.1"
@@ -213,7 +207,7 @@ class FlowerSettings(_Section):
         return self
 
 
-class WorkerSettings(_Section):
+class WorkerSettings(SettingsSection):
     """Windows, leases and watchdogs; all durations in seconds."""
 
     processes: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=256)
@@ -229,7 +223,7 @@ class WorkerSettings(_Section):
     max_text_bytes: int = Field(default=50 * MIB, ge=1)
 
 
-class ReaderSettings(_Section):
+class ReaderSettings(SettingsSection):
     """What reading one document file may take."""
 
     #: Below `worker.window_deadline_seconds`, after which the whole worker is replaced.
@@ -238,7 +232,7 @@ class ReaderSettings(_Section):
     max_expansion_bytes: int = Field(default=512 * MIB, ge=1024)
 
 
-class ModelSettings(_Section):
+class ModelSettings(SettingsSection):
     """What may be deployed."""
 
     #: The fault options of the provider `deterministic`: they crash workers and write files. For tests.
@@ -263,7 +257,7 @@ def _has_host(endpoint: str) -> bool:
         return False
 
 
-class S3Settings(_Section):
+class S3Settings(SettingsSection):
     """The object store behind `s3://`; what is not set comes from the environment, as with other S3 clients."""
 
     endpoint: str | None = None
@@ -290,7 +284,7 @@ class S3Settings(_Section):
         return _revealed(value, info)
 
 
-class SourceSettings(_Section):
+class SourceSettings(SettingsSection):
     """What may be read by URI or path, how much of it, and where uploads lie."""
 
     allowed_folders: list[Path] = []
@@ -331,7 +325,7 @@ class SourceSettings(_Section):
         return folders
 
 
-class ArtifactSettings(_Section):
+class ArtifactSettings(SettingsSection):
     """Front door 2: which model and splitting its collections are made with."""
 
     model: str = "wordllama-256"
@@ -353,7 +347,7 @@ class ArtifactSettings(_Section):
         return self
 
 
-class SearchSettings(_Section):
+class SearchSettings(SettingsSection):
     """When a collection gets an HNSW index, and what it must be worth."""
 
     #: Chunks up to which search is exact and no index is made.
@@ -366,13 +360,13 @@ class SearchSettings(_Section):
     index_memory_bytes: int = Field(default=256 * MIB, ge=8 * MIB)
 
 
-class ListJobsSettings(_Section):
+class ListJobsSettings(SettingsSection):
     """Front door 4: the jobs that are listed where no state is asked for; `active` are those that have not ended."""
 
     default_states: Literal["all", "active"] = "all"
 
 
-class RetentionSettings(_Section):
+class RetentionSettings(SettingsSection):
     """How long finished work is kept."""
 
     body_days: float = Field(default=7, gt=0)

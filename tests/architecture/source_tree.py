@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 __all__ = ["PACKAGE", "ROOT", "Function", "Module", "functions", "modules"]
@@ -66,8 +66,10 @@ class Function:
         return max((_depth(each) for each in self.body), default=0)
 
 
-def modules() -> list[Module]:
-    return [Module(path) for path in sorted(PACKAGE.rglob("*.py"))]
+@cache
+def modules() -> tuple[Module, ...]:
+    """Each is parsed once, however many tests look at it."""
+    return tuple(Module(path) for path in sorted(PACKAGE.rglob("*.py")))
 
 
 def functions() -> Iterator[Function]:

@@ -15,7 +15,8 @@ from indexmill.domain.job_state import JobState
 from indexmill.domain.pending import Pending
 from indexmill.engine import Engine
 from indexmill.errors import CollectionNotFound, Conflict, InvalidRequest, ItemError
-from tests.draining import assert_conserved, claimed, drain, job_of, run
+from indexmill.worker.sweeps import drop_generations
+from tests.draining import assert_conserved, claimed, drain, execute, job_of, rows, run
 
 ATTRIBUTES = [
     FilterAttribute("year", AttributeLevel.DOCUMENT, AttributeType.INTEGER),
@@ -154,6 +155,32 @@ def test_a_deleted_corpus_is_gone_and_its_key_free(corpora: Corpora) -> None:
             corpora.get(reference)
     assert corpora.create("birds", "Birds").number != number
     assert corpora.documents("birds", 10) == []
+
+
+def test_a_deleted_corpus_leaves_no_tables_and_its_jobs_do_not_run_again(corpora: Corpora) -> None:
+    put(corpora, document("cranes", 2020, ("Cranes dance.", "dance")))
+    _, job = corpora.submit("birds", document("storks", 2021, ("Storks.", "x")))
+    assert job is not None
+    held = claimed(corpora.engine)
+    number = corpora.get("birds").number
+    corpora.delete("birds")
+    sweep = drop_generations.sweep(corpora.engine.ledger, 0)
+    sweep.run()
+    assert len(tables_of(corpora, number)) == 3, "whoever reads it now goes on"
+    execute(corpora.engine, "UPDATE collection SET deleted_at = deleted_at - interval '2 minutes'")
+    sweep.run()
+    assert tables_of(corpora, number) == []
+    run(corpora.engine, held)
+    with pytest.raises(Conflict, match="its collection was deleted"):
+        corpora.engine.retry(job_of(corpora.engine, job))
+
+
+def tables_of(corpora: Corpora, number: int) -> list[str]:
+    """Of chunks, and of attributes."""
+    sets = [row["number"] for row in rows(corpora.engine, "SELECT number FROM attribute_set")]
+    found = rows(corpora.engine, "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE ANY (%s)",
+                 [f"chunk_{number}_%", *(f"%_attribute_{each}" for each in sets)])  # fmt: skip
+    return [row["relname"] for row in found]
 
 
 def test_keys_and_pages(corpora: Corpora) -> None:

@@ -46,7 +46,6 @@ class FailureCode(StrEnum):
     TRIES_EXHAUSTED = "tries_exhausted"
     WORKER_LOST = "worker_lost"
     DEADLINE = "deadline"
-    LANE_STOPPED = "lane_stopped"
     #: An index that misses too much of what exact search finds.
     RECALL_TOO_LOW = "recall_too_low"
 

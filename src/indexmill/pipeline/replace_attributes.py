@@ -84,7 +84,7 @@ class ReplaceAttributes:
         after: dict[str, Any] = {}
 
         def work(connection: Connection) -> None:
-            page = self.sets.fill_page_in(
+            page = self.sets.fill_page(
                 connection, batch.collection, before["number"], before["after"], self.page_documents
             )
             after.update(

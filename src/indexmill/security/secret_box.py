@@ -73,10 +73,6 @@ class SecretBox:
             raise SourceError("secrets_unreadable", "The stored credentials are damaged; give them again") from error
         return opened
 
-    def is_current(self, sealed: bytes) -> bool:
-        """Whether it needs no earlier key; else seal it again."""
-        return sealed[:_HEAD_BYTES] == _VERSION + self._current
-
 
 def _cipher(key: bytes) -> AESGCM:
     try:

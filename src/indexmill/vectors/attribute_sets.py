@@ -7,8 +7,10 @@ one is a column of the collection's row, read in the snapshot of the search.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
@@ -113,24 +115,16 @@ class AttributeSets:
         run_statement(connection, "name_prepared_set", collection=collection, number=made.number)
         return int(row["number"])
 
-    def fill_page(self, collection: int, number: int, after: str | None, limit: int = MAX_FILL_PAGE) -> FilledPage:
-        """Coerce the documents that follow `after`, by id, in a transaction of its own. Doing it again changes nothing.
+    def fill_page(
+        self, connection: Connection, collection: int, number: int, after: str | None, limit: int = MAX_FILL_PAGE
+    ) -> FilledPage:
+        """Coerce the documents that follow `after`, by id. Doing it again changes nothing.
+
+        In the caller's transaction, so that what is reported of the page is committed with it.
 
         Raises:
             Conflict: the set is not the one that is prepared.
-            ServiceError: the database could not be reached.
         """
-
-        def fill(connection: Connection) -> FilledPage:
-            run_statement(connection, "begin_set_change")
-            return self.fill_page_in(connection, collection, number, after, limit)
-
-        return self.database.repeat(fill)
-
-    def fill_page_in(
-        self, connection: Connection, collection: int, number: int, after: str | None, limit: int = MAX_FILL_PAGE
-    ) -> FilledPage:
-        """As `fill_page`, in the caller's transaction, so that what is reported of the page is committed with it."""
         # Its tables are not dropped meanwhile.
         collections = Collections(self.database)
         collections.share(connection, collection)
@@ -178,6 +172,20 @@ class AttributeSets:
         if run_statement(connection, "collection_sets", collection=collection)[0]["attribute_set"] == number:
             raise Conflict(f"filter attributes: expected a set that is not in use, {number} is")
         self._drop(connection, collection, number)
+
+    def drop_deleted(self, seconds: float) -> list[int]:
+        """Drop the sets of collections that were deleted so long ago and that nobody works on; which those were.
+
+        One whose values a search still reads keeps them until the next time.
+        """
+        with self.database.connection() as connection:
+            found = [row["id"] for row in run_statement(connection, "deleted_collections_with_sets", seconds=seconds)]
+        dropped: list[int] = []
+        for collection in found:
+            with suppress(psycopg.errors.LockNotAvailable), self.database.transaction() as connection:
+                self.drop_all(connection, collection)
+                dropped.append(collection)
+        return dropped
 
     def drop_all(self, connection: Connection, collection: int) -> None:
         """Drop every set of a collection that goes too; as `drop_set`."""

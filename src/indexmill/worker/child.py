@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import json
+import logging
 import os
 import select
 import signal
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import dataclass
 
 from indexmill.errors import SettingsError
@@ -20,6 +24,11 @@ __all__ = ["Inherited", "Spawned", "inherit", "spawn"]
 _VARIABLE = "INDEXMILL_INHERITED"
 _PR_SET_PDEATHSIG = 1
 _READY = b"r"
+#: An orphan that has not stopped by then ends hard: nobody is left to kill it. Requests have 10 s for their answers.
+_ORPHAN_SECONDS = 15.0
+_LOOK_SECONDS = 0.5
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -88,8 +97,8 @@ def spawn(module: str, settings: Settings, url: str, supervisor: str, slots: int
     return Spawned(process, ours)
 
 
-def inherit() -> Inherited:
-    """What the supervisor handed down; from here on its death is this process's SIGTERM.
+def inherit(orphan_seconds: float = _ORPHAN_SECONDS) -> Inherited:
+    """What the supervisor handed down; from here on its death is this process's SIGTERM, and its end so much later.
 
     Raises:
         SettingsError: nothing was handed down.
@@ -105,4 +114,21 @@ def inherit() -> Inherited:
         raise SystemExit(0)
     settings = Settings(**values["settings"])
     set_up_logging(settings.log_level)
+    follower = threading.Thread(target=_follow, args=(values["parent"], orphan_seconds), name="follower", daemon=True)
+    follower.start()
     return Inherited(settings, values["url"], values["supervisor"], values["slots"], values["pipe"])
+
+
+def _follow(parent: int, seconds: float) -> None:
+    """Wait for the parent's death; end this process if it is still there so many seconds later, and say where it stood.
+
+    Its leases run out, and its open transaction is rolled back: an end at any instruction is safe.
+    """
+    while os.getppid() == parent:
+        time.sleep(_LOOK_SECONDS)
+    time.sleep(seconds)
+    _log.error(
+        "the supervisor is gone and this process did not stop within %g s: ended; its threads stood at:", seconds
+    )
+    faulthandler.dump_traceback(all_threads=True)
+    os._exit(1)

@@ -30,6 +30,9 @@ _STOP_SECONDS = 30.0
 _LOCAL_IDLE_LOOKS = 3
 _REMOTE_IDLE_LOOKS = 5
 _COMMITTED_SECONDS = 5.0
+#: After an outage of the database a process may still be waiting for its connection, with a lease past its deadline:
+#: as long as that takes (a pool's time-out, its pause between tries), it does not hang.
+_AFTER_OUTAGE_SECONDS = 20.0
 
 
 def supervisor_name() -> str:
@@ -49,6 +52,8 @@ class Fleet:
     children: list[Child] = field(default_factory=list)
     _reported_at: float = 0.0
     _looked_at: float = 0.0
+    #: When the database was last away.
+    _away_at: float = -_AFTER_OUTAGE_SECONDS
     _is_stopping: bool = False
     #: While it stops, the database did not answer once: nobody waits for it again.
     _asks_no_more: bool = False
@@ -95,11 +100,12 @@ class Fleet:
         self.ledger.workload.report(self.name, slots)
 
     def _end_what_hangs(self) -> None:
+        may_wait_for_database = time.monotonic() - self._away_at < _AFTER_OUTAGE_SECONDS
         busy: set[int] = set()
         for lease in self.ledger.workload.leases_of(self.name):
             pid = int(lease.worker.rpartition("/")[2])
             busy.add(pid)
-            if lease.past_deadline and self._is_local:
+            if lease.past_deadline and self._is_local and not may_wait_for_database:
                 self._kill(pid, "its window is past its deadline")
         # Between two windows there is no lease: whoever has committed one lately hears its broker.
         for worker in self.ledger.workload.recently_committed(self.name, _COMMITTED_SECONDS):
@@ -138,5 +144,6 @@ class Fleet:
             work()
         except (psycopg.Error, ServiceError) as error:
             # The database is away; the next round tries again.
+            self._away_at = time.monotonic()
             _log.info("supervision: %s", type(error).__name__)
             self._asks_no_more = self._is_stopping

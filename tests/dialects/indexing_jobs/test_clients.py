@@ -5,8 +5,6 @@ Behind the door are fakes: what is tested is that requests are understood and an
 
 from __future__ import annotations
 
-import socket
-import threading
 import urllib.request
 from collections.abc import Iterator
 from typing import Any, cast
@@ -14,14 +12,12 @@ from uuid import UUID
 
 import pydo
 import pytest
-import uvicorn
 from gradient import BadRequestError, Gradient, IndexingJobError, NotFoundError
 
 from indexmill.domain.job_state import JobState, Reason
 from indexmill.domain.knowledge_base import FileCounts, ReportRow, SourceRun, SourceRunStatus
-from indexmill.http.app import create_app
-from indexmill.http.service import Service
 from tests.dialects.indexing_jobs.fake_knowledge_bases import START, FakeIndexingService, FakeKnowledgeBases, hit
+from tests.served_app import served
 
 BUCKET = {"bucket_name": "handbook", "item_path": "public/", "region": "nyc3"}
 
@@ -29,15 +25,8 @@ BUCKET = {"bucket_name": "handbook", "item_path": "public/", "region": "nyc3"}
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FakeIndexingService, str]]:
     service = FakeIndexingService(data_folder=tmp_path_factory.mktemp("data"))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(create_app(cast("Service", service)), log_level="warning", lifespan="off")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        yield service, f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = True
-        thread.join(timeout=10)
-        assert not thread.is_alive()
+    with served(service) as url:
+        yield service, url
 
 
 @pytest.fixture

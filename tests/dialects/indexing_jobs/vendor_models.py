@@ -6,32 +6,15 @@ nobody reads is noticed. Every field may be left out, none may be null: the sche
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
-TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
+from tests.dialects.strict_json import Absent, Moment, Text
 
-
-def _moment(value: object) -> object:
-    assert isinstance(value, str)
-    assert TIME.fullmatch(value), f"expected RFC 3339, got {value!r}"
-    return value
-
-
-def _never_null(value: object) -> object:
-    assert value is not None, "expected a value, or no field at all"
-    return value
-
-
-Time = Annotated[StrictStr, BeforeValidator(_moment)]
 Uint64 = Annotated[StrictStr, Field(pattern=r"^(0|[1-9][0-9]*)$")]
-Absent = BeforeValidator(_never_null)
-Text = Annotated[StrictStr | None, Absent]
 Integer = Annotated[StrictInt | None, Absent]
 Flag = Annotated[StrictBool | None, Absent]
-Moment = Annotated[Time | None, Absent]
 Counter = Annotated[Uint64 | None, Absent]
 
 JobStatus = Literal[

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +11,6 @@ from typing import Any, TypeVar, cast
 
 import psycopg
 import pytest
-import uvicorn
 from psycopg import sql
 from starlette.testclient import TestClient
 
@@ -32,6 +29,7 @@ from indexmill.sources.uri import open_sources
 from indexmill.vectors.pgvector_store import PgvectorStore
 from tests.dialects.list_jobs import vendor_models as vendor
 from tests.dialects.list_jobs.fake_corpora import FakeCorpora
+from tests.served_app import served
 from tests.unit.http.fake_service import FakeTenants, open_authenticator
 
 ModelT = TypeVar("ModelT", bound=vendor.Vendor)
@@ -194,12 +192,5 @@ def set_job(engine: Engine) -> Callable[..., None]:
 @pytest.fixture
 def serve(service: ListJobsService) -> Iterator[str]:
     """The app on a port of its own."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(create_app(cast("Service", service)), log_level="warning", lifespan="off")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = True
-        thread.join(timeout=10)
-        assert not thread.is_alive()
+    with served(service) as url:
+        yield url

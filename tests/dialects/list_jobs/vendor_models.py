@@ -6,34 +6,17 @@ each model that has some. The first version writes every field, the second one l
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 from pydantic.alias_generators import to_camel
 
-TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
-
-
-def _moment(value: object) -> object:
-    assert isinstance(value, str)
-    assert TIME.fullmatch(value), f"expected RFC 3339, got {value!r}"
-    return value
-
-
-def _never_null(value: object) -> object:
-    assert value is not None, "expected a value, or no field at all"
-    return value
-
+from tests.dialects.strict_json import Absent, Moment, Text, Time
 
 Int64 = Annotated[StrictStr, Field(pattern=r"^(0|-?[1-9][0-9]*)$")]
 Base64 = Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_-]*$")]
 JobId = Annotated[StrictStr, Field(pattern=r"^job_.+")]
 Number = StrictInt | StrictFloat
-Absent = BeforeValidator(_never_null)
-Time = Annotated[StrictStr, BeforeValidator(_moment)]
-Moment = Annotated[Time | None, Absent]
-Text = Annotated[StrictStr | None, Absent]
 
 
 class Vendor(BaseModel):

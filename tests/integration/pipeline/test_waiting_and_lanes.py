@@ -17,7 +17,7 @@ from indexmill.errors import TransientError
 from indexmill.ledger.collections import lane_of
 from indexmill.models.embedding_model import Embeddings
 from indexmill.models.model_cache import ModelCache
-from indexmill.pipeline.run_window import WindowOutcome
+from indexmill.pipeline.run_window import WindowOutcome, WindowRunner
 from tests.draining import (
     Deploy,
     assert_conserved,
@@ -33,13 +33,20 @@ from tests.draining import (
     wake,
 )
 
+
+@pytest.fixture
+def down(tmp_path: Path) -> Path:
+    """While this file is there, a model that was deployed with `only_while` fails."""
+    flag = tmp_path / "down"
+    flag.touch()
+    return flag
+
+
 # Transient causes
 
 
-def test_a_transient_cause_waits_and_is_tried_again(engine: Engine, deploy: Deploy, tmp_path: Path) -> None:
-    flag = tmp_path / "down"
-    flag.touch()
-    model = deploy(transient_on=["text"], only_while=str(flag))
+def test_a_transient_cause_waits_and_is_tried_again(engine: Engine, deploy: Deploy, down: Path) -> None:
+    model = deploy(transient_on=["text"], only_while=str(down))
     job = upsert(engine, {"a": "text"}, model=model)
     assert drain(engine) == [WindowOutcome.DEFERRED]
     waiting = job_of(engine, job)
@@ -48,7 +55,7 @@ def test_a_transient_cause_waits_and_is_tried_again(engine: Engine, deploy: Depl
     batch = rows(engine, "SELECT state, tries, losses, lease, available_at > now() AS later FROM batch")[0]
     assert batch == {"state": "waiting", "tries": 1, "losses": 0, "lease": None, "later": True}
     assert engine.ledger.workload.wake_waiting() == 0
-    flag.unlink()
+    down.unlink()
     assert wake(engine) == 1
     assert drain(engine) == [WindowOutcome.DONE]
     done = job_of(engine, job)
@@ -87,12 +94,12 @@ def test_after_its_last_try_an_item_fails_and_says_so(engine: Engine, deploy: De
     assert rows(engine, "SELECT tries FROM batch") == [{"tries": 0}]
 
 
-def test_what_needs_no_model_is_done_at_the_last_try(engine: Engine, deploy: Deploy, tmp_path: Path) -> None:
-    flag = tmp_path / "down"
-    model = deploy(transient_on=["text"], only_while=str(flag))
+def test_what_needs_no_model_is_done_at_the_last_try(engine: Engine, deploy: Deploy, down: Path) -> None:
+    down.unlink()
+    model = deploy(transient_on=["text"], only_while=str(down))
     upsert(engine, {"same": "text"}, model=model)
     drain(engine)
-    flag.touch()
+    down.touch()
     job = upsert(engine, {"same": "text", "other": "text two"}, model=model)
     exhaust(engine, 2)
     counters = job_of(engine, job).counters
@@ -108,18 +115,16 @@ def test_one_text_that_never_gets_through_leaves_its_neighbours(engine: Engine, 
     assert job_of(engine, job).counters.indexed == 15
 
 
-def test_a_job_s_last_try_is_not_its_neighbour_s(engine: Engine, deploy: Deploy, tmp_path: Path) -> None:
+def test_a_job_s_last_try_is_not_its_neighbour_s(engine: Engine, deploy: Deploy, down: Path) -> None:
     """Two jobs in a window: one has been tried often, the other is new and has its tries before it."""
-    flag = tmp_path / "down"
-    flag.touch()
-    model = deploy(transient_on=["text"], only_while=str(flag))
+    model = deploy(transient_on=["text"], only_while=str(down))
     old = upsert(engine, {"old": "text one"}, model=model)
     runner = runner_of(engine, max_tries=2)
     drain(engine, runner)
     new = upsert(engine, {"new": "text two"}, model=model)
     wake(engine)
     drain(engine, runner)
-    flag.unlink()
+    down.unlink()
     assert job_of(engine, old).state is JobState.FAILED
     assert job_of(engine, new).counters.failed == 0, "given up after its first try"
     wake(engine)
@@ -192,12 +197,24 @@ def test_during_its_last_tries_a_window_is_neither_rescued_nor_given_up(engine: 
 # The model itself
 
 
-def test_a_model_that_cannot_work_stops_its_lane_and_no_other(engine: Engine, deploy: Deploy, tmp_path: Path) -> None:
-    flag = tmp_path / "down"
-    model = deploy(model_error="The key was refused", only_while=str(flag))
-    flag.touch()
+def stop_lane(engine: Engine, deploy: Deploy, down: Path, runner: WindowRunner | None = None) -> tuple[Job, str]:
+    """A job whose model cannot work, and the model."""
+    down.unlink()
+    model = deploy(model_error="The key was refused", only_while=str(down))
+    down.touch()
     job = upsert(engine, {"a": "one"}, model=model)
-    assert drain(engine) == [WindowOutcome.STOPPED]
+    assert drain(engine, runner) == [WindowOutcome.STOPPED]
+    return job, model
+
+
+def mend(engine: Engine, down: Path) -> None:
+    """The model works again, and the time to try it has come."""
+    down.unlink()
+    execute(engine, "UPDATE lane SET probe_at = now() WHERE stopped_at IS NOT NULL")
+
+
+def test_a_model_that_cannot_work_stops_its_lane_and_no_other(engine: Engine, deploy: Deploy, down: Path) -> None:
+    job, model = stop_lane(engine, deploy, down)
     lane = rows(engine, "SELECT * FROM lane WHERE name = %s", lane_of(1, model))[0]
     assert lane["stop_reason"] == "The key was refused"
     assert rows(engine, "SELECT state, tries, losses FROM batch") == [{"state": "ready", "tries": 0, "losses": 0}]
@@ -209,49 +226,32 @@ def test_a_model_that_cannot_work_stops_its_lane_and_no_other(engine: Engine, de
     assert not job_of(engine, job).is_terminal
 
 
-def stop_and_mend(engine: Engine, deploy: Deploy, flag: Path) -> tuple[Job, str]:
-    model = deploy(model_error="The key was refused", only_while=str(flag))
-    flag.touch()
-    job = upsert(engine, {"a": "one"}, model=model)
-    drain(engine)
-    flag.unlink()
-    execute(engine, "UPDATE lane SET probe_at = now() WHERE stopped_at IS NOT NULL")
-    return job, lane_of(1, model)
-
-
 @pytest.mark.parametrize("same_process", [True, False])
 def test_a_probe_that_goes_well_resumes_the_lane(
-    engine: Engine, deploy: Deploy, tmp_path: Path, same_process: bool
+    engine: Engine, deploy: Deploy, down: Path, same_process: bool
 ) -> None:
     """Whichever process stopped it: the one that did may have been restarted since."""
     runner = runner_of(engine)
-    flag = tmp_path / "down"
-    model = deploy(model_error="The key was refused", only_while=str(flag))
-    flag.touch()
-    job = upsert(engine, {"a": "one"}, model=model)
-    drain(engine, runner)
-    flag.unlink()
-    execute(engine, "UPDATE lane SET probe_at = now() WHERE stopped_at IS NOT NULL")
+    job, _ = stop_lane(engine, deploy, down, runner)
+    mend(engine, down)
     drain(engine, runner if same_process else runner_of(engine))
     assert job_of(engine, job).state is JobState.SUCCEEDED
     assert rows(engine, "SELECT name FROM lane WHERE stopped_at IS NOT NULL") == []
 
 
-def test_a_stopped_lane_is_probed_by_one_claim_at_a_time(engine: Engine, deploy: Deploy, tmp_path: Path) -> None:
-    _, lane = stop_and_mend(engine, deploy, tmp_path / "down")
-    upsert(engine, {"b": "two"}, model=lane.split("/")[1])
+def test_a_stopped_lane_is_probed_by_one_claim_at_a_time(engine: Engine, deploy: Deploy, down: Path) -> None:
+    _, model = stop_lane(engine, deploy, down)
+    mend(engine, down)
+    lane = lane_of(1, model)
+    upsert(engine, {"b": "two"}, model=model)
     assert [head.lane for head in engine.ledger.claims.lane_heads()] == [lane]
     assert engine.ledger.claims.claim(lane, "test/probe", 1) is not None
     assert engine.ledger.claims.lane_heads() == []
     assert engine.ledger.workload.ready().batches == 0
 
 
-def test_a_lane_that_stays_stopped_is_given_up(engine: Engine, deploy: Deploy, tmp_path: Path) -> None:
-    flag = tmp_path / "down"
-    model = deploy(model_error="The key was refused", only_while=str(flag))
-    flag.touch()
-    job = upsert(engine, {"a": "one"}, model=model)
-    drain(engine)
+def test_a_lane_that_stays_stopped_is_given_up(engine: Engine, deploy: Deploy, down: Path) -> None:
+    job, model = stop_lane(engine, deploy, down)
     engine.ledger.lanes.give_up()
     assert job_of(engine, job).state is not JobState.FAILED
     execute(engine, "UPDATE lane SET stopped_at = stopped_at - interval '11 minutes'")
@@ -260,7 +260,7 @@ def test_a_lane_that_stays_stopped_is_given_up(engine: Engine, deploy: Deploy, t
     assert (ended.state, ended.reason) == (JobState.FAILED, Reason.SYSTEM)
     assert ended.detail == "The embedding model does not work: The key was refused"
     assert_conserved(engine)
-    flag.unlink()
+    down.unlink()
     engine.deploy(model, "deterministic", engine.ledger.models.require(model, DEFAULT_TENANT).settings)
     engine.retry(ended)
     drain(engine)

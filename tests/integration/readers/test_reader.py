@@ -19,7 +19,8 @@ from indexmill.readers import reader
 from indexmill.readers.extracted_text import ExtractedText
 from indexmill.readers.file_type import FileType, detect
 from indexmill.readers.reader import Extractor
-from indexmill.settings import MIB, ReaderSettings
+from indexmill.settings import ReaderSettings
+from indexmill.settings_section import MIB
 from tests import sample_files
 from tests.sample_files import SENTENCE
 

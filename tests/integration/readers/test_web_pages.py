@@ -12,7 +12,8 @@ from indexmill.domain.failure import FailureCode
 from indexmill.errors import ItemError
 from indexmill.readers.reader import Extractor
 from indexmill.readers.web_page import WebPage
-from indexmill.settings import MIB, ReaderSettings
+from indexmill.settings import ReaderSettings
+from indexmill.settings_section import MIB
 
 EXCLUDED = ("nav", "footer", "header", "aside", "script", "style", "form", "iframe", "noscript")
 PARAGRAPH = "The crane is a large bird with a long neck, and it flies a long way south before the winter comes. " * 3

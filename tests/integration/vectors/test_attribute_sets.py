@@ -44,10 +44,15 @@ def prepare(engine: Engine, *attributes: FilterAttribute) -> int:
 
 
 def fill(engine: Engine, number: int, limit: int = 1000) -> Iterator[FilledPage]:
-    collection, after = engine.collection("tiny").id, None
-    while (page := engine.vectors.attribute_sets.fill_page(collection, number, after, limit)).next is not None:
+    sets, collection = engine.vectors.attribute_sets, engine.collection("tiny").id
+
+    def filled(after: str | None) -> FilledPage:
+        return engine.ledger.database.repeat(lambda c: sets.fill_page(c, collection, number, after, limit))
+
+    page = filled(None)
+    while page.next is not None:
         yield page
-        after = page.next
+        page = filled(page.next)
 
 
 def switch(engine: Engine, number: int) -> int | None:

@@ -45,7 +45,6 @@ def test_pages_hold_every_document_once(engine: Engine, names: set[str], limit: 
     assert len(listed) == len(names)
     assert set(listed) == names
     assert [document.id for document in engine.each_document("tiny")] == listed
-    assert [content.id for content in engine.each_content("tiny")] == listed
 
 
 def test_a_document_is_listed_with_what_is_known_of_it_until_it_is_deleted(engine: Engine) -> None:

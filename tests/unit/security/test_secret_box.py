@@ -41,9 +41,7 @@ def test_after_a_change_of_the_key_the_old_one_still_opens() -> None:
     sealed = SecretBox(Keyring((OLD,))).seal(SECRETS)
     changed = SecretBox(Keyring((NEW, OLD)))
     assert changed.open(sealed) == SECRETS
-    assert not changed.is_current(sealed)
     again = changed.seal(changed.open(sealed))
-    assert changed.is_current(again)
     assert SecretBox(Keyring((NEW,))).open(again) == SECRETS
 
 

@@ -9,8 +9,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from indexmill.errors import ServiceError
 from indexmill.settings import Settings
+from indexmill.worker import fleet as fleet_module
 from indexmill.worker.child import Spawned
 from indexmill.worker.fleet import Fleet
 
@@ -46,3 +49,50 @@ def test_a_fleet_that_stops_waits_once_for_a_database_that_is_away(tmp_path: Pat
     fleet.stop()
     assert [child.process.poll() for child in fleet.children if child.process] == [-15] * 3
     assert len(ledger.asked) == before + 1
+
+
+class OutageLedger:
+    """Away at first; then it is back, with a lease past its deadline that `pid` holds."""
+
+    def __init__(self) -> None:
+        self.is_away = True
+        self.pid = 0
+        self.leases = SimpleNamespace(expire_of=self._nothing)
+        self.workload = SimpleNamespace(
+            report=self._nothing,
+            leases_of=self._leases,
+            recently_committed=lambda *_: [],
+            ready=lambda: SimpleNamespace(waited=0.0),
+        )
+
+    def _nothing(self, *_: object) -> None:
+        pass
+
+    def _leases(self, name: str) -> list[Any]:
+        if self.is_away:
+            raise ServiceError("database: away")
+        return [SimpleNamespace(worker=f"{name}/{self.pid}", past_deadline=True)]
+
+
+def test_after_an_outage_a_window_past_its_deadline_is_left_the_time_to_find_the_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet_module, "_LOOK_SECONDS", -1.0)
+    ledger: Any = OutageLedger()
+    fleet = Fleet(Settings(data_folder=tmp_path), "postgresql://", ledger, processes=1)
+    child = fleet.children[0]
+    child.start = sleeping
+    try:
+        fleet.look_after()
+        first = child.process
+        assert child.pid is not None
+        assert first is not None
+        ledger.pid = child.pid
+        ledger.is_away = False
+        fleet.look_after()
+        assert first.poll() is None, "it waits for its connection, it does not hang"
+        monkeypatch.setattr(fleet_module, "_AFTER_OUTAGE_SECONDS", 0.0)
+        fleet.look_after()
+        assert first.poll() == -9, "long after the outage it hangs"
+    finally:
+        fleet.stop()

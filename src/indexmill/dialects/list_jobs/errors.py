@@ -32,10 +32,8 @@ __all__ = [
     "is_v1_path",
     "is_v2_path",
     "seconds_of",
-    "v1_not_authenticated",
     "v1_problems",
     "v1_shape",
-    "v2_not_authenticated",
     "v2_not_found",
     "v2_problems",
     "v2_shape",
@@ -151,16 +149,6 @@ def v2_shape(problem: Problem) -> Response:
     if status == 404:
         body["id"] = problem.subject if isinstance(problem, _Missing) else ""
     return json_answer(body, status, problem.headers)
-
-
-def v1_not_authenticated(message: str) -> Response:
-    """A credential is missing or wrong, at the first version: 401, code 16."""
-    return v1_shape(Problem(401, "unauthenticated", message, {"WWW-Authenticate": "Bearer"}))
-
-
-def v2_not_authenticated(message: str) -> Response:
-    """A credential is missing or wrong, at the second version: 403."""
-    return v2_shape(Problem(401, "unauthenticated", message))
 
 
 def _place(loc: Any) -> str:

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 
 from indexmill.dialects.list_jobs.caller import check_customer, tenant_of
 from indexmill.dialects.list_jobs.errors import v1_problems
+from indexmill.dialects.list_jobs.paging import Paging
 from indexmill.dialects.list_jobs.proto_json import message_answer, read_message
 from indexmill.dialects.list_jobs.v1_job_routes import corpus_number
 from indexmill.dialects.list_jobs.v1_translate import attribute_view, corpus_view, new_attributes
@@ -39,7 +40,6 @@ from indexmill.security.page_keys import PageKeys
 __all__ = ["add_v1_corpora", "page_limit"]
 
 _MAX_CORPORA: Final = 1000
-_LISTING: Final = "v1 corpora"
 
 
 def page_limit(given: int | None, default: int, most: int) -> int:
@@ -64,7 +64,7 @@ class _Corpora:
 
     def __init__(self, verbs: CorpusVerbs, keys: PageKeys) -> None:
         self._verbs = verbs
-        self._keys = keys
+        self._paging = Paging(keys, "v1 corpora")
 
     def create(self, wanted: CreateCorpusRequest) -> CreatedCorpus:
         corpus = wanted.corpus
@@ -95,15 +95,14 @@ class _Corpora:
         return info
 
     def list(self, tenant: int, wanted: ListCorporaRequest) -> ListedCorpora:
-        limit, after, pattern = page_limit(wanted.num_results, 100, _MAX_CORPORA), None, wanted.filter or None
-        if wanted.page_key:
-            said = self._keys.open(_LISTING, tenant, wanted.page_key)
-            limit, after, pattern = said["limit"], said["after"], said["filter"]
-        found = self._verbs.page(limit + 1, after, pattern)
-        shown, key = found[:limit], ""
-        if len(found) > limit:
-            said = {"after": shown[-1].number, "limit": limit, "filter": pattern}
-            key = self._keys.seal(_LISTING, tenant, said)
+        limit = page_limit(wanted.num_results, 100, _MAX_CORPORA)
+        shown, key = self._paging.page(
+            tenant,
+            wanted.page_key,
+            {"limit": limit, "filter": wanted.filter or None},
+            lambda said: self._verbs.page(said["limit"], said["after"], said["filter"]),
+            lambda last: last.number,
+        )
         return ListedCorpora(corpus=list(self._views(shown)), page_key=key, status=Status())
 
     def _views(self, found: Sequence[Corpus]) -> Sequence[CorpusView]:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from indexmill.dialects.list_jobs.caller import check_customer, tenant_of
 from indexmill.dialects.list_jobs.errors import V1FileRoute, seconds_of, v1_problems
+from indexmill.dialects.list_jobs.paging import Paging
 from indexmill.dialects.list_jobs.proto_json import MAX_UINT32, message_answer, read_message
 from indexmill.dialects.list_jobs.searching import MAX_FOUND, SearchedCorpus, nearest
 from indexmill.dialects.list_jobs.uploaded import FORM, read_file
@@ -51,7 +52,6 @@ from indexmill.security.page_keys import PageKeys
 __all__ = ["add_v1_documents", "v1_files_router"]
 
 _MAX_DOCUMENTS: Final = 1000
-_LISTING: Final = "v1 documents"
 Customer = Annotated[int, Query(ge=0, le=MAX_UINT32, description="The customer; 0: whoever calls.")]
 CorpusNumber = Annotated[int, Query(ge=1, le=MAX_UINT32, description="The corpus.")]
 WantsDocument = Annotated[bool, Query(description="Whether the answer has the document.")]
@@ -71,7 +71,7 @@ class _Documents:
 
     def __init__(self, verbs: CorpusVerbs, keys: PageKeys) -> None:
         self._verbs = verbs
-        self._keys = keys
+        self._paging = Paging(keys, "v1 documents")
 
     def _key(self, number: int) -> str:
         return self._verbs.get(corpus_number(number)).key
@@ -90,16 +90,14 @@ class _Documents:
         return self._verbs.remove(self._key(wanted.corpus_id), wanted.document_id).then(lambda _: Nothing())
 
     def list(self, tenant: int, wanted: ListDocumentsRequest) -> DocumentList:
-        number, limit = wanted.corpus_id, page_limit(wanted.num_results, 10, _MAX_DOCUMENTS)
-        after, metadata_filter = None, wanted.metadata_filter or None
-        if wanted.page_key:
-            said = self._keys.open(_LISTING, tenant, wanted.page_key)
-            number, limit, after, metadata_filter = (said[name] for name in ("corpus", "limit", "after", "filter"))
-        found = self._verbs.documents(self._key(number), limit + 1, after, metadata_filter)
-        shown, key = found[:limit], ""
-        if len(found) > limit:
-            said = {"corpus": number, "limit": limit, "after": shown[-1].id, "filter": metadata_filter}
-            key = self._keys.seal(_LISTING, tenant, said)
+        limit = page_limit(wanted.num_results, 10, _MAX_DOCUMENTS)
+        shown, key = self._paging.page(
+            tenant,
+            wanted.page_key,
+            {"corpus": wanted.corpus_id, "limit": limit, "filter": wanted.metadata_filter or None},
+            lambda said: self._verbs.documents(self._key(said["corpus"]), said["limit"], said["after"], said["filter"]),
+            lambda last: last.id,
+        )
         infos = [DocumentInfo(id=each.id, metadata=name_values(each.metadata)) for each in shown]
         return DocumentList(document=infos, next_page_key=key)
 

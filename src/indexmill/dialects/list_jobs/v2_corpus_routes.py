@@ -12,6 +12,7 @@ from pydantic import StringConstraints
 from indexmill.dialects.list_jobs.caller import tenant_of
 from indexmill.dialects.list_jobs.errors import v2_problems
 from indexmill.dialects.list_jobs.listing import wire_id
+from indexmill.dialects.list_jobs.paging import Paging
 from indexmill.dialects.list_jobs.v2_job_routes import PageKey
 from indexmill.dialects.list_jobs.v2_translate import corpus_view, new_attributes
 from indexmill.dialects.list_jobs.v2_wire import (
@@ -36,7 +37,6 @@ from indexmill.security.page_keys import PageKeys
 
 __all__ = ["CorpusKey", "add_v2_corpora"]
 
-_LISTING: Final = "v2 corpora"
 _NUMBERED: Final = re.compile(r"crp_([1-9][0-9]{0,8})")
 CorpusKey = Annotated[
     str,
@@ -63,7 +63,7 @@ class _Corpora:
 
     def __init__(self, verbs: CorpusVerbs, keys: PageKeys) -> None:
         self.verbs = verbs
-        self._keys = keys
+        self._paging = Paging(keys, "v2 corpora")
 
     def create(self, body: CreateCorpusBody) -> dict[str, Any]:
         details = body.model_dump(
@@ -86,15 +86,13 @@ class _Corpora:
     ) -> dict[str, Any]:
         if numbers:
             return {"corpora": [self._view(each) for each in self._numbered(numbers)], "metadata": {"page_key": ""}}
-        after = None
-        if page_key:
-            said = self._keys.open(_LISTING, tenant, page_key)
-            limit, after, pattern = said["limit"], said["after"], said["filter"]
-        found = self.verbs.page(limit + 1, after, pattern)
-        shown, key = found[:limit], ""
-        if len(found) > limit:
-            said = {"after": shown[-1].number, "limit": limit, "filter": pattern}
-            key = self._keys.seal(_LISTING, tenant, said)
+        shown, key = self._paging.page(
+            tenant,
+            page_key,
+            {"limit": limit, "filter": pattern},
+            lambda said: self.verbs.page(said["limit"], said["after"], said["filter"]),
+            lambda last: last.number,
+        )
         return {"corpora": [self._view(each) for each in shown], "metadata": {"page_key": key}}
 
     def _numbered(self, numbers: Sequence[str]) -> list[Corpus]:

@@ -9,6 +9,7 @@ from pydantic import StringConstraints
 
 from indexmill.dialects.list_jobs.caller import tenant_of
 from indexmill.dialects.list_jobs.errors import V2FileRoute, seconds_of, v2_not_found, v2_problems
+from indexmill.dialects.list_jobs.paging import Paging
 from indexmill.dialects.list_jobs.searching import SearchedCorpus, nearest
 from indexmill.dialects.list_jobs.uploaded import FORM, read_file
 from indexmill.dialects.list_jobs.v2_corpus_routes import CorpusKey
@@ -40,7 +41,6 @@ from indexmill.security.page_keys import PageKeys
 
 __all__ = ["add_v2_documents", "v2_files_router"]
 
-_LISTING: Final = "v2 documents"
 _MAX_IDS: Final = 1000
 _IN_CORPUS: Final = "/v2/corpora/{corpus_key}"
 Text = StringConstraints(max_length=MAX_FILTER, pattern=r"^[^\x00]*$")
@@ -102,16 +102,14 @@ class _Documents:
     def list(
         self, tenant: int, key: str, limit: int, metadata_filter: str | None, page_key: str | None
     ) -> dict[str, Any]:
-        # Good for this corpus alone.
-        after, listing = None, f"{_LISTING} {key}"
-        if page_key:
-            said = self._keys.open(listing, tenant, page_key)
-            limit, after, metadata_filter = said["limit"], said["after"], said["filter"]
-        found = self._verbs.documents(key, limit + 1, after, metadata_filter or None)
-        shown, next_key = found[:limit], ""
-        if len(found) > limit:
-            said = {"limit": limit, "after": shown[-1].id, "filter": metadata_filter}
-            next_key = self._keys.seal(listing, tenant, said)
+        # Its keys are good for this corpus alone.
+        shown, next_key = Paging(self._keys, f"v2 documents {key}").page(
+            tenant,
+            page_key,
+            {"limit": limit, "filter": metadata_filter or None},
+            lambda said: self._verbs.documents(key, said["limit"], said["after"], said["filter"]),
+            lambda last: last.id,
+        )
         return {"documents": [document_view(each) for each in shown], "metadata": {"page_key": next_key}}
 
     def search(self, key: str, query: str, wanted: CorpusSearch) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import StringConstraints
@@ -11,9 +11,11 @@ from pydantic import StringConstraints
 from indexmill.dialects.list_jobs.caller import tenant_of
 from indexmill.dialects.list_jobs.errors import v2_problems
 from indexmill.dialects.list_jobs.listing import JobListing, oldest_listed, seconds_at
+from indexmill.dialects.list_jobs.paging import Paging
 from indexmill.dialects.list_jobs.states import V2_STATES, states_named
 from indexmill.dialects.list_jobs.v2_translate import failed_document_view, job_list, job_view
 from indexmill.dialects.list_jobs.v2_wire import MAX_CORPORA, FailedDocumentList, JobList, JobView
+from indexmill.domain.failure import Failure
 from indexmill.domain.job import Job, JobWalk
 from indexmill.engine import Engine
 from indexmill.http.answers import json_answer
@@ -23,7 +25,6 @@ from indexmill.security.page_keys import PageKeys
 
 __all__ = ["PageKey", "add_v2_jobs"]
 
-_FAILURES: Final = "v2 failed documents"
 PageKey = Annotated[
     str | None, Query(max_length=32_768, description="Of the page before; all other parameters are then ignored.")
 ]
@@ -71,16 +72,15 @@ class _Jobs:
         return job_view(job, self.listing.details_of([job]).get(job.id))
 
     def failed(self, reference: str, tenant: int, limit: int, page_key: str | None) -> dict[str, Any]:
-        job, after = self._engine.find(reference), -1
-        # Good for this job alone.
-        listing = f"{_FAILURES} {job.id}"
-        if page_key:
-            said = self._keys.open(listing, tenant, page_key)
-            after, limit = said["after"], said["limit"]
-        found = self._engine.failed_items(job, limit=limit + 1, after_position=after)
-        shown, key = found[:limit], ""
-        if len(found) > limit:
-            key = self._keys.seal(listing, tenant, {"after": shown[-1].position, "limit": limit})
+        job = self._engine.find(reference)
+
+        def read(said: dict[str, Any]) -> list[Failure]:
+            after = said["after"] if said["after"] is not None else -1
+            return self._engine.failed_items(job, limit=said["limit"], after_position=after)
+
+        # Its keys are good for this job alone.
+        paging = Paging(self._keys, f"v2 failed documents {job.id}")
+        shown, key = paging.page(tenant, page_key, {"limit": limit}, read, lambda last: last.position)
         views = [failed_document_view(each) for each in shown]
         return {"failed_documents": views, "metadata": {"page_key": key}}
 

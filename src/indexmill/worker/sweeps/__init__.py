@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
 from indexmill.domain.callback import Compose
+from indexmill.errors import TransientError
 from indexmill.ledger.ledger import Ledger
 from indexmill.settings import Settings
+from indexmill.sources.kept_files import Pruned
 from indexmill.sources.spool import Spool
 from indexmill.sources.upload_store import open_upload_store
 from indexmill.sources.uri import Sources
 
-__all__ = ["Sweep", "all_sweeps", "callback_sweeps", "index_sweeps", "page_by_page"]
+__all__ = ["PRUNE_SECONDS", "Sweep", "all_sweeps", "callback_sweeps", "index_sweeps", "page_by_page", "pruning"]
+
+_log = logging.getLogger(__name__)
+#: Between two looks for files that nobody needs.
+PRUNE_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,26 @@ def page_by_page(take: Callable[[UUID | None], UUID | None]) -> Callable[[], Non
         after = take(after)
 
     return run
+
+
+def pruning(name: str, prune: Callable[[], Pruned], what: str, *, is_shared: bool) -> Sweep:
+    """The duty of removing files that nobody needs.
+
+    Args:
+        what: they are, for the log.
+        is_shared: one process may do it for every host; else the files lie in a folder of this one.
+    """
+
+    def run() -> None:
+        try:
+            pruned = prune()
+        except TransientError as error:
+            _log.warning("%s could not be looked for: %s", what, error)
+            return
+        if pruned.files:
+            _log.info("removed %d %s (%d bytes)", pruned.files, what, pruned.bytes)
+
+    return Sweep(name, PRUNE_SECONDS, run, local=not is_shared, slow=True)
 
 
 def all_sweeps(

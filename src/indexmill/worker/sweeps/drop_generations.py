@@ -1,10 +1,11 @@
-"""Drop generations: chunks that a rebuild has replaced, once no search reads them, and rebuilds that were given up."""
+"""Drop generations: what rebuilds and deleted collections left, once nobody reads it, and rebuilds given up."""
 
 from __future__ import annotations
 
 import logging
 
 from indexmill.ledger.ledger import Ledger
+from indexmill.vectors.attribute_sets import AttributeSets
 from indexmill.vectors.chunk_tables import drop_retired
 from indexmill.worker.sweeps import Sweep
 
@@ -16,10 +17,12 @@ _LEAST_GRACE = 60.0
 def sweep(ledger: Ledger, search_seconds: float) -> Sweep:
     """`search_seconds`: what a search may take."""
     grace = max(_LEAST_GRACE, 2 * search_seconds)
+    sets = AttributeSets(ledger.database)
 
     def run() -> None:
         ledger.generations.give_up_abandoned()
         for name in drop_retired(ledger.database, grace):
             _log.info("table %s is not in use any more; dropped", name)
+        sets.drop_deleted(grace)
 
     return Sweep("drop_generations", _SECONDS, run, slow=True)

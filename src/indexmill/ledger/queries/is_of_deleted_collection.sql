@@ -1,0 +1,1 @@
+SELECT j.id FROM job j JOIN collection c ON c.id = j.collection WHERE j.id = %(id)s AND c.deleted_at IS NOT NULL;
