@@ -90,7 +90,13 @@ def test_a_condition_that_is_not_known_is_refused_and_not_looked_up_as_metadata(
 
 @pytest.mark.parametrize(
     ("code", "status"),
-    [("no_content", 400), ("worker_lost", 400), ("source_forbidden", 403), ("too_large", 413), ("lane_stopped", 503)],
+    [
+        ("no_content", 400),
+        ("worker_lost", 400),
+        ("source_forbidden", 403),
+        ("too_large", 413),
+        ("tries_exhausted", 503),
+    ],
 )
 def test_what_a_failed_document_is_to_whoever_waits_for_it(code: str, status: int) -> None:
     problem = document_problem(FailureCode(code), "why")

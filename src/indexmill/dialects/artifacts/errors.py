@@ -20,7 +20,6 @@ _STATUSES: Final = {
     FailureCode.SOURCE_FORBIDDEN: 403,
     FailureCode.TOO_LARGE: 413,
     FailureCode.TRIES_EXHAUSTED: 503,
-    FailureCode.LANE_STOPPED: 503,
 }
 _REALM: Final = 'realm="indexmill"'
 _MEANINGS: Final = {
