@@ -9,9 +9,12 @@ from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar
+from uuid import UUID
 
-from indexmill.domain.job import Submission, Submitted
+from indexmill.domain.job import Job, Submission, Submitted
+from indexmill.domain.pending import Pending
 from indexmill.http.identity import current_principal
+from indexmill.http.job_ends import JobEnds
 from indexmill.http.problems import RETRY_AFTER, Problem, ProblemError
 from indexmill.http.uploads import UploadReader
 from indexmill.settings import Settings
@@ -113,6 +116,7 @@ class Door:
         self._search_seconds = service.settings.server.search_timeout_seconds
         self._waiting: list[_Waiting] = []
         self._storing: asyncio.Task[None] | None = None
+        self._ends = JobEnds(self._over)
 
     @property
     def engine(self) -> Engine:
@@ -137,6 +141,32 @@ class Door:
         # The thread acts for the same principal.
         context, work = copy_context(), partial(function, *args, **kwargs)
         return await asyncio.get_running_loop().run_in_executor(threads, context.run, work)
+
+    async def ended(self, job: Job, seconds: float) -> Job:
+        """The job when it has ended. Whoever waits holds no thread, and who goes away ends the wait, not the job.
+
+        Raises:
+            TimeoutError: it takes longer; it goes on.
+            JobNotFound: somebody has deleted it.
+        """
+        async with asyncio.timeout(seconds):
+            while not job.is_terminal:
+                await self._ends.of(job.id)
+                job = await self.call(self.engine.find, str(job.id))
+        return job
+
+    async def _over(self, job_ids: Sequence[UUID]) -> Sequence[UUID]:
+        return await self.call(self.service.engine.over, job_ids)
+
+    async def outcome(self, pending: Pending[T]) -> T:
+        """What the verb answers when its job has ended.
+
+        Raises:
+            TimeoutError: it takes longer than it may; it goes on.
+            What its verb says.
+        """
+        ended = None if pending.job is None else await self.ended(pending.job, pending.seconds)
+        return await self.call(pending.finish, ended)
 
     async def search(self, collection: str, **query: Any) -> list[Hit]:
         """`Engine.search`, when it is its turn.

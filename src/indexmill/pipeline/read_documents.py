@@ -21,7 +21,7 @@ from indexmill.pipeline.data_sources import DataSources, open_data_sources
 from indexmill.pipeline.prefetch import Prefetch, WantedFile
 from indexmill.pipeline.window import BatchComparison, Reading, WorkItem
 from indexmill.readers.extracted_text import ExtractedText
-from indexmill.readers.file_type import FileType, detect
+from indexmill.readers.file_type import FileType, claimed_type, detect
 from indexmill.readers.markdown_headings import markdown_headings
 from indexmill.readers.reader import Extractor
 from indexmill.readers.text_file import storable, too_large
@@ -119,12 +119,12 @@ class DocumentReader:
         if len(data) > self.max_text_bytes:
             raise too_large(FileType.TEXT, self.max_text_bytes)
         name = clean_file_name(source.file_name)
-        is_markdown = (name or "").lower().endswith((".md", ".markdown"))
-        kind = FileType.MARKDOWN if is_markdown else FileType.TEXT
+        claimed = claimed_type(name, None)
+        kind = claimed if claimed is not None and claimed.is_read_as_text else FileType.TEXT
         reading = Reading(hashlib.sha256(data).hexdigest(), len(data), kind.media_type, name)
         if _must_be_read(item, reading, recipe, comparison, kind):
             text = storable(source.value)
-            headings = markdown_headings(text, check) if is_markdown else ()
+            headings = markdown_headings(text, check) if kind is FileType.MARKDOWN else ()
             _take(item, reading, ExtractedText(text, kind.media_type, headings=headings))
 
     def _read_parts(self, item: WorkItem, recipe: str, comparison: BatchComparison, source: ItemSource) -> None:
