@@ -8,7 +8,7 @@ SUITES := tests/acceptance tests/conformance tests/integration tests/dialects te
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test demo celery flower lint format bench chaos lock clean venv
+.PHONY: help serve test demo celery flower lint format bench chaos lock clean venv needs
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -25,13 +25,12 @@ flower: venv ## Flower on port 5555: the worker processes, in a browser on this 
 demo: venv ## Index the documentation of Python's own standard library and ask it questions
 	@exec $(BIN)/python examples/demo.py
 
-test: venv lint ## Lint, then every test but the chaos ones
-	@sh scripts/install_test_needs.sh
+test: venv ## Lint, then every test but the chaos ones
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync lint needs
 	$(BIN)/pytest -n 2 --dist loadfile -m "not chaos and not timed" $(SUITES) $(ARGS) || test $$? -eq 5
 	$(BIN)/pytest -m "timed and not chaos" $(ARGS) || test $$? -eq 5
 
-chaos: venv ## The long tests, with kills and races
-	@sh scripts/install_test_needs.sh
+chaos: venv needs ## The long tests, with kills and races
 	$(BIN)/pytest -m chaos $(ARGS)
 
 bench: venv ## The limit of this machine, the service, and their ratio
@@ -55,3 +54,6 @@ clean: ## Remove what the other targets made in this folder
 
 venv:
 	@sh scripts/setup_venv.sh
+
+needs:
+	@sh scripts/install_test_needs.sh

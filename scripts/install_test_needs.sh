@@ -7,3 +7,5 @@ command -v redis-server >/dev/null 2>&1 || sh scripts/install_debian.sh redis-se
 # Not on the PATH of everybody: the tests start Debian's own script below /usr/lib.
 [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || command -v rabbitmq-server >/dev/null 2>&1 ||
     sh scripts/install_debian.sh rabbitmq-server
+# The page /docs is read in a browser.
+command -v chromium >/dev/null 2>&1 || sh scripts/install_debian.sh chromium

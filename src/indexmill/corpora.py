@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -29,6 +28,7 @@ from indexmill.domain.item_source import SourceKind
 from indexmill.domain.job import Item, Job, JobKind, Submission
 from indexmill.domain.job_state import JobState, Reason
 from indexmill.domain.outcome import Ending
+from indexmill.domain.pending import Pending
 from indexmill.engine import Engine
 from indexmill.errors import CollectionNotFound, Conflict, InvalidRequest, ItemError, TransientError
 from indexmill.ledger.collections import Collection
@@ -40,9 +40,6 @@ __all__ = ["Corpora"]
 
 _KEY: Final = re.compile(r"[A-Za-z0-9_=-]{1,50}")
 _MAX_PATTERN: Final = 200
-#: Between two looks whether a job has ended.
-_FIRST_PAUSE: Final = 0.02
-_LONGEST_PAUSE: Final = 0.25
 _REMOVAL_SECONDS: Final = 30.0
 
 
@@ -225,35 +222,32 @@ class Corpora:
 
     def put(
         self, reference: str | int, document: NewDocument, wait_seconds: float
-    ) -> tuple[DocumentState, CorpusDocument]:
-        """As `submit`; when this returns the document can be found.
+    ) -> Pending[tuple[DocumentState, CorpusDocument]]:
+        """As `submit`; when its job has ended the document can be found.
 
         Raises:
-            What `submit` raises.
+            What `submit` raises; at its end
             ItemError: it cannot be indexed.
-            TimeoutError: it takes longer; it goes on.
         """
+        document_id = document.id
         state, job = self.submit(reference, document)
-        if job is not None:
-            self._await(job, wait_seconds)
-        return state, self._required(reference, document.id)
+        return Pending(job, wait_seconds, lambda ended: (state, self._required(reference, document_id, ended)))
 
     def put_file(
         self, reference: str | int, file: NewFile, wait_seconds: float
-    ) -> tuple[DocumentState, CorpusDocument]:
+    ) -> Pending[tuple[DocumentState, CorpusDocument]]:
         """A file of the spool, as a document of its name; there already: its bytes and metadata decide.
 
         Raises:
-            CollectionNotFound
+            CollectionNotFound; at its end
             ItemError: it cannot be read or indexed.
-            TimeoutError: it takes longer; it goes on.
         """
         corpus = self.get(reference)
         stored = self._stored(corpus, file.id)
         if stored is not None:
             is_same = (stored.item_info or {}).get("hash") == file.sha256 and (stored.payload or {}) == file.metadata
             state = DocumentState.ALREADY_THERE if is_same else DocumentState.CONFLICT
-            return state, self._required(corpus.number, file.id)
+            return Pending.done((state, self._required(corpus.number, file.id)))
         info = {"source": str(SourceKind.SPOOL), "value": file.reference, "file_name": file.id}
         if file.media_type:
             info["media_type"] = file.media_type
@@ -266,36 +260,30 @@ class Corpora:
             document=file.id,
             spooled=(file.reference,),
         )
-        self._await(self.engine.submit(submission).job, wait_seconds)
-        return DocumentState.INDEXED, self._required(corpus.number, file.id)
+        job = self.engine.submit(submission).job
+        return Pending(
+            job, wait_seconds, lambda ended: (DocumentState.INDEXED, self._required(corpus.number, file.id, ended))
+        )
 
-    def _required(self, reference: str | int, document_id: str) -> CorpusDocument:
+    def _required(self, reference: str | int, document_id: str, ended: Job | None = None) -> CorpusDocument:
+        if ended is not None:
+            self._check(ended)
         found = self.document(reference, document_id)
         # Removed by somebody else a moment ago: it has been there.
         return found if found is not None else CorpusDocument(document_id, {}, ())
 
-    def _await(self, job: Job, seconds: float) -> Job:
-        """The ended job.
-
+    def _check(self, ended: Job) -> None:
+        """
         Raises:
             ItemError: its item failed.
-            TimeoutError
+            TransientError: the system gave up.
         """
-        until = time.monotonic() + seconds
-        pause = _FIRST_PAUSE
-        while not job.is_terminal:
-            if time.monotonic() > until:
-                raise TimeoutError(f"job_{job.id} has not ended yet")
-            time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
-            job = self.engine.find(str(job.id))
-        if job.state is JobState.FAILED:
-            failures = self.engine.failed_items(job, limit=1)
+        if ended.state is JobState.FAILED:
+            failures = self.engine.failed_items(ended, limit=1)
             if failures:
                 first = failures[0]
                 raise ItemError(first.stage, first.code, first.sentence, retryable=first.retryable)
-            raise TransientError(job.detail or "The service could not do it")
-        return job
+            raise TransientError(ended.detail or "The service could not do it")
 
     def document(self, reference: str | int, document_id: str) -> CorpusDocument | None:
         """The document with its parts; None: there is none."""
@@ -322,15 +310,14 @@ class Corpora:
         found = self._page(self.engine.collection(corpus.key), limit, after, metadata_filter)
         return [CorpusDocument(each.id, each.payload or {}, None, each.chunks, each.updated_at) for each in found]
 
-    def remove(self, reference: str | int, document_id: str) -> bool:
-        """When this returns the document cannot be found; whether there was one.
+    def remove(self, reference: str | int, document_id: str) -> Pending[bool]:
+        """When its job has ended the document cannot be found; whether there was one.
 
         Raises:
             CollectionNotFound
-            TimeoutError: it takes longer; it goes on.
         """
-        job = self._await(self.remove_all(reference, [document_id]), _REMOVAL_SECONDS)
-        return job.counters.removed > 0
+        job = self.remove_all(reference, [document_id])
+        return Pending(job, _REMOVAL_SECONDS, lambda ended: bool(self._removal(ended or job).deleted))
 
     def bulk_remove(
         self,
@@ -338,22 +325,24 @@ class Corpora:
         ids: Sequence[str] | None,
         metadata_filter: str | None,
         wait_seconds: float | None,
-    ) -> Removal:
+    ) -> Pending[Removal]:
         """Documents by id, or those that the filter finds; without `wait_seconds` the job goes on by itself.
 
         Raises:
             CollectionNotFound
             InvalidRequest: a filter that cannot be read.
-            TimeoutError: it takes longer; it goes on.
         """
         if ids is not None:
             job = self.remove_all(reference, list(dict.fromkeys(ids)))
         else:
             job = self.remove_where(reference, metadata_filter)
         if wait_seconds is None:
-            return Removal(job.id, job.created_at)
-        ended = self._await(job, wait_seconds)
-        counters = ended.counters
+            return Pending.done(Removal(job.id, job.created_at))
+        return Pending(job, wait_seconds, lambda ended: self._removal(ended or job))
+
+    def _removal(self, job: Job) -> Removal:
+        self._check(job)
+        counters = job.counters
         return Removal(job.id, job.created_at, counters.removed, counters.absent + counters.superseded)
 
     def remove_all(self, reference: str | int, ids: Sequence[str]) -> Job:

@@ -23,6 +23,7 @@ from indexmill.domain.job import (
     Submitted,
 )
 from indexmill.domain.job_state import JobState, Reason
+from indexmill.domain.metadata_filter import MetadataFilter
 from indexmill.domain.splitting import WHOLE
 from indexmill.errors import Conflict, IndexmillError, InvalidRequest, JobNotFound, LimitReached
 from indexmill.ledger.collections import Collection, CollectionSummary
@@ -40,6 +41,8 @@ __all__ = ["Engine"]
 MAX_SEARCH_LIMIT = 1000
 MAX_EXPAND = 10
 MAX_EMBED_TEXTS = 2048
+#: Characters of a text whose tokens are counted at a time.
+FITTING_PIECE = 16_384
 MAX_EMBED_CHARACTERS = 8_000_000
 
 
@@ -116,6 +119,10 @@ class Engine:
         if job is None:
             raise JobNotFound(reference)
         return job
+
+    def over(self, job_ids: Sequence[UUID]) -> list[UUID]:
+        """Those of these jobs, whoever's they are, that have ended or are not there any more."""
+        return self.ledger.jobs.over(job_ids)
 
     def list_jobs(
         self, wanted: JobFilter, *, limit: int, offset: int = 0, after: str | None = None, count: bool = True
@@ -265,14 +272,16 @@ class Engine:
             ModelNotFound
         """
         model = self.models.get(self.ledger.models.require(model_id, self.tenant))
-        low, high = 0, len(text)
-        while low < high:
-            middle = (low + high + 1) // 2
-            if model.count_tokens([text[:middle]])[0] <= tokens:
-                low = middle
-            else:
-                high = middle - 1
-        return low
+        begin = 0
+        # Piece by piece: no more is counted than the answer has, however long the text goes on.
+        while begin < len(text):
+            piece = text[begin : begin + FITTING_PIECE]
+            used = model.count_tokens([piece])[0]
+            if used > tokens:
+                return begin + _longest(piece, lambda part, left=tokens: model.count_tokens([part])[0] <= left)  # type: ignore[misc]
+            tokens -= used
+            begin += len(piece)
+        return len(text)
 
     def deployments(self) -> list[Deployment]:
         return self.ledger.models.deployed(self.tenant)
@@ -342,6 +351,7 @@ class Engine:
         ids: Sequence[str] | None = None,
         equal: Sequence[dict[str, Any]] = (),
         metadata_filter: str | None = None,
+        metadata: MetadataFilter | None = None,
         min_score: float | None = None,
         expand: int = 0,
     ) -> list[ChunkHit]:
@@ -351,6 +361,7 @@ class Engine:
             ids: only of these documents; an id that is not there matches nothing.
             equal: only of documents whose payload holds the values of every one of these.
             metadata_filter: only those that this condition over the collection's filter attributes finds.
+            metadata: only of documents whose metadata fulfils these conditions.
             min_score: only those that are at least so near.
             expand: neighbours on each side whose texts come along.
 
@@ -366,7 +377,7 @@ class Engine:
             raise InvalidRequest(f"expand: expected 0 to {MAX_EXPAND} neighbours on each side, got {expand}")
         if min_score is not None and not math.isfinite(min_score):
             raise InvalidRequest(f"min_score: expected a number, got {min_score}")
-        selection = Selection.of(ids, equal, metadata_filter)
+        selection = Selection.of(ids, equal, metadata_filter, metadata)
         collection = self.collection(collection_name)
         wanted = self.models.embed_query(collection.deployment, text)
         return self.vectors.search_chunks(collection, ChunkQuery(wanted, limit, selection, min_score, expand))
@@ -438,6 +449,18 @@ class Engine:
         while page := self.documents(collection_name, limit=MAX_PAGE, after=after, **choice):
             yield from page
             after = page[-1].id
+
+
+def _longest(text: str, fits: Callable[[str], bool]) -> int:
+    """How many characters its longest beginning has that fits."""
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if fits(text[:middle]):
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 def _with_model(collection: Collection, model_id: str) -> Collection:

@@ -21,6 +21,7 @@ from indexmill.domain.knowledge_base import (
     NewDataSource,
     ReportRow,
 )
+from indexmill.domain.metadata_filter import MetadataFilter
 from indexmill.domain.outcome import Ending
 from indexmill.engine import Engine
 from indexmill.errors import DataSourceNotFound, InvalidRequest
@@ -295,12 +296,12 @@ class KnowledgeBases:
 
     # Retrieval
 
-    def retrieve(self, kb_id: UUID, query: str, limit: int, filters: Sequence[dict[str, Any]] = ()) -> list[ChunkHit]:
-        """The nearest chunks of the knowledge base. `filters`: payload fields that must have these values.
+    def retrieve(self, kb_id: UUID, query: str, limit: int, wanted: MetadataFilter | None = None) -> list[ChunkHit]:
+        """The nearest chunks of the knowledge base, of documents whose metadata fulfils these conditions.
 
         Raises:
             KnowledgeBaseNotFound
             What `Engine.search_chunks` raises.
         """
         found = self.engine.ledger.knowledge_bases.find(kb_id, self.tenant)
-        return self.engine.search_chunks(found.collection, query, limit=limit, equal=filters)
+        return self.engine.search_chunks(found.collection, query, limit=limit, metadata=wanted)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import ipaddress
 import os
 import re
@@ -16,7 +15,6 @@ from pydantic import (
     FieldSerializationInfo,
     SecretStr,
     ValidationError,
-    ValidationInfo,
     field_serializer,
     field_validator,
     model_validator,
@@ -31,6 +29,7 @@ from pydantic_settings import (
 from indexmill.access_settings import AuthSettings, LimitSettings
 from indexmill.crawl_settings import CrawlSettings
 from indexmill.errors import SettingsError
+from indexmill.server_settings import SECRET_KEY_BYTES, ServerSettings, revealed_secret
 from indexmill.settings_section import MIB, SettingsSection
 
 __all__ = [
@@ -55,7 +54,6 @@ __all__ = [
     "load_settings",
 ]
 
-SECRET_KEY_BYTES = 32
 #: A region of an S3 store.
 REGION = r"[a-z0-9][a-z0-9-]{0,39}"
 #: Of a window's deadline: at least so much of it is left when a fetch begins, of which a step may wait to its end.
@@ -74,55 +72,6 @@ def default_data_folder() -> Path:
         return Path("/var/lib/indexmill")
     base = os.environ.get("XDG_DATA_HOME")
     return (Path(base) if base else Path.home() / ".local" / "share") / "indexmill"
-
-
-def _is_key(text: str) -> bool:
-    with suppress(ValueError):
-        return len(base64.b64decode(text, validate=True)) == SECRET_KEY_BYTES
-    return False
-
-
-def _revealed(value: SecretStr | None, info: FieldSerializationInfo) -> str | None:
-    if value is None:
-        return None
-    return value.get_secret_value() if (info.context or {}).get("reveal") else str(value)
-
-
-class ServerSettings(SettingsSection):
-    """Where the API listens and how much it accepts."""
-
-    host: str = "127.0.0.1"
-    port: int = Field(default=8080, ge=0, le=65535)
-    body_limit_bytes: int = Field(default=64 * MIB, ge=1024)
-    #: Of requests that carry a file; they are not in memory.
-    upload_limit_bytes: int = Field(default=512 * MIB, ge=1024)
-    max_items: int = Field(default=200_000, ge=1)
-    search_timeout_seconds: float = Field(default=10, ge=0.001, le=3600)
-    #: Base64 of 32 random bytes; seals stored credentials and signs URLs. By default made in the data folder.
-    secret_key: SecretStr | None = None
-    #: Earlier ones, whose work can still be read.
-    old_secret_keys: tuple[SecretStr, ...] = ()
-
-    @field_validator("secret_key", "old_secret_keys")
-    @classmethod
-    def _keys(
-        cls, value: SecretStr | tuple[SecretStr, ...] | None, info: ValidationInfo
-    ) -> SecretStr | tuple[SecretStr, ...] | None:
-        for each in (value or ()) if not isinstance(value, SecretStr) else (value,):
-            if not _is_key(each.get_secret_value()):
-                raise ValueError(
-                    f"server.{info.field_name}: expected base64 of {SECRET_KEY_BYTES} random bytes "
-                    "(`openssl rand -base64 32`), got something else"
-                )
-        return value
-
-    @field_serializer("secret_key", when_used="json")
-    def _reveal(self, value: SecretStr | None, info: FieldSerializationInfo) -> str | None:
-        return _revealed(value, info)
-
-    @field_serializer("old_secret_keys", when_used="json")
-    def _reveal_all(self, value: tuple[SecretStr, ...], info: FieldSerializationInfo) -> list[str | None]:
-        return [_revealed(each, info) for each in value]
 
 
 class DatabaseSettings(SettingsSection):
@@ -281,7 +230,7 @@ class S3Settings(SettingsSection):
 
     @field_serializer("secret_access_key", when_used="json")
     def _reveal(self, value: SecretStr | None, info: FieldSerializationInfo) -> str | None:
-        return _revealed(value, info)
+        return revealed_secret(value, info)
 
 
 class SourceSettings(SettingsSection):
@@ -294,6 +243,8 @@ class SourceSettings(SettingsSection):
     max_bytes: int = Field(default=256 * MIB, ge=1)
     timeout_seconds: float = Field(default=30, gt=0)
     max_redirects: int = Field(default=5, ge=0, le=50)
+    #: Files of data sources that a worker process fetches at once, while it reads the one before them.
+    parallel_fetches: int = Field(default=8, ge=1, le=64)
     #: `s3://bucket/prefix`, where several hosts work on the same jobs; else the data folder.
     spool_url: str | None = Field(default=None, pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$")
     spool_max_bytes: int = Field(default=10 * 1024 * MIB, ge=1)

@@ -162,11 +162,21 @@ def test_submissions_are_taken_while_the_broker_is_down_or_silent(
 
 
 @on("redis")
-@pytest.mark.usefixtures("worker")
-def test_wakes_ten_times_over_change_nothing(service: RunningService, server: RedisServer, view: LedgerView) -> None:
+def test_wakes_ten_times_over_change_nothing(
+    service: RunningService,
+    start_worker: StartService,
+    broker: dict[str, str],
+    server: RedisServer,
+    view: LedgerView,
+) -> None:
     service.deploy(delay_ms_per_text=1)
     service.run(long_items(1500), task_id="doubled")
-    wake = wait_until(lambda: wake_in(server), 10, "a wake in the broker", pause=0.001)
+    # Nobody is there to take it: an idle worker would have it before anybody could look.
+    wake = wait_until(lambda: wake_in(server), 10, "a wake in the broker")
+    for _ in range(10):
+        push(server, wake)
+    start_worker(**broker)
+    wait_until(lambda: view.count() >= 256, 60, "the first documents")
     for _ in range(10):
         push(server, wake)
     assert service.wait("doubled", timeout=40)["status"] == "done"

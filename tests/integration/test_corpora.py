@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+from uuid import UUID
+
 import pytest
 
 from indexmill.corpora import Corpora
 from indexmill.domain.corpus import DocumentPart, DocumentState, NewDocument
 from indexmill.domain.filter_attributes import AttributeLevel, AttributeType, FilterAttribute
+from indexmill.domain.job import Job
 from indexmill.domain.job_state import JobState
+from indexmill.domain.pending import Pending
 from indexmill.engine import Engine
-from indexmill.errors import CollectionNotFound, Conflict, InvalidRequest
+from indexmill.errors import CollectionNotFound, Conflict, InvalidRequest, ItemError
 from indexmill.worker.sweeps import drop_generations
 from tests.draining import assert_conserved, claimed, drain, execute, job_of, rows, run
 
@@ -81,6 +86,40 @@ def test_the_same_document_again(corpora: Corpora) -> None:
         corpora.submit("birds", document("cranes", 2020, ("Cranes dance.", "dance")))[0] is DocumentState.ALREADY_THERE
     )
     assert corpora.submit("birds", document("cranes", 2021, ("Cranes dance.", "dance")))[0] is DocumentState.CONFLICT
+
+
+def test_verbs_that_wait_hold_nobody_up(corpora: Corpora) -> None:
+    """They answer before anything is done; what they say at the end, whoever waits for the job is told."""
+    put_cranes = corpora.put("birds", document("cranes", 2020, ("Cranes dance.", "dance")), 5)
+    put_nothing = corpora.put("birds", document("nothing", 2020, (" ", "dance")), 5)
+    assert corpora.documents("birds", 10) == []
+    drain(corpora.engine)
+    state, stored = put_cranes.finish(_ended(corpora, put_cranes))
+    assert (state, stored.id, len(stored.parts or ())) == (DocumentState.INDEXED, "cranes", 1)
+    with pytest.raises(ItemError, match="text"):
+        put_nothing.finish(_ended(corpora, put_nothing))
+    again = corpora.put("birds", document("cranes", 2020, ("Cranes dance.", "dance")), 5)
+    assert again.job is None
+    assert again.finish(None)[0] is DocumentState.ALREADY_THERE
+    for was_there in (True, False):
+        removal = corpora.remove("birds", "cranes")
+        drain(corpora.engine)
+        assert removal.finish(_ended(corpora, removal)) is was_there
+    many = corpora.bulk_remove("birds", ["cranes", "storks"], None, 5)
+    alone = corpora.bulk_remove("birds", ["cranes"], None, None)
+    assert alone.job is None
+    assert alone.finish(None).deleted is None
+    drain(corpora.engine)
+    removed = many.finish(_ended(corpora, many))
+    assert (removed.deleted, removed.skipped) == (0, 2)
+    assert corpora.engine.over([put_cranes.job.id, UUID(int=0)] if put_cranes.job else []) == [
+        put_cranes.job.id if put_cranes.job else None, UUID(int=0)
+    ]  # fmt: skip
+
+
+def _ended(corpora: Corpora, begun: Pending[Any]) -> Job:
+    assert begun.job is not None
+    return job_of(corpora.engine, begun.job)
 
 
 def test_removal_by_filter(corpora: Corpora) -> None:

@@ -434,3 +434,25 @@ def test_too_few_and_too_many_texts_are_refused(engine: Engine, texts: list[str]
         engine.embed("tiny", texts)
     with pytest.raises(ModelNotFound):
         engine.embed("nobody", ["x"])
+
+
+def test_how_much_of_a_text_fits_is_counted_no_further_than_that(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[int] = []
+    model = engine.models.get(engine.ledger.models.require("tiny", 1))
+    count = model.count_tokens
+
+    def counting(texts: list[str]) -> list[int]:
+        counted.append(sum(map(len, texts)))
+        return count(texts)
+
+    monkeypatch.setattr(model, "count_tokens", counting)
+    text = "word " * 1_000_000
+    assert text[: engine.fitting("tiny", text, 4)].split() == ["word"] * 4
+    assert sum(counted) < 200_000
+    # A word that lies on the border of what is counted together counts twice.
+    assert 9_990 < len(text[: engine.fitting("tiny", text, 10_000)].split()) <= 10_000
+    assert sum(counted) < 1_000_000
+    assert engine.fitting("tiny", "some words", 2) == len("some words")
+    assert engine.fitting("tiny", "", 2) == 0

@@ -225,6 +225,9 @@ def _presented(headers: Headers, *, takes_basic: bool) -> str:
             return value.strip()
         case "basic" if takes_basic:
             return _password(value.strip())
+        case _ if takes_basic and scheme and not value:
+            # The key is the whole header, as a door may have it whose original compares the header with its secret.
+            return scheme
     ways = "`x-api-key: KEY` or `Authorization: Bearer KEY`" + (", or as the password of Basic" if takes_basic else "")
     raise Unauthorized(f"Expected an API key or a token ({ways}), got none")
 

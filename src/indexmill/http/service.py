@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, Protocol, TypeVar
+from uuid import UUID
 
-from indexmill.domain.job import Submission, Submitted
+from indexmill.domain.job import Job, Submission, Submitted
+from indexmill.domain.pending import Pending
 from indexmill.http.identity import current_principal
+from indexmill.http.job_ends import JobEnds
 from indexmill.http.problems import RETRY_AFTER, Problem, ProblemError
 from indexmill.http.uploads import UploadReader
 from indexmill.settings import Settings
@@ -40,9 +42,6 @@ T = TypeVar("T")
 _MAX_TOGETHER: Final = 64
 _MAX_TOGETHER_BYTES: Final = 4 * 1024 * 1024
 _GATHER_SECONDS: Final = 0.002
-#: Requests that wait for their jobs at the same time, of all tenants and of one.
-_JOB_THREADS: Final = 96
-_JOB_PLACES: Final = 16
 
 
 class Service(Protocol):
@@ -114,11 +113,10 @@ class Door:
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="engine-call")
         self._search_threads = ThreadPoolExecutor(connections // 2, thread_name_prefix="search")
         self._search_places = asyncio.Semaphore(connections // 2)
-        self._job_threads = ThreadPoolExecutor(_JOB_THREADS, thread_name_prefix="job-wait")
-        self._job_places: dict[int, asyncio.Semaphore] = {}
         self._search_seconds = service.settings.server.search_timeout_seconds
         self._waiting: list[_Waiting] = []
         self._storing: asyncio.Task[None] | None = None
+        self._ends = JobEnds(self._over)
 
     @property
     def engine(self) -> Engine:
@@ -144,6 +142,32 @@ class Door:
         context, work = copy_context(), partial(function, *args, **kwargs)
         return await asyncio.get_running_loop().run_in_executor(threads, context.run, work)
 
+    async def ended(self, job: Job, seconds: float) -> Job:
+        """The job when it has ended. Whoever waits holds no thread, and who goes away ends the wait, not the job.
+
+        Raises:
+            TimeoutError: it takes longer; it goes on.
+            JobNotFound: somebody has deleted it.
+        """
+        async with asyncio.timeout(seconds):
+            while not job.is_terminal:
+                await self._ends.of(job.id)
+                job = await self.call(self.engine.find, str(job.id))
+        return job
+
+    async def _over(self, job_ids: Sequence[UUID]) -> Sequence[UUID]:
+        return await self.call(self.service.engine.over, job_ids)
+
+    async def outcome(self, pending: Pending[T]) -> T:
+        """What the verb answers when its job has ended.
+
+        Raises:
+            TimeoutError: it takes longer than it may; it goes on.
+            What its verb says.
+        """
+        ended = None if pending.job is None else await self.ended(pending.job, pending.seconds)
+        return await self.call(pending.finish, ended)
+
     async def search(self, collection: str, **query: Any) -> list[Hit]:
         """`Engine.search`, when it is its turn.
 
@@ -159,26 +183,6 @@ class Door:
             ProblemError: the searches before it took too long (503).
         """
         return await self.in_turn(self.engine.search_chunks, collection, text, **query)
-
-    async def wait_for(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The result of what waits for a job to end: that takes seconds, and longer while the workers are busy.
-
-        In threads of their own, of which a tenant has so many: whoever waits is in nobody else's way.
-        """
-        tenant = current_principal().tenant
-        places = self._job_places.setdefault(tenant, asyncio.Semaphore(_JOB_PLACES))
-        await places.acquire()
-        loop = asyncio.get_running_loop()
-
-        def leave(_: object) -> None:
-            # Where the loop is gone, nobody waits for a place.
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(places.release)
-
-        # The place is taken until the thread has ended, which is later than a caller who has lost patience.
-        running = self._job_threads.submit(copy_context().run, partial(function, *args, **kwargs))
-        running.add_done_callback(leave)
-        return await asyncio.wrap_future(running)
 
     async def in_turn(self, search: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A search's result, when it is its turn.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -83,23 +84,17 @@ class IndexingJobs:
 
     def page(self, limit: int, offset: int, knowledge_base: UUID | None, tenant: int) -> tuple[list[IndexingJob], int]:
         """Newest first, and how many there are."""
-        if knowledge_base is not None:
-            rows = self.database.query(
-                "page_of_indexing_jobs_of_knowledge_base", knowledge_base=knowledge_base, limit=limit, offset=offset
-            )
+        if knowledge_base is None:
+            total = self.database.query("count_indexing_jobs", tenant=tenant)[0]["total"]
+            place = _place(limit, offset, total)
+            rows = self.database.query("page_of_indexing_jobs", prepare=False, tenant=tenant, **place)
+        else:
             counted = self.database.query("count_indexing_jobs_of_knowledge_base", knowledge_base=knowledge_base)
-            return self.read([row["id"] for row in rows], tenant), counted[0]["total"]
-        total = self.database.query("count_indexing_jobs", tenant=tenant)[0]["total"]
-        from_end = offset > total // 2
-        wanted = min(limit, max(0, total - offset)) if from_end else limit
-        rows = self.database.query(
-            "page_of_indexing_jobs",
-            prepare=False,
-            tenant=tenant,
-            from_end=from_end,
-            limit=wanted,
-            offset=max(0, total - offset - limit) if from_end else offset,
-        )
+            total = counted[0]["total"]
+            place = _place(limit, offset, total)
+            rows = self.database.query(
+                "page_of_indexing_jobs_of_knowledge_base", prepare=False, knowledge_base=knowledge_base, **place
+            )
         return self.read([row["id"] for row in rows], tenant), total
 
     def last_of(self, knowledge_bases: Sequence[UUID], tenant: int) -> dict[UUID, IndexingJob]:
@@ -148,6 +143,17 @@ class IndexingJobs:
                 code=failure.get("code"),
                 sentence=failure.get("sentence"),
             )
+
+
+def _place(limit: int, offset: int, total: int) -> dict[str, Any]:
+    """Where a page is, counted from the end that is nearer."""
+    if offset <= total // 2:
+        return {"from_end": False, "limit": limit, "offset": offset}
+    return {
+        "from_end": True,
+        "limit": min(limit, max(0, total - offset)),
+        "offset": max(0, total - offset - limit),
+    }
 
 
 def _scan_body(source: UUID) -> bytes:

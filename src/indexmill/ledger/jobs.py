@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -83,6 +84,10 @@ class Jobs:
     def get(self, job_id: UUID) -> Job | None:
         with self.database.connection() as connection:
             return read_job(connection, job_id)
+
+    def over(self, job_ids: Sequence[UUID]) -> list[UUID]:
+        """Those that have ended, or that are not there any more."""
+        return [row["id"] for row in self.database.query("jobs_over", ids=list(job_ids))]
 
     def page(self, wanted: JobFilter, *, limit: int, offset: int, after: Job | None, count: bool) -> JobPage:
         """Newest first by (created_at, id). `after` makes the cost independent of how deep the page is."""

@@ -1,4 +1,4 @@
-"""What is deleted when: abandoned uploads, bodies, sent callbacks, old jobs, tombstones, silent workers."""
+"""What is deleted when: abandoned uploads, bodies, sent callbacks, old jobs and what they name, tombstones, workers."""
 
 from __future__ import annotations
 
@@ -41,6 +41,9 @@ class Retention:
             "prune_bodies": {"days": self.body_days},
             "prune_callbacks": {},
             "prune_jobs": {"days": self.job_days},
+            # What jobs name outlives them.
+            "prune_data_sources": {"days": self.job_days},
+            "prune_knowledge_bases": {"days": self.job_days},
             "prune_tombstones": {"days": self.tombstone_days},
             "prune_workers": {},
             "prune_totals": {},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from indexmill.sources.crawl_definition import CrawlDefinition
 from indexmill.sources.crawler import Crawler
 from indexmill.sources.listing import FoundFile, Listing, ListingPage
 from indexmill.sources.politeness import Politeness, open_politeness
-from indexmill.sources.source import FetchedSource, unavailable
+from indexmill.sources.source import Check, FetchedSource, unavailable
 from indexmill.sources.spool import Spool, open_spool
 from indexmill.sources.upload_store import UploadStore, open_upload_store
 
@@ -35,14 +36,43 @@ _BUCKETS: Final = frozenset({DataSourceKind.SPACES, DataSourceKind.AWS})
 
 @dataclass
 class _Opened:
+    """A source and what reads it, which is closed when it is forgotten and its last fetch has ended."""
+
     source: OpenDataSource
     bucket: DataSourceBucket | None
     until: float
+    _fetches: int = 0
+    _is_forgotten: bool = False
+    _guard: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        with self._guard:
+            self._fetches += 1
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._fetches -= 1
+            self._close_if_idle()
+
+    def forget(self) -> None:
+        self._is_forgotten = True
+        self._close_if_idle()
+
+    def _close_if_idle(self) -> None:
+        with self._guard:
+            is_idle = self._is_forgotten and not self._fetches
+        if is_idle and self.bucket is not None:
+            self.bucket.close()
 
 
 @dataclass
 class DataSources:
-    """One a worker process, for one thread. `unseal`: gives a source's secrets, by what they belong to."""
+    """One a worker process, for one thread; what `fetcher` gives is for any.
+
+    `unseal`: gives a source's secrets, by what they belong to.
+    """
 
     knowledge_bases: KnowledgeBases
     settings: Settings
@@ -103,13 +133,35 @@ class DataSources:
             self._crawlers[source.id] = found
         return found
 
-    def fetch(self, source_id: UUID, key: str, check: Callable[[], None]) -> FetchedSource:
+    def fetch(self, source_id: UUID, key: str, check: Check) -> FetchedSource:
         """A file of the source, by the key that its listing gave.
 
         Raises:
             ItemError: it cannot be had.
             TransientError: waiting helps.
         """
+        return self.fetcher(source_id, key)(check)
+
+    def fetcher(self, source_id: UUID, key: str) -> Callable[[Check], FetchedSource]:
+        """What fetches a file of the source, once, in any thread.
+
+        Raises:
+            ItemError: the source cannot be opened.
+            TransientError: waiting helps.
+        """
+        opened = self._open_for_fetching(source_id)
+
+        def fetch(check: Check) -> FetchedSource:
+            with opened.used():
+                if opened.bucket is not None:
+                    return opened.bucket.fetch(key, check)
+                if opened.source.kind is DataSourceKind.FILE_UPLOAD:
+                    return self.uploads.fetch(opened.source.settings["stored_object_key"], check)
+                raise unavailable("The data source holds no files", retryable=False)
+
+        return fetch
+
+    def _open_for_fetching(self, source_id: UUID) -> _Opened:
         opened = self._opened.get(source_id)
         if opened is None or opened.until < time.monotonic():
             self._forget(source_id)
@@ -122,11 +174,7 @@ class DataSources:
             except (DataSourceNotFound, SourceError) as error:
                 raise unavailable(str(error), retryable=True) from error
             opened = self._opened[source_id]
-        if opened.bucket is not None:
-            return opened.bucket.fetch(key, check)
-        if opened.source.kind is DataSourceKind.FILE_UPLOAD:
-            return self.uploads.fetch(opened.source.settings["stored_object_key"], check)
-        raise unavailable("The data source holds no files", retryable=False)
+        return opened
 
     def close(self) -> None:
         """Close what is open."""
@@ -147,8 +195,8 @@ class DataSources:
 
     def _forget(self, source_id: UUID) -> None:
         opened = self._opened.pop(source_id, None)
-        if opened is not None and opened.bucket is not None:
-            opened.bucket.close()
+        if opened is not None:
+            opened.forget()
 
 
 @dataclass(frozen=True)

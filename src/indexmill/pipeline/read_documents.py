@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from indexmill.domain.document import document_fingerprint, payload_hash
@@ -16,9 +18,10 @@ from indexmill.domain.outcome import ItemStatus
 from indexmill.errors import ItemError, TransientError
 from indexmill.ledger.ledger import Ledger
 from indexmill.pipeline.data_sources import DataSources, open_data_sources
+from indexmill.pipeline.prefetch import Prefetch, WantedFile
 from indexmill.pipeline.window import BatchComparison, Reading, WorkItem
 from indexmill.readers.extracted_text import ExtractedText
-from indexmill.readers.file_type import FileType, detect
+from indexmill.readers.file_type import FileType, claimed_type, detect
 from indexmill.readers.markdown_headings import markdown_headings
 from indexmill.readers.reader import Extractor
 from indexmill.readers.text_file import storable, too_large
@@ -39,23 +42,46 @@ class DocumentReader:
     data_sources: DataSources
     extractor: Extractor
     max_text_bytes: int
+    #: Its threads fetch files of data sources; as many as it has are fetched at once.
+    fetching: ThreadPoolExecutor
+    files_at_once: int
 
     def close(self) -> None:
         """End the extraction process; the next document starts another."""
         self.data_sources.close()
         self.extractor.close()
 
-    def read(self, item: WorkItem, recipe: str, comparison: BatchComparison, check: Callable[[], None]) -> None:
+    def prefetch(self, items: Sequence[WorkItem]) -> Prefetch:
+        """For these items, in the order in which they will be read."""
+        wanted = [self._wanted(item) for item in items if item.batch.source is not None]
+        return Prefetch([each for each in wanted if each is not None], self.fetching, self.files_at_once)
+
+    def _wanted(self, item: WorkItem) -> WantedFile | None:
+        info = item.content.item_info or {}
+        source = source_of(info, is_upload=item.is_upload)
+        if source.kind is not SourceKind.DATA_SOURCE:
+            return None
+        fetcher = partial(self.data_sources.fetcher, UUID(source.data_source), source.value)
+        return WantedFile(item.number, int(info.get("size", 0)), fetcher)
+
+    def read(
+        self,
+        item: WorkItem,
+        recipe: str,
+        comparison: BatchComparison,
+        check: Callable[[], None],
+        ahead: Prefetch | None = None,
+    ) -> None:
         """Give the item its text and what is known of its file, or find that nothing has to be done for it.
 
-        A document that cannot be read fails, its neighbours do not.
+        A document that cannot be read fails, its neighbours do not. `ahead`: where its file may have been fetched.
 
         Raises:
             TransientError: its source may be there later.
             What `check` raises.
         """
         try:
-            self._read(item, recipe, comparison, check)
+            self._read(item, recipe, comparison, check, ahead)
         except ItemError as error:
             item.fail_by(error)
         except OSError as error:
@@ -63,7 +89,14 @@ class DocumentReader:
             name = errno.errorcode.get(error.errno or 0, "unknown error")
             raise TransientError(f"The worker could not read the document: {name}") from error
 
-    def _read(self, item: WorkItem, recipe: str, comparison: BatchComparison, check: Callable[[], None]) -> None:
+    def _read(
+        self,
+        item: WorkItem,
+        recipe: str,
+        comparison: BatchComparison,
+        check: Callable[[], None],
+        ahead: Prefetch | None,
+    ) -> None:
         source = source_of(item.content.item_info or {}, is_upload=item.is_upload)
         if source.kind is SourceKind.TEXT:
             self._read_given(item, recipe, comparison, source, check)
@@ -71,7 +104,7 @@ class DocumentReader:
         if source.kind is SourceKind.PARTS:
             self._read_parts(item, recipe, comparison, source)
             return
-        with self._fetched(source, check) as fetched:
+        with (ahead and ahead.take(item.number, check)) or self._fetched(source, check) as fetched:
             check()
             name = clean_file_name(source.file_name) or fetched.file_name or file_name_of(source.value)
             kind = detect(fetched.path, name, source.media_type or fetched.media_type)
@@ -86,12 +119,12 @@ class DocumentReader:
         if len(data) > self.max_text_bytes:
             raise too_large(FileType.TEXT, self.max_text_bytes)
         name = clean_file_name(source.file_name)
-        is_markdown = (name or "").lower().endswith((".md", ".markdown"))
-        kind = FileType.MARKDOWN if is_markdown else FileType.TEXT
+        claimed = claimed_type(name, None)
+        kind = claimed if claimed is not None and claimed.is_read_as_text else FileType.TEXT
         reading = Reading(hashlib.sha256(data).hexdigest(), len(data), kind.media_type, name)
         if _must_be_read(item, reading, recipe, comparison, kind):
             text = storable(source.value)
-            headings = markdown_headings(text, check) if is_markdown else ()
+            headings = markdown_headings(text, check) if kind is FileType.MARKDOWN else ()
             _take(item, reading, ExtractedText(text, kind.media_type, headings=headings))
 
     def _read_parts(self, item: WorkItem, recipe: str, comparison: BatchComparison, source: ItemSource) -> None:
@@ -147,4 +180,9 @@ def open_document_reader(settings: Settings, ledger: Ledger) -> DocumentReader:
     max_text_bytes = settings.worker.max_text_bytes
     extractor = Extractor(settings.readers, max_text_bytes)
     data_sources = open_data_sources(settings, ledger.knowledge_bases, extractor)
-    return DocumentReader(open_sources(settings), open_spool(settings), data_sources, extractor, max_text_bytes)
+    at_once = settings.sources.parallel_fetches
+    # Its threads are started when they are needed: this process may still be forked.
+    fetching = ThreadPoolExecutor(at_once, thread_name_prefix="fetch")
+    return DocumentReader(
+        open_sources(settings), open_spool(settings), data_sources, extractor, max_text_bytes, fetching, at_once
+    )

@@ -280,20 +280,22 @@ class WindowRunner:
         `stored`: what is stored of the items, if it is not what the window found.
         """
         before = self._before(window)
-        for item in items:
-            key = item.batch.key
-            if key in window.postponed:
-                continue
-            check()
-            if before is not None:
-                before(item.position)
-            try:
-                check_storable(item)
-                self.documents.read(item, window.recipe_of(item), stored or window.comparisons[key], check)
-            except ItemError as error:
-                item.fail_by(error)
-            except TransientError as error:
-                self._postpone_batch(window, item, error)
+        # An item that runs alone is fetched alone too: whatever happens is its own doing.
+        with self.documents.prefetch(items if before is None else ()) as ahead:
+            for item in items:
+                key = item.batch.key
+                if key in window.postponed:
+                    continue
+                check()
+                if before is not None:
+                    before(item.position)
+                try:
+                    check_storable(item)
+                    self.documents.read(item, window.recipe_of(item), stored or window.comparisons[key], check, ahead)
+                except ItemError as error:
+                    item.fail_by(error)
+                except TransientError as error:
+                    self._postpone_batch(window, item, error)
         if before is not None:
             self._restart_deadline(window, None)
 

@@ -10,8 +10,10 @@ from typing import IO, Final
 from indexmill.domain.failure import FailureCode, Stage
 from indexmill.errors import ItemError
 
-__all__ = ["archive_type", "archive_type_of_head", "check_archive"]
+__all__ = ["ARCHIVE_STARTS", "archive_type", "archive_type_of_head", "check_archive"]
 
+#: A part, an archive without any, or one of several volumes. Texts may begin with `PK`, too.
+ARCHIVE_STARTS: Final = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 #: The list of parts, read at once: a large one is no document.
 _MAX_DIRECTORY_BYTES: Final = 16 * 1024 * 1024
 _MAX_PARTS: Final = 20_000

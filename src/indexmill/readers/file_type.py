@@ -8,7 +8,7 @@ from typing import Final
 
 from indexmill.domain.failure import FailureCode, Stage
 from indexmill.errors import ItemError
-from indexmill.readers.archive import archive_type, archive_type_of_head
+from indexmill.readers.archive import ARCHIVE_STARTS, archive_type, archive_type_of_head
 from indexmill.readers.encoding import encoding_of
 
 __all__ = ["HEAD_BYTES", "FileType", "claimed_type", "detect", "detect_head"]
@@ -131,7 +131,7 @@ def detect(path: Path, file_name: str | None, media_type: str | None) -> FileTyp
     """
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
-        if head.startswith(b"PK"):
+        if head.startswith(ARCHIVE_STARTS):
             found = archive_type(file)
             return _agreed(_known(found), file_name, media_type)
         if head.startswith(_OLE):
@@ -149,7 +149,7 @@ def detect_head(head: bytes, file_name: str | None, media_type: str | None) -> F
     Raises:
         ItemError: as `detect`, where the beginning already shows it.
     """
-    if head.startswith(b"PK"):
+    if head.startswith(ARCHIVE_STARTS):
         found = archive_type_of_head(head)
         return None if found is None else _agreed(_known(found), file_name, media_type)
     if head.startswith(_OLE):

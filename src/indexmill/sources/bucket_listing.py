@@ -137,7 +137,7 @@ def open_data_source_bucket(
         bucket = _aws_bucket(name, region, secrets, app.sources)
     else:
         raise _invalid(f"expected a data source of the kind `spaces` or `aws`, got `{kind}`")
-    reader = S3Reader(bucket, app.sources.timeout_seconds)
+    reader = S3Reader(bucket, app.sources.timeout_seconds, max_connections=max(8, app.sources.parallel_fetches))
     return DataSourceBucket(reader, path, app.sources, app.data_folder / "fetched")
 
 

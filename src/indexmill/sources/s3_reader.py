@@ -71,7 +71,14 @@ class ObjectPage:
 class S3Reader:
     """Safe to share between threads; connections are kept until `close`."""
 
-    def __init__(self, bucket: S3Bucket, timeout_seconds: float, ssl_context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        bucket: S3Bucket,
+        timeout_seconds: float,
+        ssl_context: ssl.SSLContext | None = None,
+        *,
+        max_connections: int = 8,
+    ) -> None:
         self._bucket = bucket
         parts = urlsplit(bucket.endpoint)
         port = parts.port or _PORTS[parts.scheme]
@@ -89,8 +96,8 @@ class S3Reader:
         is_encrypted = parts.scheme == "https"
         self._pool = httpcore.ConnectionPool(
             ssl_context=(ssl_context or httpcore.default_ssl_context()) if is_encrypted else None,
-            max_connections=8,
-            max_keepalive_connections=2,
+            max_connections=max_connections,
+            max_keepalive_connections=max_connections,
             keepalive_expiry=10.0,
         )
 

@@ -1,8 +1,9 @@
-"""Reading through a filter: over the attributes that the collection has at the moment that is read."""
+"""Reading through a filter: over the attributes that the collection has at the moment that is read, and payloads."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import psycopg
@@ -15,6 +16,7 @@ from indexmill.ledger.database import Connection, Database
 from indexmill.vectors.attribute_sets import active_set
 from indexmill.vectors.attribute_tables import AttributeSet
 from indexmill.vectors.filter_to_sql import FilterSql, filter_to_sql
+from indexmill.vectors.metadata_to_sql import metadata_to_sql
 from indexmill.vectors.selection import Selection
 from indexmill.vectors.statements import read_within
 
@@ -37,10 +39,15 @@ def resolve_filter(
     Raises:
         InvalidRequest: a field that is not declared, or that has another type.
     """
-    if selection.filter is None:
-        return EVERYTHING
-    attribute_set = active_set(connection, collection.id)
-    return filter_to_sql(typed_filter(selection.filter, attribute_set.attributes, level=level), attribute_set)
+    found = EVERYTHING
+    if selection.filter is not None:
+        attribute_set = active_set(connection, collection.id)
+        found = filter_to_sql(typed_filter(selection.filter, attribute_set.attributes, level=level), attribute_set)
+    if selection.metadata is None:
+        return found
+    condition, values = metadata_to_sql(selection.metadata)
+    both = sql.SQL("{} AND {}").format(found.condition, condition)
+    return replace(found, condition=both, values=found.values | values, uses_document=True)
 
 
 def read_filtered(database: Database, seconds: float, begin: str, work: Callable[[Connection], list[T]]) -> list[T]:

@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 from indexmill.domain.attribute_filter import parse_filter
 from indexmill.domain.document import canonical_json
 from indexmill.domain.filter_tree import Condition
+from indexmill.domain.metadata_filter import MetadataFilter
 from indexmill.errors import InvalidRequest
 
 __all__ = ["MAX_FILTER_BYTES", "MAX_IDS", "Selection", "can_be_id"]
@@ -26,16 +27,22 @@ class Selection:
     """`ids`: None selects all. `equal`: each names payload fields and the values that they must hold.
 
     A value is equal as in JSON: 1 and 1.0 are, 1 and true are not. A list is held by one that has all its elements, an
-    object by one that has all its fields. `filter`: over the collection's filter attributes.
+    object by one that has all its fields. `filter`: over the collection's filter attributes. `metadata`: over what is
+    known of documents (`document_metadata`).
     """
 
     ids: tuple[str, ...] | None = None
     equal: tuple[dict[str, Any], ...] = ()
     filter: Condition | None = None
+    metadata: MetadataFilter | None = None
 
     @classmethod
     def of(
-        cls, ids: Sequence[str] | None, equal: Sequence[dict[str, Any]], metadata_filter: str | None = None
+        cls,
+        ids: Sequence[str] | None,
+        equal: Sequence[dict[str, Any]],
+        metadata_filter: str | None = None,
+        metadata: MetadataFilter | None = None,
     ) -> Selection:
         """`metadata_filter`: as `domain.attribute_filter` reads it; None and an empty one leave nothing out.
 
@@ -45,7 +52,9 @@ class Selection:
         if ids is not None and len(ids) > MAX_IDS:
             raise InvalidRequest(f"ids: expected at most {MAX_IDS}, got {len(ids)}")
         condition = parse_filter(metadata_filter) if metadata_filter and not metadata_filter.isspace() else None
-        selection = cls(None if ids is None else tuple(filter(can_be_id, ids)), tuple(filter(None, equal)), condition)
+        chosen = None if ids is None else tuple(filter(can_be_id, ids))
+        known = None if metadata is None or metadata.is_empty else metadata
+        selection = cls(chosen, tuple(filter(None, equal)), condition, known)
         size = 0
         for each in selection.equal:
             size += _checked_size(each)
@@ -55,7 +64,7 @@ class Selection:
 
     @property
     def is_all(self) -> bool:
-        return self.ids is None and not self.equal and self.filter is None
+        return self.ids is None and not self.equal and self.filter is None and self.metadata is None
 
     @property
     def values(self) -> dict[str, Any]:

@@ -37,6 +37,15 @@ def test_what_is_known_to_be_wrong_is_refused_at_once(client: ArtifactClient, va
     assert client.ids() == []
 
 
+@pytest.mark.parametrize("metadata", [{"x": ["a\0b"]}, {"a\0": 1}])
+def test_metadata_that_cannot_be_stored_are_refused_at_once(client: ArtifactClient, metadata: dict[str, Any]) -> None:
+    answer = client.post_async(client.text("a", "text", metadata=metadata))
+    assert answer.status_code == 400
+    assert "NUL" in answer.json()["error"]["message"]
+    # Written with a backslash, which is none.
+    client.done(client.text("b", "text", metadata={"x": "a\\u0000b"}))
+
+
 def test_a_pdf_name_with_text_bytes_is_refused_at_once(client: ArtifactClient) -> None:
     value = base64.b64encode(b"just some text").decode()
     body = {
@@ -48,6 +57,23 @@ def test_a_pdf_name_with_text_bytes_is_refused_at_once(client: ArtifactClient) -
     answer = client.post_async(body)
     assert answer.status_code == 400
     assert "PDF" in answer.json()["detail"]
+
+
+def test_a_text_is_what_its_file_name_says_however_short(client: ArtifactClient) -> None:
+    refused = client.post_async(client.text("a", "just some text", metadata={"file_name": "report.pdf"}))
+    assert refused.status_code == 400
+    assert "PDF" in refused.json()["detail"]
+    page = "<html><head><title>x</title></head><body><p>neural <b>nets</b></p></body></html>"
+    client.done(client.text("page", page, metadata={"file_name": "page.html"}))
+    assert "nets" in client.content("page")
+    assert "<" not in client.content("page")
+    # A long one is kept in the spool, and is the same document all the same.
+    [long] = client.done(client.text("long", page * 1000))
+    assert (client.content("long"), long["doc_metadata"]["file_name"]) == (page * 1000, "long")
+    unnamed = client.post_async({"collection": client.collection, "input": {"type": "text", "value": "x" * 40_000}})
+    assert unnamed.status_code == 400
+    client.done(client.text("as it is", page))
+    assert client.content("as it is") == page
 
 
 def test_a_broken_document_ends_in_failure_with_a_sentence(client: ArtifactClient, tmp_path: Path) -> None:

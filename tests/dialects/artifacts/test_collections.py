@@ -32,6 +32,14 @@ def test_a_collection_of_another_model_is_refused(client: ArtifactClient) -> Non
     assert "tiny" in answer.json()["detail"]
 
 
+def test_a_delete_needs_no_model_of_its_own(client: ArtifactClient) -> None:
+    """A collection that another door has made, or this one while its setting named another model."""
+    client.http.post("/collections", json={"name": client.collection, "model": "tiny"})
+    body = {"collection": client.collection, "artifact": "a"}
+    assert client.http.post("/v1/artifacts/delete", json=body).status_code == 200
+    client.deleted("a")
+
+
 def test_a_replacement_that_fails_leaves_the_old_document_whole(client: ArtifactClient, tmp_path: Path) -> None:
     client.done(client.text("a", "the old text about roses", metadata={"version": 1}))
     pdf = sample_files.pdf(tmp_path / "new.pdf", ["the new text"])

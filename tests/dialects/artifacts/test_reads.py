@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import math
+from array import array
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests import sample_files
 from tests.artifact_client import ArtifactClient
+from tests.running_service import wait_until
 
 
 def test_a_synchronous_ingest_answers_with_the_document(client: ArtifactClient) -> None:
@@ -34,6 +38,13 @@ def test_a_synchronous_ingest_answers_with_the_document(client: ArtifactClient) 
             }
         ],
     }
+
+
+def test_a_client_that_goes_away_ends_its_wait_and_not_the_ingest(client: ArtifactClient) -> None:
+    body = client.text("a", "neural nets basics. " * 10_000)
+    with pytest.raises(httpx.ReadTimeout):
+        client.http.post("/v1/artifacts/ingest", json=body, timeout=httpx.Timeout(10, read=0.001))
+    wait_until(lambda: client.ids() == ["a"], 30, "the document")
 
 
 def test_a_synchronous_ingest_of_a_broken_document_says_what_is_wrong(client: ArtifactClient, tmp_path: Path) -> None:
@@ -95,6 +106,8 @@ def test_search_filters_by_artifacts_and_metadata(client: ArtifactClient) -> Non
     assert found(artifacts=["a", "c", "zzz"]) == {"a", "c"}
     assert found(metadata_filter=[{"kind": "x"}]) == {"a", "b"}
     assert found(metadata_filter=[{"kind": "x"}, {"rank": 1.5}], artifacts=["b", "c"]) == {"b"}
+    assert found(metadata_filter=[{"key": "kind", "operator": "==", "value": "x"}]) == {"a", "b"}
+    assert found(metadata_filter=[{"artifact_id": "c", "collection": client.collection}]) == {"c"}
     assert found(artifacts=[]) == set()
     assert client.search("neural nets", score_threshold=0.999, context_filter={"artifacts": ["nope"]}) == []
 
@@ -116,6 +129,8 @@ def test_content_is_the_whole_text_or_its_tree(client: ArtifactClient) -> None:
     short = client.content("a", max_tokens=4)
     assert text.startswith(short)
     assert 0 < len(short) < len(text)
+    third = tree["children"][1]["id"]
+    assert client.content("a", filter={"node_ids": [third]}) == "# Three\n\nthird text"
     assert client.content("nothing") is None
 
 
@@ -127,6 +142,9 @@ def test_embeddings_have_usage_and_right_indexes(client: ArtifactClient) -> None
     assert answer["usage"]["prompt_tokens"] == answer["usage"]["total_tokens"] > 0
     single = client.http.post("/v1/embeddings", json={"input": "neural nets"}).json()
     assert single["data"][0]["embedding"] == pytest.approx(answer["data"][0]["embedding"])
+    packed = client.http.post("/v1/embeddings", json={"input": "neural nets", "encoding_format": "base64"}).json()
+    numbers = array("f", base64.b64decode(packed["data"][0]["embedding"]))
+    assert list(numbers) == pytest.approx(answer["data"][0]["embedding"], abs=1e-6)
     wrongs: list[dict[str, Any]] = [{"input": []}, {"input": ""}, {}, {"input": 5}]
     for wrong in wrongs:
         assert client.http.post("/v1/embeddings", json=wrong).status_code == 400

@@ -26,6 +26,7 @@ from indexmill.domain.knowledge_base import (
     SourceRun,
     SourceRunStatus,
 )
+from indexmill.domain.metadata_filter import MetadataFilter, document_metadata
 from indexmill.domain.outcome import Counters
 from indexmill.errors import DataSourceNotFound, IndexingJobRunning, JobNotFound, KnowledgeBaseNotFound
 from indexmill.security.keyring import Keyring
@@ -33,6 +34,7 @@ from indexmill.security.signed_urls import UrlSigner
 from indexmill.sources.upload_store import UploadStore, open_upload_store
 from indexmill.vectors.chunk_search import ChunkHit
 from indexmill.vectors.stored_documents import StoredDocument
+from tests.metadata_matching import matches
 from tests.unit.http.fake_service import FakeService
 
 START = datetime(2024, 6, 14, 9, 30, tzinfo=UTC)
@@ -46,7 +48,7 @@ class FakeKnowledgeBases:
     indexing_jobs: dict[UUID, IndexingJob] = field(default_factory=dict)
     rows: list[ReportRow] = field(default_factory=list)
     hits: list[ChunkHit] = field(default_factory=list)
-    retrieved: list[tuple[int, Sequence[dict[str, Any]]]] = field(default_factory=list)
+    retrieved: list[tuple[int, MetadataFilter | None]] = field(default_factory=list)
     #: Raised by every verb while it is set.
     raises: Exception | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -193,12 +195,13 @@ class FakeKnowledgeBases:
         self.job(job_id)
         return iter(self.rows)
 
-    def retrieve(self, kb_id: UUID, query: str, limit: int, filters: Sequence[dict[str, Any]], /) -> Sequence[ChunkHit]:
+    def retrieve(self, kb_id: UUID, query: str, limit: int, wanted: MetadataFilter | None, /) -> Sequence[ChunkHit]:
         self.get(kb_id)
-        self.retrieved.append((limit, filters))
-        payloads = [(hit, hit.document.payload or {}) for hit in self.hits]
-        equal = {name: value for each in filters for name, value in each.items()}
-        return [hit for hit, payload in payloads if equal.items() <= payload.items()][:limit]
+        self.retrieved.append((limit, wanted))
+        if wanted is None:
+            return self.hits[:limit]
+        known = [(hit, document_metadata(hit.document.payload, hit.document.item_info)) for hit in self.hits]
+        return [hit for hit, metadata in known if matches(wanted, metadata)][:limit]
 
     def _enter(self) -> None:
         if self.raises is not None:

@@ -24,6 +24,7 @@ from indexmill.domain.corpus import (
 )
 from indexmill.domain.filter_attributes import FilterAttribute, checked_attributes
 from indexmill.domain.job import Job, JobKind, Submission
+from indexmill.domain.pending import Pending
 from indexmill.domain.splitting import WHOLE
 from indexmill.engine import Engine
 from indexmill.errors import CollectionNotFound, Conflict, InvalidRequest
@@ -129,13 +130,17 @@ class FakeCorpora:
     def _job(self, key: str) -> Job:
         return self.engine.submit(Submission(JobKind.UPSERTION, self.model, [], collection=key)).job
 
-    def put(self, key: str, document: NewDocument, wait_seconds: float, /) -> tuple[DocumentState, CorpusDocument]:
+    def put(
+        self, key: str, document: NewDocument, wait_seconds: float, /
+    ) -> Pending[tuple[DocumentState, CorpusDocument]]:
         self.waits.append(wait_seconds)
-        return self._put(key, document, document.parts)
+        return Pending.done(self._put(key, document, document.parts))
 
-    def put_file(self, key: str, file: NewFile, wait_seconds: float, /) -> tuple[DocumentState, CorpusDocument]:
+    def put_file(
+        self, key: str, file: NewFile, wait_seconds: float, /
+    ) -> Pending[tuple[DocumentState, CorpusDocument]]:
         self.waits.append(wait_seconds)
-        return self._put(key, file, (DocumentPart(f"the text of {file.size} bytes"),))
+        return Pending.done(self._put(key, file, (DocumentPart(f"the text of {file.size} bytes"),)))
 
     def _put(
         self, key: str, document: NewDocument | NewFile, parts: tuple[DocumentPart, ...]
@@ -160,13 +165,13 @@ class FakeCorpora:
         fitting = [each for _, each in sorted(self.stored[key].items()) if _fits(each, metadata_filter)]
         return [replace(each, parts=None) for each in fitting if after is None or each.id > after][:limit]
 
-    def remove(self, key: str, document_id: str, /) -> bool:
+    def remove(self, key: str, document_id: str, /) -> Pending[bool]:
         self.get(key)
-        return self.stored[key].pop(document_id, None) is not None
+        return Pending.done(self.stored[key].pop(document_id, None) is not None)
 
     def bulk_remove(
         self, key: str, ids: Sequence[str] | None, metadata_filter: str | None, wait_seconds: float | None, /
-    ) -> Removal:
+    ) -> Pending[Removal]:
         self.get(key)
         self.waits.append(wait_seconds)
         known = self.stored[key]
@@ -175,8 +180,8 @@ class FakeCorpora:
             del known[each]
         job = self._job(key).id
         if wait_seconds is None:
-            return Removal(job, START)
-        return Removal(job, START, len(doomed), len(ids) - len(doomed) if ids is not None else 0)
+            return Pending.done(Removal(job, START))
+        return Pending.done(Removal(job, START, len(doomed), len(ids) - len(doomed) if ids is not None else 0))
 
     def query(self, key: str, text: str, limit: int, offset: int, metadata_filter: str | None, /) -> Sequence[QueryHit]:
         self.get(key)

@@ -43,6 +43,18 @@ CATALOGUES = {
 }
 
 
+#: Foreign keys to what retention deletes, for which deleting a row means reading a whole table.
+UNINDEXED = """
+    SELECT c.conrelid::regclass::text AS "from", c.confrelid::regclass::text AS "to" FROM pg_constraint c
+    WHERE c.contype = 'f' AND c.connamespace = 'public'::regnamespace
+      AND c.confrelid::regclass::text IN ('job', 'batch', 'job_source', 'data_source', 'knowledge_base')
+      AND NOT EXISTS (
+          SELECT 1 FROM pg_index i
+          WHERE i.indrelid = c.conrelid AND i.indkey[0] = ANY (c.conkey)
+            AND (i.indpred IS NULL OR pg_get_expr(i.indpred, i.indrelid) LIKE '%%IS NOT NULL)'))
+    ORDER BY 1, 2"""
+
+
 @pytest.fixture
 def empty_url(postgres_url: str, database_url: str) -> Iterator[str]:
     """A database without anything in it."""
@@ -239,3 +251,9 @@ def test_the_ledger_s_clock_can_be_set_by_a_test(engine: Engine) -> None:
     assert rows(engine, "SELECT abs(extract(epoch FROM ledger_now() - clock_timestamp())) < 5 AS real") == [
         {"real": True}
     ]
+
+
+def test_what_is_deleted_in_time_is_deleted_by_index(engine: Engine) -> None:
+    assert rows(engine, UNINDEXED) == []
+    execute(engine, "ALTER TABLE batch ADD FOREIGN KEY (source) REFERENCES data_source")
+    assert rows(engine, UNINDEXED) == [{"from": "batch", "to": "data_source"}]

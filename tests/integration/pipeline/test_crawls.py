@@ -62,6 +62,12 @@ def _paths(shelf: Shelf, kb: KnowledgeBase, site: SiteServer) -> set[str]:
     return {name.removeprefix(site.url.rstrip("/")) for name in shelf.names(kb)}
 
 
+def _check_counters(shelf: Shelf) -> None:
+    """What is kept of a crawl's frontier is what it holds; in front of each visit only that is read."""
+    counted = "SELECT count(*) FILTER (WHERE due_at IS NULL) AS visited, count(*) AS known FROM crawl_page"
+    assert rows(shelf.engine, "SELECT visited, known FROM job_source") == rows(shelf.engine, counted)
+
+
 def test_a_site_is_crawled_and_kept_in_step(shelf: Shelf, site: SiteServer) -> None:
     kb = _create(shelf, site.url)
     _drain(shelf)
@@ -94,6 +100,7 @@ def test_a_killed_crawl_goes_on_where_it_was(shelf: Shelf, site: SiteServer) -> 
             lose(shelf.engine, claim)
         else:
             runner.run(claim, lambda: True)
+            _check_counters(shelf)
     job = shelf.last(kb)
     assert job.job.state is JobState.SUCCEEDED
     assert job.counts.indexed == len(site.indexable)
@@ -113,6 +120,33 @@ def test_what_only_a_failing_page_links_to_is_not_removed(shelf: Shelf, site: Si
     site.answers["/page/1"] = working
     third = _run(shelf, kb)
     assert (third.counts.failed, third.counts.removed, third.counts.indexed) == (len(site.failing), 0, 0)
+
+
+def test_urls_are_counted_once_and_no_more_are_known_than_may_be(shelf: Shelf, site: SiteServer) -> None:
+    _create(shelf, site.url)
+    claim = claim_next(shelf.engine)
+    assert claim is not None
+    (batch,), scans = claim.batches, shelf.engine.ledger.scans
+
+    def add(*urls: str, visited: bool = False) -> tuple[int, int]:
+        with shelf.engine.ledger.database.transaction() as connection:
+            scans.crawl_add(connection, batch, urls, 4, visited=visited)
+        _check_counters(shelf)
+        return scans.crawl_counts(batch)
+
+    assert add("a", "b", "a") == (0, 2)
+    assert add("b", visited=True) == add("b", visited=True) == (1, 2)
+    assert add("b", "c", visited=True) == (2, 3)
+    for _ in range(2):
+        with shelf.engine.ledger.database.transaction() as connection:
+            scans.crawl_visited(connection, batch, "a")
+        _check_counters(shelf)
+        assert scans.crawl_counts(batch) == (3, 3)
+    assert add("x", "a", "y", "z") == (3, 4)
+    assert add("y", visited=True) == (3, 4)
+    url = scans.crawl_next(batch)
+    assert url is not None
+    assert url.url == "x"
 
 
 def test_a_site_that_is_away_removes_nothing(shelf: Shelf, site: SiteServer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -13,7 +14,9 @@ from indexmill.domain.knowledge_base import FileCounts, SourceRunStatus
 from indexmill.engine import Engine
 from indexmill.errors import Conflict, DataSourceNotFound, IndexingJobRunning, InvalidRequest
 from indexmill.settings import Settings
-from tests.draining import assert_conserved, claimed, lose, run
+from indexmill.sources.bucket_listing import DataSourceBucket
+from indexmill.sources.source import Check, FetchedSource
+from tests.draining import assert_conserved, claimed, execute, lose, rows, run
 from tests.knowledge_bases import Shelf
 from tests.s3_server import S3Server
 
@@ -59,6 +62,28 @@ def test_a_bucket_is_indexed_and_then_only_what_changed(shelf: Shelf) -> None:
     hits = shelf.verbs.retrieve(kb.id, "A lamp that has gone out.", 5)
     assert hits[0].document.id.endswith("/lamp.txt")
     assert all(not hit.document.id.endswith("/tide.txt") for hit in hits)
+
+
+def test_files_of_a_window_are_fetched_several_at_once(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each fetch waits until four are under way: one after another none would ever end."""
+    texts = {f"file{number:02}": f"Text number {number}." for number in range(16)}
+    shelf.put(**texts)
+    fetch, barrier = DataSourceBucket.fetch, threading.Barrier(4)
+
+    def fetch_with_others(bucket: DataSourceBucket, key: str, check: Check) -> FetchedSource:
+        barrier.wait(10)
+        return fetch(bucket, key, check)
+
+    monkeypatch.setattr(DataSourceBucket, "fetch", fetch_with_others)
+    kb = shelf.create()
+    shelf.drain()
+    assert shelf.last(kb).counts.indexed == 16
+    assert shelf.names(kb) == {f"{name}.txt" for name in texts}
+    for each in shelf.engine.each_document(kb.collection):
+        assert each.payload is not None
+        (hit,) = shelf.engine.search_chunks(kb.collection, "x", limit=1, ids=[each.id])
+        assert hit.text == texts[str(each.payload["item_name"]).removesuffix(".txt")]
+    assert not list((shelf.settings.data_folder / "fetched").glob("*.part"))
 
 
 def test_the_same_bytes_with_another_time_are_unchanged(shelf: Shelf) -> None:
@@ -159,6 +184,53 @@ def test_a_deleted_knowledge_base_leaves_no_document(shelf: Shelf) -> None:
     shelf.drain()
     assert shelf.names(kb) == set()
     assert shelf.verbs.job(running.job.id).job.state is JobState.CANCELLED
+
+
+def _age(shelf: Shelf, days: int, *tables: str) -> None:
+    for table, column in (("job", "finished_at"), ("data_source", "deleted_at"), ("knowledge_base", "deleted_at")):
+        if table in tables:
+            past = f"UPDATE {table} SET {column} = {column} - make_interval(days => %s)"  # noqa: S608
+            execute(shelf.engine, past, days)
+
+
+def test_what_is_deleted_is_forgotten_when_no_job_names_it_any_more(shelf: Shelf) -> None:
+    shelf.put(crane="Cranes dance.")
+    gone, stays = shelf.create(), shelf.create()
+    shelf.drain()
+    (source,) = shelf.verbs.sources(stays.id, 10, 0)[0]
+    shelf.verbs.delete(gone.id)
+    shelf.verbs.remove_source(stays.id, source.id)
+    added = shelf.verbs.add_source(stays.id, shelf.source())
+    shelf.drain()
+
+    def pruned() -> tuple[int, int]:
+        found = shelf.engine.ledger.retention.prune()
+        return found["prune_data_sources"], found["prune_knowledge_bases"]
+
+    assert pruned() == (0, 0)
+    # Deleted long ago, but a job that is still there tells of them.
+    _age(shelf, 181, "data_source", "knowledge_base")
+    assert pruned() == (0, 0)
+    _age(shelf, 181, "job")
+    assert pruned() == (2, 1)
+    assert [row["id"] for row in rows(shelf.engine, "SELECT id FROM data_source")] == [added.id]
+    assert [row["id"] for row in rows(shelf.engine, "SELECT id FROM knowledge_base")] == [stays.id]
+    assert rows(shelf.engine, "SELECT 1 FROM batch") == []
+    assert shelf.run(stays).counts.indexed == 1
+
+
+def test_a_deleted_source_whose_documents_are_still_there_is_not_forgotten(shelf: Shelf) -> None:
+    shelf.put(crane="Cranes dance.")
+    kb = shelf.create()
+    shelf.drain()
+    (source,) = shelf.verbs.sources(kb.id, 10, 0)[0]
+    shelf.verbs.remove_source(kb.id, source.id)
+    (cleanup,) = rows(shelf.engine, "SELECT id FROM job WHERE kind = 'cleanup'")
+    shelf.engine.cancel(shelf.engine.find(str(cleanup["id"])))
+    _age(shelf, 181, "job", "data_source")
+    found = shelf.engine.ledger.retention.prune()
+    assert (found["prune_jobs"], found["prune_data_sources"]) == (2, 0)
+    assert shelf.names(kb) == {"crane.txt"}
 
 
 def test_cancel_leaves_the_rest_for_the_next_job(shelf: Shelf) -> None:

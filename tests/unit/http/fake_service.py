@@ -6,9 +6,10 @@ Jobs do not run by themselves: a test ends them with `FakeEngine.end`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID
 
@@ -111,6 +112,10 @@ class FakeEngine:
             except IndexmillError as error:
                 results.append(error)
         return results
+
+    def over(self, job_ids: Sequence[UUID]) -> list[UUID]:
+        self._enter("over")
+        return [each for each in job_ids if each not in self.jobs or self.jobs[each].is_terminal]
 
     def _external(self, external_id: str | None, kind: JobKind | None) -> Job | None:
         if external_id is None:
@@ -260,6 +265,15 @@ class FakeEngine:
         self._enter("withdraw")
         if self.models.pop(model_id, None) is None:
             raise ModelNotFound(model_id, sorted(self.models))
+
+    def collection(self, name: str) -> Any:
+        """Only what a deletion asks of it."""
+        if name not in self.models:
+            raise CollectionNotFound(name, sorted(self.models))
+        return SimpleNamespace(deployment=self.models[name])
+
+    def revoke_earlier(self, deletion: Job) -> None:
+        self._enter("revoke_earlier")
 
     def collections(self) -> list[FakeCollection]:
         self._enter("collections")

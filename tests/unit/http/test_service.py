@@ -1,4 +1,4 @@
-"""Calls from the event loop: groups of submissions bounded in number and bytes, searches that leave threads free."""
+"""Calls from the event loop: bounded groups of submissions, searches and waits for jobs that leave threads free."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import Any, cast
 import pytest
 from starlette.testclient import TestClient
 
-from indexmill.domain.job import Item, JobKind, Submission, Submitted
-from indexmill.domain.principal import LOCAL, Principal, Role
-from indexmill.errors import IndexmillError, SearchTimeout
+from indexmill.domain.job import Item, Job, JobKind, Submission, Submitted
+from indexmill.domain.job_state import JobState, Reason
+from indexmill.domain.pending import Pending
+from indexmill.domain.principal import LOCAL
+from indexmill.errors import IndexmillError, JobNotFound, SearchTimeout, ServiceError
 from indexmill.http import service as service_module
 from indexmill.http.identity import acting
 from indexmill.http.problems import ProblemError
@@ -125,30 +127,59 @@ def test_a_search_that_takes_too_long_is_503_and_says_so(client: TestClient, eng
     }
 
 
-def test_who_waits_for_jobs_is_in_no_other_tenants_way_nor_in_that_of_other_requests(slow: FakeService) -> None:
-    go, waiting = threading.Event(), []
-
-    def wait(name: str) -> str:
-        waiting.append(name)
-        assert go.wait(10)
-        return name
+def test_many_wait_for_jobs_without_a_thread_and_with_one_look_for_all(slow: FakeService) -> None:
+    engine = cast("SlowEngine", slow.engine)
+    jobs = [engine.submit(submission(number)).job for number in range(40)]
 
     async def scene() -> None:
         door = Door(cast("Service", slow))
-        crowd = [asyncio.create_task(door.wait_for(wait, "crowd")) for _ in range(100)]
+        waiting = [asyncio.create_task(door.ended(each, 10)) for each in [*jobs, jobs[0]]]
+        hopeless = asyncio.create_task(door.ended(jobs[1], 0.05))
+        await asyncio.sleep(0.1)
+        # More wait than there are threads, and a call has one at once.
+        assert (await asyncio.wait_for(door.call(engine.submit, submission(99)), 1)).created
+        with pytest.raises(TimeoutError):
+            await hopeless
+        looks = engine.calls.count("over")
+        assert looks < 20
+        assert "find" not in engine.calls
+        del engine.jobs[jobs[2].id]
+        for each in (*jobs[:2], *jobs[3:]):
+            engine.end(each, JobState.SUCCEEDED, Reason.COMPLETE)
+        ended = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 5)
+        assert isinstance(ended.pop(2), JobNotFound)
+        assert all(isinstance(each, Job) and each.state is JobState.SUCCEEDED for each in ended)
+        # Nobody waits, nobody looks.
+        looks = engine.calls.count("over")
         await asyncio.sleep(0.05)
-        assert len(waiting) == service_module._JOB_PLACES
-        assert await door.call(lambda: "at once") == "at once"
-        with acting(Principal(2, Role.WRITE, "other")):
-            other = asyncio.create_task(door.wait_for(wait, "other"))
+        assert engine.calls.count("over") == looks
+
+    asyncio.run(scene())
+
+
+def test_who_waits_for_a_job_is_told_that_the_ledger_does_not_answer(slow: FakeService) -> None:
+    job = slow.engine.submit(submission(0)).job
+    slow.engine.raises = lambda: ServiceError("database: expected an answer")
+
+    async def scene() -> None:
+        door = Door(cast("Service", slow))
+        with pytest.raises(ServiceError):
+            await door.ended(job, 10)
+
+    asyncio.run(scene())
+
+
+def test_a_verb_answers_when_its_job_has_ended(slow: FakeService) -> None:
+    job = slow.engine.submit(submission(0)).job
+
+    async def scene() -> None:
+        door = Door(cast("Service", slow))
+        begun = Pending(job, 10, lambda ended: None if ended is None else ended.state).then(str)
+        answer = asyncio.create_task(door.outcome(begun))
         await asyncio.sleep(0.05)
-        assert waiting[-1] == "other"
-        # One that loses patience leaves no place for the next while its thread still waits.
-        crowd[0].cancel()
-        await asyncio.sleep(0.05)
-        assert len(waiting) == service_module._JOB_PLACES + 1
-        go.set()
-        assert await other == "other"
-        assert await asyncio.gather(*crowd[1:]) == ["crowd"] * 99
+        assert not answer.done()
+        slow.engine.end(job, JobState.FAILED, Reason.BY_ITEMS)
+        assert await asyncio.wait_for(answer, 5) == "failed"
+        assert await door.outcome(Pending.done(5).then(lambda value: value + 1)) == 6
 
     asyncio.run(scene())

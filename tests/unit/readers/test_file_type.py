@@ -42,6 +42,16 @@ def _refused(path: Path, file_name: str | None = None, media_type: str | None = 
     return refusal.value.code
 
 
+@pytest.mark.parametrize("text", [b"PK", b"PKI is about keys and who vouches for them.", b"PK-Werte der Anlage\n"])
+@pytest.mark.parametrize("name", [None, "notes.txt", "notes.md"])
+def test_a_text_may_begin_as_archives_do(tmp_path: Path, text: bytes, name: str | None) -> None:
+    path = tmp_path / "text"
+    path.write_bytes(text)
+    kind = FileType.MARKDOWN if name == "notes.md" else FileType.TEXT
+    assert detect(path, name, None) is kind
+    assert detect_head(text, name, None) is kind
+
+
 def test_every_type_has_a_sample() -> None:
     assert set(BY_ENDING.values()) == set(FileType)
     assert set(BY_ENDING) == set(sample_files.WRITERS)

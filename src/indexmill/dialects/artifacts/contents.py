@@ -1,25 +1,64 @@
-"""A document's whole text as this door gives it: Markdown, or a tree by its headings, cut to so many tokens."""
+"""A document's text as this door gives it: Markdown or a tree by its headings; whole, some nodes, so many tokens."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from indexmill.dialects.artifacts.wire import ContentBody
+from pydantic_core import to_json
+
+from indexmill.dialects.artifacts.wire import ContentBody, ContentFilter
 from indexmill.engine import Engine
 from indexmill.vectors.stored_documents import DocumentContent
 
-__all__ = ["content_of", "tree_of"]
+__all__ = ["content_of", "filtered", "markdown_of", "tree_of"]
 
 
-def content_of(document: DocumentContent, wanted: ContentBody, engine: Engine, model: str) -> dict[str, Any]:
-    """One element of `data`; `model` counts the tokens."""
-    text = document.text or ""
-    if wanted.max_tokens is not None:
-        text = text[: engine.fitting(model, text, wanted.max_tokens)]
+def content_of(document: DocumentContent, wanted: ContentBody, engine: Engine, model: str) -> bytes:
+    """The JSON of one element of `data`; `model` counts the tokens."""
+    text, limit = document.text or "", wanted.max_tokens
     if wanted.format == "markdown":
-        return {"artifact_id": document.id, "content": text}
+        if wanted.filter is not None:
+            text = markdown_of(filtered(_tree(document, text), wanted.filter))
+        content: Any = text if limit is None else text[: engine.fitting(model, text, limit)]
+    else:
+        content = _tree(document, text if limit is None else text[: engine.fitting(model, text, limit)])
+        if wanted.filter is not None:
+            content = filtered(content, wanted.filter)
+    return to_json({"artifact_id": document.id, "content": content})
+
+
+def _tree(document: DocumentContent, text: str) -> dict[str, Any]:
     headings = [each for each in (document.structure or {}).get("headings", []) if each[0] < len(text)]
-    return {"artifact_id": document.id, "content": tree_of(document.id, text, headings)}
+    return tree_of(document.id, text, headings)
+
+
+def filtered(root: dict[str, Any], wanted: ContentFilter) -> dict[str, Any]:
+    """The tree with the nodes that are wanted, each below the nearest that is; the root stays."""
+    is_inside = bool(wanted.node_ids) and root["id"] in (wanted.node_ids or ()) and wanted.include_children
+    return {**root, "children": _kept_below(root, wanted, is_inside=is_inside)}
+
+
+def _kept_below(node: dict[str, Any], wanted: ContentFilter, *, is_inside: bool) -> list[dict[str, Any]]:
+    return [each for child in node["children"] for each in _kept(child, wanted, is_inside=is_inside)]
+
+
+def _kept(node: dict[str, Any], wanted: ContentFilter, *, is_inside: bool) -> list[dict[str, Any]]:
+    """The node with what is kept below it, or only that. `is_inside`: a node above it brings all below it."""
+    is_chosen = is_inside or not wanted.node_ids or node["id"] in wanted.node_ids
+    below = _kept_below(node, wanted, is_inside=is_chosen and bool(wanted.node_ids) and wanted.include_children)
+    has_type = (not wanted.include or node["type"] in wanted.include) and node["type"] not in (wanted.exclude or ())
+    is_ancestor = wanted.include_ancestors and bool(below)
+    return [{**node, "children": below}] if has_type and (is_chosen or is_ancestor) else below
+
+
+def markdown_of(root: dict[str, Any], depth: int = 0) -> str:
+    """The texts of the tree below headings."""
+    pieces = []
+    if root["content"]:
+        is_section = root["type"] == "SectionNode"
+        pieces.append(f"{'#' * min(depth, 6)} {root['content']}" if is_section and depth else root["content"])
+    pieces += [markdown_of(child, depth + 1) for child in root["children"]]
+    return "\n\n".join(filter(None, pieces))
 
 
 def tree_of(artifact: str, text: str, headings: list[list[Any]]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel
@@ -10,10 +11,17 @@ from starlette.responses import Response
 from indexmill.domain.failure import FailureCode
 from indexmill.errors import ItemError, JobNotFound
 from indexmill.http.answers import json_answer
-from indexmill.http.problems import Problem, ShapedRoute, WrongInput, problem_of
+from indexmill.http.problems import RETRY_AFTER, Problem, ShapedRoute, WrongInput, problem_of
 
 __all__ = ["ArtifactInvalid", "ArtifactProblem", "ArtifactRoute", "artifact_problems", "artifact_shape"]
 
+#: Where it is not the document's own fault, or not that it cannot be read.
+_STATUSES: Final = {
+    FailureCode.SOURCE_FORBIDDEN: 403,
+    FailureCode.TOO_LARGE: 413,
+    FailureCode.TRIES_EXHAUSTED: 503,
+}
+_REALM: Final = 'realm="indexmill"'
 _MEANINGS: Final = {
     400: "The request is not valid, or the document cannot be read; the answer says why.",
     403: "The source is not allowed: the answer names the setting that would allow it. Or the `Host` is foreign.",
@@ -85,10 +93,14 @@ class ArtifactRoute(ShapedRoute):
             return Problem(404, "task_not_found", "Task with specified ID not found")
         if isinstance(error, ItemError):
             return document_problem(error.code, error.sentence)
-        return problem_of(error)
+        problem = problem_of(error)
+        if problem is not None and problem.status == 401:
+            # As its original says it; and what this service takes everywhere.
+            return replace(problem, headers={"WWW-Authenticate": f'Basic {_REALM}, charset="UTF-8", Bearer {_REALM}'})
+        return problem
 
 
 def document_problem(code: FailureCode, sentence: str) -> Problem:
     """What a document that cannot be indexed is over HTTP."""
-    status = {FailureCode.SOURCE_FORBIDDEN: 403, FailureCode.TOO_LARGE: 413}.get(code, 400)
-    return Problem(status, str(code), sentence)
+    status = _STATUSES.get(code, 400)
+    return Problem(status, str(code), sentence, {"Retry-After": str(RETRY_AFTER)} if status == 503 else {})

@@ -7,16 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
+from pydantic_core import to_json
+
+from indexmill.dialects.artifacts.translate import stored_metadata
 from indexmill.dialects.artifacts.wire import DeleteBody, FileInput, IngestBody, TextInput, UriInput
 from indexmill.domain.item_source import SourceKind
 from indexmill.domain.job import Item, JobKind, Submission
 from indexmill.domain.splitting import Splitting
 from indexmill.engine import Engine
-from indexmill.errors import InvalidRequest
+from indexmill.errors import CollectionNotFound, InvalidRequest
 from indexmill.http.form_data import FormFile
 from indexmill.http.json_strings import LongString
 from indexmill.http.uploads import Upload
-from indexmill.readers.file_type import HEAD_BYTES, detect_head
+from indexmill.readers.file_type import HEAD_BYTES, claimed_type, detect_head
 from indexmill.settings import ArtifactSettings
 from indexmill.sources.spool import Spool, SpooledFile
 from indexmill.sources.uri import Sources, file_name_of
@@ -59,11 +62,11 @@ class Intake:
         """
         name = _file_name(body.metadata)
         match body.input:
-            case TextInput(value=str() as text) if _is_inline(text):
+            case TextInput(value=str() as text) if _is_inline(text) and _is_as_it_is(name):
                 return await call(self.text, body, text, name, callback)
             case TextInput(value=(str() | LongString()) as long):
                 spooled = await upload.spool_text(long)
-                return await call(self.file, body, spooled, name or "text.txt", callback)
+                return await call(self.file, body, spooled, name, callback, media_type="text/plain")
             case FileInput(value=FormFile() as file):
                 spooled = await upload.spool_file(file)
                 return await call(self.file, body, spooled, name or file.file_name, callback)
@@ -87,26 +90,32 @@ class Intake:
         return self._submission(body, body.artifact or name, info, callback)
 
     def file(
-        self, body: IngestBody, spooled: SpooledFile, name: str | None, callback: dict[str, Any] | None
+        self,
+        body: IngestBody,
+        spooled: SpooledFile,
+        name: str | None,
+        callback: dict[str, Any] | None,
+        media_type: str | None = None,
     ) -> Submission:
-        """A file that is in the spool."""
+        """A file that is in the spool. `media_type`: where its sender has said it and the name says nothing."""
         with self.spool.open(spooled.reference) as stored:
             # Raises for what no reader takes; what the head alone does not tell, the worker finds out.
-            detect_head(stored.read(HEAD_BYTES), name, None)
+            detect_head(stored.read(HEAD_BYTES), name, media_type)
         info = {
             "source": SourceKind.SPOOL,
             "value": spooled.reference,
             "sha256": spooled.sha256,
             "file_name": name,
         }
+        if media_type is not None:
+            info["media_type"] = media_type
         return self._submission(body, body.artifact or name, info, callback, spooled)
 
     def deletion(self, body: DeleteBody, callback: dict[str, Any] | None = None) -> Submission:
         """A delete needs its place in the order even where there is nothing to delete: an ingest may be under way."""
-        self._open(body.collection)
         return Submission(
             JobKind.DELETION,
-            self.settings.model,
+            self._model_for_deletes(body.collection),
             [Item(body.artifact)],
             collection=body.collection,
             document=body.artifact,
@@ -123,16 +132,27 @@ class Intake:
     ) -> Submission:
         if artifact is None:
             raise InvalidRequest("artifact: expected an id for the document, because no file name is there to name it")
+        metadata = stored_metadata(body.metadata, info["file_name"])
+        if b"\\u0000" in to_json(metadata).replace(b"\\\\", b""):
+            raise InvalidRequest("metadata: expected names and values without NUL characters, got one; remove it")
         self._open(body.collection)
         return Submission(
             JobKind.INGESTION,
             self.settings.model,
-            [Item(artifact[:255], body.metadata or {}, info, weight=spooled.size if spooled else 0)],
+            [Item(artifact[:255], metadata, info, weight=spooled.size if spooled else 0)],
             collection=body.collection,
             document=artifact[:255],
             callback=callback,
             spooled=(spooled.reference,) if spooled else (),
         )
+
+    def _model_for_deletes(self, collection: str) -> str:
+        """That of the collection, whichever it is: nothing is embedded."""
+        try:
+            return self.engine.collection(collection).deployment.id
+        except CollectionNotFound:
+            self._open(collection)
+            return self.settings.model
 
     def _open(self, collection: str) -> None:
         splitting = Splitting(self.settings.chunk_tokens, self.settings.chunk_overlap)
@@ -160,6 +180,12 @@ def _is_inline(text: str) -> bool:
     if not text.strip():
         raise InvalidRequest("input.value: expected text, got nothing but white space")
     return len(text) <= _INLINE_CHARACTERS and "\0" not in text
+
+
+def _is_as_it_is(name: str | None) -> bool:
+    """Whether the text is what is indexed. Of what its name calls a web page or a PDF, that is read out of it first."""
+    claimed = claimed_type(name, None)
+    return claimed is None or claimed.is_read_as_text
 
 
 def _without_blanks(base64: str | LongString) -> str | LongString:

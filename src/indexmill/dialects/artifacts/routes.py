@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
+import base64
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
 
@@ -16,6 +15,7 @@ from indexmill.dialects.artifacts.errors import ArtifactRoute, artifact_problems
 from indexmill.dialects.artifacts.ingest import Intake
 from indexmill.dialects.artifacts.results import indexed_documents
 from indexmill.dialects.artifacts.translate import (
+    chosen_documents,
     document_view,
     ingest_response,
     is_success,
@@ -65,8 +65,6 @@ __all__ = ["PREFIXES", "artifact_router"]
 
 #: Paths of this door, for errors that no route has taken.
 PREFIXES: Final = ("/v1/artifacts", "/v1/primitives", "/v1/embeddings")
-_FIRST_WAIT: Final = 0.005
-_LONGEST_WAIT: Final = 0.25
 _PAGE: Final = 500
 #: What one submission of this door takes in a commit that several share.
 _SUBMISSION_BYTES: Final = 64 * 1024
@@ -155,16 +153,11 @@ class _Tasks:
         Raises:
             ProblemError: it takes too long (504).
         """
-        until = time.monotonic() + self.settings.sync_timeout_seconds
-        pause = _FIRST_WAIT
-        while not job.is_terminal:
-            if time.monotonic() > until:
-                message = f"The task has not ended yet; ask for it as {task_reference(job)}"
-                raise ProblemError(Problem(504, "still_running", message))
-            await asyncio.sleep(pause)
-            pause = min(_LONGEST_WAIT, pause * 1.5)
-            job = await self.door.call(self.engine.find, str(job.id))
-        return job
+        try:
+            return await self.door.ended(job, self.settings.sync_timeout_seconds)
+        except TimeoutError as error:
+            message = f"The task has not ended yet; ask for it as {task_reference(job)}"
+            raise ProblemError(Problem(504, "still_running", message)) from error
 
     async def succeeded(self, job: Job) -> Job:
         """The ended job, or what went wrong with it.
@@ -371,11 +364,10 @@ async def _listed(
 
 
 def _content_page(tasks: _Tasks, wanted: ContentBody, after: str | None) -> list[DocumentContent]:
-    chosen = wanted.context_filter
+    collection = wanted.context_filter.collection
+    ids, equal = chosen_documents(wanted.context_filter)
     try:
-        return tasks.engine.contents(
-            chosen.collection, ids=chosen.artifacts, equal=chosen.metadata_filter or (), limit=_PAGE, after=after
-        )
+        return tasks.engine.contents(collection, ids=ids, equal=equal, limit=_PAGE, after=after)
     except CollectionNotFound:
         return []
 
@@ -386,8 +378,7 @@ async def _contents(tasks: _Tasks, wanted: ContentBody, page: list[DocumentConte
     head = b""
     while page:
         for each in page:
-            view = await tasks.door.call(content_of, each, wanted, tasks.engine, tasks.settings.model)
-            yield head + to_json(view)
+            yield head + await tasks.door.call(content_of, each, wanted, tasks.engine, tasks.settings.model)
             head = b","
         page = await tasks.door.call(_content_page, tasks, wanted, page[-1].id)
     yield b"]}"
@@ -412,13 +403,14 @@ def _add_primitives(router: APIRouter, bodies: BodyReader, tasks: _Tasks) -> Non
         if not (wanted.text or "").strip():
             raise ProblemError(Problem(400, "invalid_request", "text: expected what to search for, got nothing"))
         chosen = wanted.context_filter
+        ids, equal = chosen_documents(chosen)
         try:
             hits = await tasks.door.search_chunks(
                 chosen.collection,
                 wanted.text or "",
                 limit=wanted.limit,
-                ids=chosen.artifacts,
-                equal=chosen.metadata_filter or (),
+                ids=ids,
+                equal=equal,
                 min_score=wanted.score_threshold,
                 expand=1 if wanted.expand else 0,
             )
@@ -447,12 +439,22 @@ def _add_primitives(router: APIRouter, bodies: BodyReader, tasks: _Tasks) -> Non
         model = wanted.model if known else tasks.settings.model
         embedded = await tasks.door.call(tasks.engine.embed, model, wanted.texts)
         tokens = int(embedded.tokens.sum())
+        write = _in_base64 if wanted.encoding_format == "base64" else _as_list
         data = [
-            {"index": index, "object": "embedding", "embedding": vector.tolist()}
+            {"index": index, "object": "embedding", "embedding": write(vector)}
             for index, vector in enumerate(embedded.vectors)
         ]
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
         return json_answer({"object": "list", "model": "private-gpt", "data": data, "usage": usage})
+
+
+def _as_list(vector: Any) -> list[float]:
+    numbers: list[float] = vector.tolist()
+    return numbers
+
+
+def _in_base64(vector: Any) -> str:
+    return base64.b64encode(vector.astype("<f4").tobytes()).decode()
 
 
 def _chunk_view(hit: ChunkHit, chosen: ContextFilter) -> dict[str, Any]:

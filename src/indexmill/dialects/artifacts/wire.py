@@ -19,6 +19,7 @@ __all__ = [
     "Callback",
     "ChunkList",
     "ContentBody",
+    "ContentFilter",
     "ContentList",
     "ContextFilter",
     "DeleteAsyncBody",
@@ -165,7 +166,12 @@ class ContextFilter(BaseModel):
 
     collection: Name = DEFAULT_COLLECTION
     artifacts: list[Name] | None = Field(default=None, max_length=10_000)
-    metadata_filter: list[dict[str, Any]] | None = Field(default=None, max_length=100)
+    metadata_filter: list[dict[str, Any]] | None = Field(
+        default=None,
+        max_length=100,
+        description='Values that the metadata must hold: `{"lang": "en"}`, or `{"key": "lang", "operator": "==", '
+        '"value": "en"}`.',
+    )
 
 
 class SearchBody(BaseModel):
@@ -197,6 +203,21 @@ class ChunkList(BaseModel):
     data: list[Chunk]
 
 
+NodeType = Literal["ImageNode", "ListItemNode", "ListNode", "SectionNode", "TableNode", "TableRowNode", "TextNode"]
+
+
+class ContentFilter(BaseModel):
+    """Which nodes of the document's tree; texts that are read here have sections and texts."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    include: list[NodeType] | None = Field(default=None, description="Only nodes of these types.")
+    exclude: list[NodeType] | None = Field(default=None, description="No nodes of these types.")
+    node_ids: list[str] | None = Field(default=None, max_length=10_000, description="Only these nodes.")
+    include_children: bool = Field(default=True, description="With `node_ids`: and what is below them.")
+    include_ancestors: bool = Field(default=False, description="With `node_ids`: and what they are below.")
+
+
 class ContentBody(BaseModel):
     model_config = ConfigDict(
         extra="ignore", json_schema_extra={"example": {"context_filter": {"collection": "my-collection"}}}
@@ -204,6 +225,7 @@ class ContentBody(BaseModel):
 
     context_filter: ContextFilter
     format: Literal["markdown", "object"] = "markdown"
+    filter: ContentFilter | None = None
     max_tokens: int | None = Field(default=None, ge=1)
 
 
@@ -229,6 +251,9 @@ class EmbeddingsBody(BaseModel):
     model_config = ConfigDict(extra="ignore", json_schema_extra={"example": {"input": "neural nets basics"}})
 
     model: str = "default"
+    encoding_format: Literal["float", "base64"] = Field(
+        default="float", description="`base64`: of 32-bit floats, little-endian, as OpenAI's clients ask for."
+    )
     input: str | Annotated[list[str], Field(min_length=1, max_length=2048)]
 
     @property
@@ -239,7 +264,7 @@ class EmbeddingsBody(BaseModel):
 class Embedding(BaseModel):
     index: int
     object: Literal["embedding"] = "embedding"
-    embedding: list[float]
+    embedding: list[float] | str
 
 
 class Usage(BaseModel):

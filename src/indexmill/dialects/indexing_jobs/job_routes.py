@@ -28,6 +28,7 @@ from indexmill.http.answers import json_answer
 from indexmill.http.auth import Need, gate_of, needs
 from indexmill.http.body import BodyReader
 from indexmill.http.identity import as_sent
+from indexmill.http.links import MakeLink
 from indexmill.http.openapi import json_body
 from indexmill.http.problems import Problem, ProblemError
 from indexmill.http.service import Door
@@ -44,12 +45,12 @@ _CSV: Final = {
 }
 
 
-def add_jobs(router: APIRouter, door: Door, bodies: BodyReader, signer: UrlSigner) -> None:
+def add_jobs(router: APIRouter, door: Door, bodies: BodyReader, signer: UrlSigner, link: MakeLink) -> None:
     _add_start(router, door, bodies)
-    _add_lists(router, door)
+    _add_lists(router, door, link)
     _add_reads(router, door)
     _add_cancel(router, door, bodies)
-    _add_report(router, door, signer)
+    _add_report(router, door, signer, link)
 
 
 def _job_id(reference: str) -> UUID:
@@ -85,11 +86,11 @@ def _add_start(router: APIRouter, door: Door, bodies: BodyReader) -> None:
         return _answer(await door.call(door.knowledge_bases.start, wanted.knowledge_base_uuid, sources))
 
 
-def _add_lists(router: APIRouter, door: Door) -> None:
+def _add_lists(router: APIRouter, door: Door, link: MakeLink) -> None:
     async def page_of_jobs(request: Request, page: int | None, per_page: int | None, base: UUID | None) -> Response:
         wanted = page_of(page, per_page)
         found, total = await door.call(door.knowledge_bases.jobs, wanted.size, wanted.offset, base)
-        return json_answer({"jobs": [job_view(each) for each in found], **wanted.answer(request, total)})
+        return json_answer({"jobs": [job_view(each) for each in found], **wanted.answer(request, total, link)})
 
     @router.get(
         f"{PREFIX}/indexing_jobs",
@@ -173,7 +174,7 @@ async def _named_job(bodies: BodyReader, request: Request) -> UUID | None:
         raise
 
 
-def _add_report(router: APIRouter, door: Door, signer: UrlSigner) -> None:
+def _add_report(router: APIRouter, door: Door, signer: UrlSigner, link: MakeLink) -> None:
     @router.get(
         f"{PREFIX}/indexing_jobs/{{uuid}}/details_signed_url",
         operation_id="get_indexing_job_report_url",
@@ -192,7 +193,7 @@ def _add_report(router: APIRouter, door: Door, signer: UrlSigner) -> None:
         query = signer.sign(
             LinkPurpose.REPORT, path, datetime.now(UTC) + REPORT_LIFE, {"tenant": str(found.job.tenant)}
         )
-        return json_answer({"signed_url": str(request.url.replace(path=path, query=query))})
+        return json_answer({"signed_url": link(request, path, query)})
 
     @router.get(
         f"{PREFIX}/indexing_jobs/{{uuid}}/report.csv",

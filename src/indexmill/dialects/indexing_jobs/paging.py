@@ -7,8 +7,10 @@ from typing import Annotated, Any, Final
 
 from fastapi import Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from starlette.datastructures import URL
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
+
+from indexmill.http.links import MakeLink
 
 __all__ = ["DEFAULT_PER_PAGE", "MAX_PER_PAGE", "Links", "Meta", "Page", "PageNumber", "PerPage", "page_of"]
 
@@ -67,20 +69,21 @@ class Page:
     def offset(self) -> int:
         return (self.number - 1) * self.size
 
-    def answer(self, request: Request, total: int) -> dict[str, Any]:
+    def answer(self, request: Request, total: int, link: MakeLink) -> dict[str, Any]:
         """`links` and `meta` of the answer."""
         pages = max(1, -(-total // self.size))
         links: dict[str, str] = {}
         if self.number > 1:
-            before = self._link(request, min(self.number - 1, pages))
-            links |= {"first": self._link(request, 1), "previous": before, "prev": before}
+            before = self._link(request, min(self.number - 1, pages), link)
+            links |= {"first": self._link(request, 1, link), "previous": before, "prev": before}
         if self.number < pages:
-            links |= {"next": self._link(request, self.number + 1), "last": self._link(request, pages)}
+            links |= {"next": self._link(request, self.number + 1, link), "last": self._link(request, pages, link)}
         return {"links": {"pages": links}, "meta": {"page": self.number, "pages": pages, "total": total}}
 
-    def _link(self, request: Request, number: int) -> str:
-        url: URL = request.url
-        return str(url.include_query_params(page=number, per_page=self.size))
+    def _link(self, request: Request, number: int, link: MakeLink) -> str:
+        others = [each for each in request.query_params.multi_items() if each[0] not in ("page", "per_page")]
+        query = QueryParams([*others, ("page", str(number)), ("per_page", str(self.size))])
+        return link(request, request.url.path, str(query))
 
 
 def page_of(number: int | None, size: int | None) -> Page:

@@ -33,7 +33,6 @@ from indexmill.dialects.indexing_jobs.responses import (
     KnowledgeBaseRead,
     RetrievedChunks,
 )
-from indexmill.dialects.indexing_jobs.retrieval import nearest_chunks
 from indexmill.dialects.indexing_jobs.translate import (
     KNOWLEDGE_BASE_USE,
     chosen_model,
@@ -53,6 +52,7 @@ from indexmill.errors import InvalidRequest
 from indexmill.http.answers import json_answer
 from indexmill.http.auth import Need, needs
 from indexmill.http.body import BodyReader
+from indexmill.http.links import MakeLink, link_maker
 from indexmill.http.openapi import json_body
 from indexmill.http.problems import ProblemError
 from indexmill.http.service import Door
@@ -71,16 +71,16 @@ UseCases = Annotated[
 
 def indexing_router(door: Door, bodies: BodyReader, signer: UrlSigner, uploads: UploadStore) -> APIRouter:
     router = APIRouter(route_class=IndexingRoute, tags=["knowledge bases"])
-    bases = _Bases(door)
+    bases, link = _Bases(door), link_maker(door.service.settings.server.public_url)
     # Before the routes whose parameter would take its path.
-    add_uploads(router, door, bodies, signer, uploads)
-    _add_bases(router, bodies, bases)
+    add_uploads(router, door, bodies, signer, uploads, link=link)
+    _add_bases(router, bodies, bases, link)
     _add_changes(router, bodies, bases)
-    _add_sources(router, bodies, bases)
+    _add_sources(router, bodies, bases, link)
     _add_source_changes(router, bodies, bases)
-    _add_models(router, door)
+    _add_models(router, door, link)
     _add_retrieve(router, bodies, bases)
-    add_jobs(router, door, bodies, signer)
+    add_jobs(router, door, bodies, signer, link)
     return router
 
 
@@ -133,7 +133,7 @@ def _uuid(kind: str, reference: str) -> UUID:
         raise ProblemError(not_found(kind, reference)) from error
 
 
-def _add_bases(router: APIRouter, bodies: BodyReader, bases: _Bases) -> None:
+def _add_bases(router: APIRouter, bodies: BodyReader, bases: _Bases, link: MakeLink) -> None:
     @router.post(
         f"{PREFIX}/knowledge_bases",
         operation_id="create_knowledge_base",
@@ -160,7 +160,7 @@ def _add_bases(router: APIRouter, bodies: BodyReader, bases: _Bases) -> None:
         wanted = page_of(page, per_page)
         found, total = await bases.door.call(bases.verbs.page, wanted.size, wanted.offset)
         views = [knowledge_base_view(each) for each in found]
-        return json_answer({"knowledge_bases": views, **wanted.answer(request, total)})
+        return json_answer({"knowledge_bases": views, **wanted.answer(request, total, link)})
 
     @router.get(
         f"{PREFIX}/knowledge_bases/{{uuid}}",
@@ -203,7 +203,7 @@ def _add_changes(router: APIRouter, bodies: BodyReader, bases: _Bases) -> None:
         return json_answer({"uuid": str(base)})
 
 
-def _add_sources(router: APIRouter, bodies: BodyReader, bases: _Bases) -> None:
+def _add_sources(router: APIRouter, bodies: BodyReader, bases: _Bases, link: MakeLink) -> None:
     @router.post(
         f"{PREFIX}/knowledge_bases/{{uuid}}/data_sources",
         operation_id="create_data_source",
@@ -232,7 +232,7 @@ def _add_sources(router: APIRouter, bodies: BodyReader, bases: _Bases) -> None:
         wanted = page_of(page, per_page)
         found, total = await bases.door.call(bases.verbs.sources, _base_id(uuid), wanted.size, wanted.offset)
         views = [data_source_view(each) for each in found]
-        return json_answer({"knowledge_base_data_sources": views, **wanted.answer(request, total)})
+        return json_answer({"knowledge_base_data_sources": views, **wanted.answer(request, total, link)})
 
 
 def _add_source_changes(router: APIRouter, bodies: BodyReader, bases: _Bases) -> None:
@@ -264,7 +264,7 @@ def _add_source_changes(router: APIRouter, bodies: BodyReader, bases: _Bases) ->
         return json_answer({"data_source_uuid": str(source), "knowledge_base_uuid": str(base)})
 
 
-def _add_models(router: APIRouter, door: Door) -> None:
+def _add_models(router: APIRouter, door: Door, link: MakeLink) -> None:
     @router.get(
         f"{PREFIX}/models",
         operation_id="list_knowledge_base_models",
@@ -280,7 +280,7 @@ def _add_models(router: APIRouter, door: Door) -> None:
         uses = {use.strip() for each in usecases or () for use in each.split(",")} - {""}
         deployed = await door.call(door.engine.deployments) if not uses or KNOWLEDGE_BASE_USE in uses else []
         views = [model_view(each) for each in deployed[wanted.offset : wanted.offset + wanted.size]]
-        return json_answer({"models": views, **wanted.answer(request, len(deployed))})
+        return json_answer({"models": views, **wanted.answer(request, len(deployed), link)})
 
 
 def _add_retrieve(router: APIRouter, bodies: BodyReader, bases: _Bases) -> None:
@@ -290,7 +290,7 @@ def _add_retrieve(router: APIRouter, bodies: BodyReader, bases: _Bases) -> None:
         async with bodies.read(request, RetrieveBody) as body:
             wanted = body.value
         hits = await bases.door.in_turn(
-            nearest_chunks, bases.verbs, base, wanted.query, wanted.num_results, metadata_filter(wanted.filters)
+            bases.verbs.retrieve, base, wanted.query, wanted.num_results, metadata_filter(wanted.filters)
         )
         views: list[dict[str, Any]] = [chunk_view(each) for each in hits]
         return json_answer({"results": views, "total_results": len(views)})

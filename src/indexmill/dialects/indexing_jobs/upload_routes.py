@@ -18,6 +18,7 @@ from indexmill.http.answers import json_answer, timestamp
 from indexmill.http.auth import Need, gate_of, needs
 from indexmill.http.body import BodyReader
 from indexmill.http.identity import as_sent, current_principal
+from indexmill.http.links import MakeLink
 from indexmill.http.openapi import json_body
 from indexmill.http.problems import Problem, ProblemError
 from indexmill.http.service import Door
@@ -39,17 +40,20 @@ _BYTES: Final[dict[str, Any]] = {
 }
 
 
-def add_uploads(router: APIRouter, door: Door, bodies: BodyReader, signer: UrlSigner, store: UploadStore) -> None:
+def add_uploads(
+    router: APIRouter, door: Door, bodies: BodyReader, signer: UrlSigner, store: UploadStore, *, link: MakeLink
+) -> None:
     limit = min(door.service.settings.server.upload_limit_bytes, door.service.settings.sources.max_bytes)
-    _add_presign(router, door, bodies, _Presigner(signer, store, limit))
+    _add_presign(router, door, bodies, _Presigner(signer, store, limit, link))
     _add_receive(router, door, signer, store)
 
 
 class _Presigner:
-    def __init__(self, signer: UrlSigner, store: UploadStore, limit: int) -> None:
+    def __init__(self, signer: UrlSigner, store: UploadStore, limit: int, link: MakeLink) -> None:
         self._signer = signer
         self._store = store
         self._limit = limit
+        self._link = link
 
     def presign(self, request: Request, file: FileToUpload) -> dict[str, str]:
         """
@@ -74,7 +78,7 @@ class _Presigner:
         return {
             "object_key": key,
             "original_file_name": file.file_name,
-            "presigned_url": str(request.url.replace(path=path, query=query)),
+            "presigned_url": self._link(request, path, query),
             "expires_at": timestamp(expires_at),
         }
 

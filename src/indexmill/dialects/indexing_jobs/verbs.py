@@ -14,6 +14,7 @@ from indexmill.domain.knowledge_base import (
     NewDataSource,
     ReportRow,
 )
+from indexmill.domain.metadata_filter import MetadataFilter
 from indexmill.vectors.chunk_search import ChunkHit
 
 __all__ = ["KnowledgeBaseVerbs"]
@@ -72,5 +73,5 @@ class KnowledgeBaseVerbs(Protocol):
     def report_rows(self, job_id: UUID, /) -> Iterator[ReportRow]:
         """Read page by page: a slow reader holds no connection."""
 
-    def retrieve(self, kb_id: UUID, query: str, limit: int, filters: Sequence[dict[str, Any]], /) -> Sequence[ChunkHit]:
-        """The nearest chunks, best first, of documents whose payload holds the values of every one of `filters`."""
+    def retrieve(self, kb_id: UUID, query: str, limit: int, wanted: MetadataFilter | None, /) -> Sequence[ChunkHit]:
+        """The nearest chunks, best first, of documents whose metadata fulfils these conditions."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import unquote
 
@@ -36,9 +38,9 @@ FORM: dict[str, Any] = {
 }
 
 
-async def read_file(door: Door, request: Request, metadata_field: str) -> NewFile:
-    """The file, spooled: whoever waits for its indexing is in no other upload's way.
-
+@asynccontextmanager
+async def read_file(door: Door, request: Request, metadata_field: str) -> AsyncIterator[NewFile]:
+    """
     Raises:
         ProblemError: no form, or too large a one, or it cannot be stored now.
         InvalidRequest: no file, no name for it, or metadata that is no JSON object.
@@ -56,4 +58,4 @@ async def read_file(door: Door, request: Request, metadata_field: str) -> NewFil
             )
         said = metadata_of(metadata, metadata_field)
         spooled = await upload.spool_file(file)
-        return NewFile(name, spooled.reference, spooled.sha256, spooled.size, file.media_type, said)
+        yield NewFile(name, spooled.reference, spooled.sha256, spooled.size, file.media_type, said)

@@ -40,7 +40,8 @@ from indexmill.dialects.list_jobs.v1_translate import (
     structured_document,
 )
 from indexmill.dialects.list_jobs.verbs import CorpusVerbs
-from indexmill.domain.corpus import NewDocument, NewFile
+from indexmill.domain.corpus import CorpusDocument, DocumentState, NewDocument, NewFile
+from indexmill.domain.pending import Pending
 from indexmill.errors import InvalidRequest
 from indexmill.http.auth import Need, needs
 from indexmill.http.body import BodyReader
@@ -75,24 +76,18 @@ class _Documents:
     def _key(self, number: int) -> str:
         return self._verbs.get(corpus_number(number)).key
 
-    def index(self, corpus: int, document: NewDocument, seconds: float) -> IndexedDocument:
-        state, _ = self._verbs.put(self._key(corpus), document, seconds)
-        return indexed(state, document)
+    def index(self, corpus: int, document: NewDocument, seconds: float) -> Pending[IndexedDocument]:
+        begun = self._verbs.put(self._key(corpus), document, seconds)
+        return begun.then(lambda stored: indexed(stored[0], document))
 
-    def upload(self, corpus: int, file: NewFile, seconds: float, *, wants_document: bool) -> UploadAnswer:
-        state, stored = self._verbs.put_file(self._key(corpus), file, seconds)
-        texts = [part.text for part in stored.parts or ()]
-        document = None
-        if wants_document:
-            document = {"documentId": stored.id, "section": [{"text": text} for text in texts]}
-        quota = quota_of(texts, [file.metadata])
-        return UploadAnswer(response=UploadedDocument(status=status_of(state), quota_consumed=quota, document=document))
+    def upload(self, corpus: int, file: NewFile, seconds: float, *, wants_document: bool) -> Pending[UploadAnswer]:
+        begun = self._verbs.put_file(self._key(corpus), file, seconds)
+        return begun.then(lambda stored: _uploaded(file, *stored, wants_document=wants_document))
 
-    def remove(self, wanted: DeleteDocumentRequest) -> Nothing:
+    def remove(self, wanted: DeleteDocumentRequest) -> Pending[Nothing]:
         if not wanted.document_id:
             raise InvalidRequest("documentId: expected the id of a document, got nothing")
-        self._verbs.remove(self._key(wanted.corpus_id), wanted.document_id)
-        return Nothing()
+        return self._verbs.remove(self._key(wanted.corpus_id), wanted.document_id).then(lambda _: Nothing())
 
     def list(self, tenant: int, wanted: ListDocumentsRequest) -> DocumentList:
         limit = page_limit(wanted.num_results, 10, _MAX_DOCUMENTS)
@@ -120,6 +115,15 @@ class _Documents:
         return response_set([(each.corpus.number, each.hit) for each in found])
 
 
+def _uploaded(file: NewFile, state: DocumentState, stored: CorpusDocument, *, wants_document: bool) -> UploadAnswer:
+    texts = [part.text for part in stored.parts or ()]
+    document = None
+    if wants_document:
+        document = {"documentId": stored.id, "section": [{"text": text} for text in texts]}
+    quota = quota_of(texts, [file.metadata])
+    return UploadAnswer(response=UploadedDocument(status=status_of(state), quota_consumed=quota, document=document))
+
+
 def _add_index(router: APIRouter, door: Door, bodies: BodyReader, documents: _Documents) -> None:
     @router.post(
         "/v1/index",
@@ -135,7 +139,8 @@ def _add_index(router: APIRouter, door: Door, bodies: BodyReader, documents: _Do
         wanted = await read_message(bodies, request, IndexRequest)
         check_customer(request, wanted.customer_id)
         document = structured_document(wanted.document)
-        return message_answer(await door.wait_for(documents.index, wanted.corpus_id, document, seconds_of(request)))
+        begun = await door.call(documents.index, wanted.corpus_id, document, seconds_of(request))
+        return message_answer(await door.outcome(begun))
 
     @router.post(
         "/v1/core/index",
@@ -149,7 +154,8 @@ def _add_index(router: APIRouter, door: Door, bodies: BodyReader, documents: _Do
         wanted = await read_message(bodies, request, IndexCoreRequest)
         check_customer(request, wanted.customer_id)
         document = core_document(wanted.document)
-        return message_answer(await door.wait_for(documents.index, wanted.corpus_id, document, seconds_of(request)))
+        begun = await door.call(documents.index, wanted.corpus_id, document, seconds_of(request))
+        return message_answer(await door.outcome(begun))
 
 
 def _add_others(router: APIRouter, door: Door, bodies: BodyReader, documents: _Documents) -> None:
@@ -165,7 +171,7 @@ def _add_others(router: APIRouter, door: Door, bodies: BodyReader, documents: _D
     async def delete(request: Request) -> Response:
         wanted = await read_message(bodies, request, DeleteDocumentRequest)
         check_customer(request, wanted.customer_id)
-        return message_answer(await door.wait_for(documents.remove, wanted))
+        return message_answer(await door.outcome(await door.call(documents.remove, wanted)))
 
     @router.post(
         "/v1/list-documents",
@@ -218,7 +224,9 @@ def v1_files_router(door: Door, verbs: CorpusVerbs, keys: PageKeys) -> APIRouter
     )
     async def upload(request: Request, o: CorpusNumber, c: Customer = 0, d: WantsDocument = False) -> Response:
         check_customer(request, c)
-        file, seconds = await read_file(door, request, "doc_metadata"), seconds_of(request)
-        return message_answer(await door.wait_for(documents.upload, o, file, seconds, wants_document=d))
+        async with read_file(door, request, "doc_metadata") as file:
+            seconds = seconds_of(request)
+            begun = await door.call(documents.upload, o, file, seconds, wants_document=d)
+        return message_answer(await door.outcome(begun))
 
     return router

@@ -28,6 +28,7 @@ from indexmill.dialects.list_jobs.v2_wire import (
 )
 from indexmill.dialects.list_jobs.verbs import CorpusVerbs
 from indexmill.domain.corpus import CorpusDocument, DocumentState, NewFile
+from indexmill.domain.pending import Pending
 from indexmill.errors import InvalidRequest
 from indexmill.http.answers import json_answer
 from indexmill.http.auth import Need, needs
@@ -73,11 +74,11 @@ class _Documents:
         self._verbs = verbs
         self._keys = keys
 
-    def create(self, key: str, body: CreateDocumentBody, seconds: float) -> dict[str, Any]:
-        return _stored(body.id, *self._verbs.put(key, new_document(body), seconds))
+    def create(self, key: str, body: CreateDocumentBody, seconds: float) -> Pending[dict[str, Any]]:
+        return self._verbs.put(key, new_document(body), seconds).then(lambda found: _stored(body.id, *found))
 
-    def upload(self, key: str, file: NewFile, seconds: float) -> dict[str, Any]:
-        return _stored(file.id, *self._verbs.put_file(key, file, seconds))
+    def upload(self, key: str, file: NewFile, seconds: float) -> Pending[dict[str, Any]]:
+        return self._verbs.put_file(key, file, seconds).then(lambda found: _stored(file.id, *found))
 
     def get(self, key: str, document_id: str) -> dict[str, Any]:
         found = self._verbs.document(key, document_id)
@@ -85,19 +86,18 @@ class _Documents:
             raise v2_not_found("Document", document_id)
         return document_view(found)
 
-    def remove(self, key: str, document_id: str) -> None:
-        if not self._verbs.remove(key, document_id):
-            raise v2_not_found("Document", document_id)
+    def remove(self, key: str, document_id: str) -> Pending[bool]:
+        return self._verbs.remove(key, document_id)
 
     def remove_many(
         self, key: str, ids: str | None, metadata_filter: str | None, seconds: float | None
-    ) -> dict[str, Any]:
+    ) -> Pending[dict[str, Any]]:
         if (ids is None) == (metadata_filter is None):
             raise InvalidRequest("document_ids, metadata_filter: expected exactly one of them")
         named = None if ids is None else [each.strip() for each in ids.split(",") if each.strip()]
         if named is not None and not 1 <= len(named) <= _MAX_IDS:
             raise InvalidRequest(f"document_ids: expected 1 to {_MAX_IDS} ids, got {len(named)}")
-        return bulk_view(self._verbs.bulk_remove(key, named, metadata_filter, seconds))
+        return self._verbs.bulk_remove(key, named, metadata_filter, seconds).then(bulk_view)
 
     def list(
         self, tenant: int, key: str, limit: int, metadata_filter: str | None, page_key: str | None
@@ -149,8 +149,8 @@ def _add_collection(router: APIRouter, door: Door, bodies: BodyReader, documents
     )
     async def create(request: Request, corpus_key: CorpusKey) -> Response:
         async with bodies.read(request, CreateDocumentBody) as body:
-            made = await door.wait_for(documents.create, corpus_key, body.value, seconds_of(request))
-        return json_answer(made, 201)
+            begun = await door.call(documents.create, corpus_key, body.value, seconds_of(request))
+        return json_answer(await door.outcome(begun), 201)
 
     @router.get(
         f"{_IN_CORPUS}/documents",
@@ -190,7 +190,8 @@ def _add_bulk(router: APIRouter, door: Door, documents: _Documents) -> None:
         is_async: IsAsync = True,
     ) -> Response:
         seconds = None if is_async else seconds_of(request)
-        view = await door.wait_for(documents.remove_many, corpus_key, document_ids, metadata_filter, seconds)
+        begun = await door.call(documents.remove_many, corpus_key, document_ids, metadata_filter, seconds)
+        view = await door.outcome(begun)
         return json_answer(view, 200 if view["response_type"] == "success" else 202)
 
 
@@ -214,7 +215,8 @@ def _add_document(router: APIRouter, door: Door, documents: _Documents) -> None:
         responses=v2_problems(404),
     )
     async def delete(corpus_key: CorpusKey, document_id: DocumentId) -> Response:
-        await door.wait_for(documents.remove, corpus_key, document_id)
+        if not await door.outcome(await door.call(documents.remove, corpus_key, document_id)):
+            raise v2_not_found("Document", document_id)
         return Response(status_code=204)
 
 
@@ -278,7 +280,8 @@ def v2_files_router(door: Door, verbs: CorpusVerbs, keys: PageKeys) -> APIRouter
         openapi_extra=FORM,
     )
     async def upload(request: Request, corpus_key: CorpusKey) -> Response:
-        file = await read_file(door, request, "metadata")
-        return json_answer(await door.wait_for(documents.upload, corpus_key, file, seconds_of(request)), 201)
+        async with read_file(door, request, "metadata") as file:
+            begun = await door.call(documents.upload, corpus_key, file, seconds_of(request))
+        return json_answer(await door.outcome(begun), 201)
 
     return router

@@ -8,18 +8,18 @@ from typing import Any, Protocol
 from indexmill.domain.corpus import Corpus, CorpusDocument, DocumentState, NewDocument, NewFile, QueryHit, Removal
 from indexmill.domain.filter_attributes import FilterAttribute
 from indexmill.domain.job import Job
+from indexmill.domain.pending import Pending
 
 __all__ = ["CorpusVerbs"]
 
 
 class CorpusVerbs(Protocol):
-    """The verbs of corpora. Synchronous: routes call them in threads.
+    """The verbs of corpora. Synchronous: routes call them in threads, and wait for what is `Pending` without one.
 
     Raises:
         CollectionNotFound: of a corpus that is not there; its `name` is the reference.
         Conflict: the key is taken.
         InvalidRequest: a value that cannot be accepted, such as a filter that cannot be read.
-        TimeoutError: what was waited for was not done in `wait_seconds`; it goes on.
     """
 
     def of(self, tenant: int, /) -> CorpusVerbs:
@@ -65,14 +65,18 @@ class CorpusVerbs(Protocol):
 
     def rebuild(self, key: str, /) -> Job: ...
 
-    def put(self, key: str, document: NewDocument, wait_seconds: float, /) -> tuple[DocumentState, CorpusDocument]:
+    def put(
+        self, key: str, document: NewDocument, wait_seconds: float, /
+    ) -> Pending[tuple[DocumentState, CorpusDocument]]:
         """Index it, unless another document has its id; when it answers it can be found.
 
         Raises:
             ItemError: it cannot be indexed.
         """
 
-    def put_file(self, key: str, file: NewFile, wait_seconds: float, /) -> tuple[DocumentState, CorpusDocument]:
+    def put_file(
+        self, key: str, file: NewFile, wait_seconds: float, /
+    ) -> Pending[tuple[DocumentState, CorpusDocument]]:
         """As `put`, with the document's parts in the answer.
 
         Raises:
@@ -87,7 +91,7 @@ class CorpusVerbs(Protocol):
     ) -> Sequence[CorpusDocument]:
         """By id, those after this id, without their parts; a short page is the last one."""
 
-    def remove(self, key: str, document_id: str, /) -> bool:
+    def remove(self, key: str, document_id: str, /) -> Pending[bool]:
         """When it answers the document cannot be found; whether there was one."""
 
     def bulk_remove(
@@ -97,7 +101,7 @@ class CorpusVerbs(Protocol):
         metadata_filter: str | None,
         wait_seconds: float | None,
         /,
-    ) -> Removal:
+    ) -> Pending[Removal]:
         """Documents by id, or those that match; `wait_seconds` None: do not wait, and `deleted` is not known."""
 
     def query(self, key: str, text: str, limit: int, offset: int, metadata_filter: str | None, /) -> Sequence[QueryHit]:

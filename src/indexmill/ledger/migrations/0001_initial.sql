@@ -153,8 +153,9 @@ CREATE TABLE knowledge_base (
     deleted_at timestamptz
 );
 CREATE INDEX knowledge_base_listed ON knowledge_base (tenant, created_at DESC, id DESC) WHERE deleted_at IS NULL;
+CREATE INDEX knowledge_base_deleted ON knowledge_base (deleted_at) WHERE deleted_at IS NOT NULL;
 
--- Where a knowledge base's documents come from. A deleted one stays: jobs name it.
+-- Where a knowledge base's documents come from. A deleted one stays as long as jobs name it.
 CREATE TABLE data_source (
     id uuid PRIMARY KEY,
     knowledge_base uuid NOT NULL REFERENCES knowledge_base,
@@ -169,6 +170,9 @@ CREATE TABLE data_source (
     CONSTRAINT deleted_without_secrets CHECK (deleted_at IS NULL OR secrets IS NULL)
 );
 CREATE INDEX data_source_listed ON data_source (knowledge_base, created_at, id) WHERE deleted_at IS NULL;
+CREATE INDEX data_source_deleted ON data_source (deleted_at) WHERE deleted_at IS NOT NULL;
+-- For the foreign key: of a knowledge base that is deleted for good.
+CREATE INDEX data_source_of ON data_source (knowledge_base);
 
 -- The files of a data source that are indexed: written with their documents, in one transaction.
 CREATE TABLE source_file (
@@ -273,7 +277,9 @@ CREATE INDEX job_open ON job (tenant, created_at DESC, id DESC) WHERE finished_a
 -- the index's order.
 CREATE INDEX job_of_collection ON job (collection, coalesce(reason, ''), created_at DESC, id DESC) WHERE seq IS NOT NULL;
 CREATE INDEX job_open_document ON job (collection, document) WHERE finished_at IS NULL AND document IS NOT NULL;
-CREATE INDEX job_of_knowledge_base ON job (knowledge_base, created_at DESC, id DESC) WHERE kind = 'indexing';
+-- Its indexing jobs are listed; the others count for the foreign key.
+CREATE INDEX job_of_knowledge_base ON job (knowledge_base, created_at DESC, id DESC) INCLUDE (kind)
+    WHERE knowledge_base IS NOT NULL;
 -- One at a time.
 CREATE UNIQUE INDEX job_indexing ON job (knowledge_base) WHERE kind = 'indexing' AND finished_at IS NULL;
 -- Jobs that change a whole collection: in the order in which they were queued, one at a time.
@@ -296,8 +302,8 @@ CREATE TABLE batch (
     -- What is done with its items: documents are written, or deleted, a data source is scanned for files, or a
     -- collection's chunks are laid down anew.
     work text NOT NULL DEFAULT 'write' CHECK (work IN ('write', 'delete', 'scan', 'rebuild', 'replace')),
-    -- The data source that its items come from, and how large they are there.
-    source uuid REFERENCES data_source,
+    -- The data source that its items come from (of the job's, see job_source), and how large they are there.
+    source uuid,
     source_bytes bigint NOT NULL DEFAULT 0,
     -- When it would like to run: the time its job became queued + ordinal x 30 s.
     rank timestamptz NOT NULL,
@@ -352,10 +358,15 @@ CREATE TABLE job_source (
     started_at timestamptz,
     error_code text,
     error_sentence text,
+    -- Of a crawl: how many URLs it has met, and has visited (crawl_page).
+    known integer NOT NULL DEFAULT 0,
+    visited integer NOT NULL DEFAULT 0,
     PRIMARY KEY (job, source),
     FOREIGN KEY (job, ordinal) REFERENCES batch ON DELETE CASCADE
 );
 CREATE INDEX job_source_of ON job_source (source);
+-- Not to `data_source`: that one could be deleted only after a look at every batch, or with an index of its own here.
+ALTER TABLE batch ADD FOREIGN KEY (job, source) REFERENCES job_source;
 
 -- What a crawl has met and still has to visit, in the order in which it met it.
 CREATE TABLE crawl_page (
@@ -492,7 +503,8 @@ CREATE TABLE callback_outbox (
     CONSTRAINT given_up_when_settled CHECK (NOT given_up OR settled_at IS NOT NULL)
 );
 CREATE INDEX callback_due ON callback_outbox (due_at, id) WHERE settled_at IS NULL;
-CREATE INDEX callback_pending ON callback_outbox (job, id) WHERE settled_at IS NULL;
+-- Of all, so that a job is deleted without a look at every other's.
+CREATE INDEX callback_of_job ON callback_outbox (job, id);
 CREATE INDEX callback_settled ON callback_outbox (settled_at) WHERE settled_at IS NOT NULL;
 CREATE UNIQUE INDEX callback_end ON callback_outbox (job, attempt) WHERE event <> 'progress';
 CREATE UNIQUE INDEX callback_step ON callback_outbox (job, attempt, (data ->> 'current_step')) WHERE event = 'progress';

@@ -1,2 +1,1 @@
-SELECT count(*) FILTER (WHERE due_at IS NULL) AS visited, count(*) AS known FROM crawl_page
-WHERE job = %(job)s AND source = %(source)s;
+SELECT visited, known FROM job_source WHERE job = %(job)s AND source = %(source)s;
