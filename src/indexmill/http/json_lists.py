@@ -65,10 +65,14 @@ class FoundList:
 
 @dataclass(frozen=True)
 class SplitObject:
-    """`rest` is the object's JSON in which the content of list number k is the number k."""
+    """`rest` is the object's JSON in which the content of list number k is the number k.
+
+    `marks`: brackets and commas outside strings: there are no more values than that, and one.
+    """
 
     rest: bytes
     lists: list[FoundList]
+    marks: int
 
 
 def parse_piece(body: bytearray, piece: Piece) -> list[Any]:
@@ -112,7 +116,7 @@ def split_object(body: bytearray, max_elements: int) -> SplitObject:
         rest += [body[kept:begin], str(len(lists)).encode()]
         lists.append(found)
         kept = end
-    return SplitObject(b"".join([*rest, body[kept:]]), lists)
+    return SplitObject(b"".join([*rest, body[kept:]]), lists, scan.marks)
 
 
 class _Scan:
@@ -128,6 +132,10 @@ class _Scan:
         self._opened: list[Positions] = []
         self._closed: list[Positions] = []
         self._commas: list[Positions] = []
+
+    @property
+    def marks(self) -> int:
+        return self._marks
 
     @property
     def is_complete(self) -> bool:
