@@ -8,12 +8,12 @@ import struct
 import zlib
 from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from indexmill.domain.document import HASH_BYTES, canonical_json
+from indexmill.domain.document import HASH_BYTES, canonical_json, canonical_object
 from indexmill.domain.item_source import is_fixed
 from indexmill.domain.job import Item
 from indexmill.errors import InvalidRequest
@@ -79,10 +79,10 @@ class DistinctIds:
         self._hashes = array("q")
         self._are_too_many = False
 
-    def add(self, object_id: str) -> None:
+    def add(self, ids: Iterable[str]) -> None:
         if len(self._hashes) < _MAX_IDS:
             # Of this process alone: nobody can choose ids that collide.
-            self._hashes.append(hash(object_id))
+            self._hashes.extend(map(hash, ids))
         else:
             self._are_too_many = True
 
@@ -128,33 +128,61 @@ def pack(items: Iterable[Item], digest: RequestDigest, ids: DistinctIds, *, is_u
     Raises:
         InvalidRequest: an item that JSON in UTF-8 cannot hold.
     """
-    stored: list[StoredItem] = []
-    digests: list[bytes] = []
-    size = position = 0
+    batch = _OpenBatch(0)
     for item in items:
-        encoded, name_bytes = _encode(item)
-        ids.add(item.object_id)
-        own_weight = name_bytes + len(encoded.payload_json or b"") + len(encoded.item_info_json or b"")
-        weight = own_weight + min(item.weight or _weight_of_source(encoded), _MAX_WEIGHT)
-        if stored and (len(stored) == MAX_BATCH_ITEMS or size + weight > MAX_BATCH_BYTES):
-            digest.add(b"".join(digests))
-            yield _close(stored, digests, size, position, is_upload=is_upload)
-            position += len(stored)
-            stored, digests, size = [], [], 0
-        stored.append(encoded)
-        digests.append(_digest_of(encoded))
-        size += weight
-    if stored:
-        digest.add(b"".join(digests))
-        yield _close(stored, digests, size, position, is_upload=is_upload)
+        name, payload, item_info = _encode(item)
+        weight = len(name) + len(payload or b"") + len(item_info or b"") + min(item.weight, _MAX_WEIGHT)
+        if item_info is not None and not item.weight and not is_fixed(item_info, is_upload=True):
+            weight += _FETCHED_WEIGHT
+        if batch.ids and (len(batch.ids) == MAX_BATCH_ITEMS or batch.size + weight > MAX_BATCH_BYTES):
+            yield batch.close(digest, ids)
+            batch = _OpenBatch(batch.position + len(batch.ids))
+        own = _digest_of(name, payload, item_info)
+        is_comparable = (item_info is None or is_fixed(item_info, is_upload=is_upload)) and b"\0" not in name
+        batch.ids.append(item.object_id)
+        batch.lengths.append((None if payload is None else len(payload), None if item_info is None else len(item_info)))
+        batch.parts += (payload or b"", item_info or b"")
+        batch.digests.append(own)
+        batch.compared.append(own if is_comparable else _NO_DIGEST)
+        batch.size += weight
+    if batch.ids:
+        yield batch.close(digest, ids)
 
 
-def _encode(item: Item) -> tuple[StoredItem, int]:
-    """The item as it is stored, and the bytes of its id."""
+@dataclass(slots=True)
+class _OpenBatch:
+    """The items that have come so far, each list in their order, from that position of the job on."""
+
+    position: int
+    ids: list[str] = field(default_factory=list)
+    #: Bytes of payload and item_info; None: there is none.
+    lengths: list[tuple[int | None, int | None]] = field(default_factory=list)
+    parts: list[bytes] = field(default_factory=list)
+    digests: list[bytes] = field(default_factory=list)
+    #: What is compared with what is stored: the digests, but for items that are equal to nothing.
+    compared: list[bytes] = field(default_factory=list)
+    size: int = 0
+
+    def close(self, digest: RequestDigest, ids: DistinctIds) -> Body:
+        """What comparing needs comes first, in plain: the ids and the digests. Behind them, compressed, a line of JSON
+        with lengths, then the items' JSON one after the other: read without parsing it.
+        """
+        digest.add(b"".join(self.digests))
+        ids.add(self.ids)
+        names, compared = canonical_json(self.ids).encode(), b"".join(self.compared)
+        data = b"".join((canonical_json(self.lengths).encode(), b"\n", *self.parts))
+        rest = zlib.compress(data, 1) if len(data) > _PLAIN_BYTES else data
+        check_sum = zlib.crc32(compared, zlib.crc32(names))
+        prefix = _PREFIX.pack(_MARK, len(self.ids), len(names), check_sum)
+        return Body(self.position, len(self.ids), self.size, b"".join((prefix, names, compared, rest)))
+
+
+def _encode(item: Item) -> tuple[bytes, bytes | None, bytes | None]:
+    """The item's id, payload and item_info as they are stored."""
     try:
         name = item.object_id.encode()
-        payload = None if item.payload is None else canonical_json(item.payload).encode()
-        item_info = None if item.item_info is None else canonical_json(item.item_info).encode()
+        payload = None if item.payload is None else canonical_object(item.payload)
+        item_info = None if item.item_info is None else canonical_object(item.item_info)
     except (ValueError, TypeError, RecursionError) as error:
         raise InvalidRequest(f"item {item.object_id!a:.100}: expected values that JSON can hold: {error}") from error
     for data, value in ((payload, item.payload), (item_info, item.item_info)):
@@ -163,25 +191,15 @@ def _encode(item: Item) -> tuple[StoredItem, int]:
             raise InvalidRequest(
                 f"item {item.object_id!a:.100}: expected at most {MAX_DEPTH} levels of nesting, got more"
             )
-    return StoredItem(item.object_id, payload, item_info), len(name)
+    return name, payload, item_info
 
 
-def _digest_of(item: StoredItem) -> bytes:
+def _digest_of(name: bytes, payload: bytes | None, item_info: bytes | None) -> bytes:
     """16 bytes that change when anything of the item changes."""
-    name, payload, item_info = item.object_id.encode(), item.payload_json, item.item_info_json
     digest = _BEGUN.copy()
     # The lengths say where each part ends; -1: there is none.
-    digest.update(
-        b"%d %d %d\0%b%b%b"
-        % (
-            len(name),
-            -1 if payload is None else len(payload),
-            -1 if item_info is None else len(item_info),
-            name,
-            payload or b"",
-            item_info or b"",
-        )
-    )
+    lengths = len(name), -1 if payload is None else len(payload), -1 if item_info is None else len(item_info)
+    digest.update(b"%d %d %d\0%b%b%b" % (*lengths, name, payload or b"", item_info or b""))
     return digest.digest()
 
 
@@ -193,31 +211,6 @@ def _is_too_deep(value: object) -> bool:
         if not containers:
             return False
     return True
-
-
-def _weight_of_source(item: StoredItem) -> int:
-    return 0 if is_fixed(item.item_info_json, is_upload=True) else _FETCHED_WEIGHT
-
-
-def _close(items: list[StoredItem], digests: list[bytes], size: int, position: int, *, is_upload: bool) -> Body:
-    """What comparing needs comes first, in plain: the ids and the digests. Behind them, compressed, a line of JSON with
-    lengths, then the items' JSON one after the other: read without parsing it.
-    """
-    ids = canonical_json([item.object_id for item in items]).encode()
-    compared = b"".join(
-        digest if is_fixed(item.item_info_json, is_upload=is_upload) and "\0" not in item.object_id else _NO_DIGEST
-        for item, digest in zip(items, digests, strict=True)
-    )
-    lengths = [[_length(item.payload_json), _length(item.item_info_json)] for item in items]
-    parts = [part for item in items for part in (item.payload_json, item.item_info_json) if part is not None]
-    data = canonical_json(lengths).encode() + b"\n" + b"".join(parts)
-    rest = zlib.compress(data, 1) if len(data) > _PLAIN_BYTES else data
-    prefix = _PREFIX.pack(_MARK, len(items), len(ids), zlib.crc32(compared, zlib.crc32(ids)))
-    return Body(position, len(items), size, b"".join((prefix, ids, compared, rest)))
-
-
-def _length(part: bytes | None) -> int | None:
-    return None if part is None else len(part)
 
 
 class UnreadableBody(Exception):

@@ -12,12 +12,14 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+from pydantic_core import to_json
 
 __all__ = [
     "HASH_BYTES",
     "DocumentPart",
     "Version",
     "canonical_json",
+    "canonical_object",
     "document_fingerprint",
     "fingerprint",
     "part_numbers",
@@ -60,6 +62,28 @@ def canonical_json(value: object) -> str:
         ValueError, TypeError, RecursionError: JSON cannot hold the value.
     """
     return _encoder.encode(value)
+
+
+#: Values that have one form only, whoever writes them.
+_PLAIN = frozenset({str, int, bool, type(None)})
+_NAMES = frozenset({str})
+#: Of an integer that Python writes and reads.
+_MAX_DIGITS = 4300
+
+
+def canonical_object(value: dict[str, Any]) -> bytes:
+    """`canonical_json` of an object, in UTF-8: a quicker encoder writes the usual flat ones, in the very same bytes.
+
+    Raises:
+        ValueError, TypeError, RecursionError: as `canonical_json`.
+    """
+    types = set(map(type, value.values()))
+    if types <= _PLAIN and _NAMES.issuperset(map(type, value)):
+        data = to_json({name: value[name] for name in sorted(value)})
+        # It would also write an integer that nobody reads again.
+        if len(data) <= _MAX_DIGITS or int not in types:
+            return data
+    return canonical_json(value).encode()
 
 
 #: A string, which is left alone, or a number as Python writes floats of 1e16 and more.

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Final, Generic, NoReturn, TypeVar
 
 from fastapi.exceptions import RequestValidationError
@@ -240,6 +241,7 @@ def _read_in_pieces(body: bytearray, model: type[ModelT], items: str, max_items:
     return Received(value, found, len(body))
 
 
+@cache
 def _elements_of(model: type[BaseModel], name: str) -> TypeAdapter[Any]:
     """Validates some of the elements of the model's list `name`."""
     field = model.model_fields[name]
