@@ -36,7 +36,10 @@ _MAX_POSITION: Final = 2**31 - 1
 # A path parameter: a caller's id may hold slashes.
 JobId = Annotated[
     Identifier,
-    Path(description="The job's id in any door's form, or the id that the caller gave it.", examples=["upsert-001"]),
+    Path(
+        description="The job's id in any door's form, or the id that the caller gave it.",
+        openapi_examples={"job": {"value": "upsert-001"}},
+    ),
 ]
 Limit = Annotated[int, Query(ge=1, le=1000, description="Maximum number of failed items to return.")]
 AfterPosition = Annotated[int, Query(ge=-1, le=_MAX_POSITION, description="The `next` of the page before.")]

@@ -23,7 +23,10 @@ __all__ = ["ModelRequest", "models_router"]
 _EXAMPLE: Final[dict[str, Any]] = {"id": "embed-123", "provider": "static", "settings": {}}
 
 # A path parameter: a model's id may hold slashes.
-ModelId = Annotated[Identifier, Path(description="The id that it is deployed under.", examples=["embed-123"])]
+ModelId = Annotated[
+    Identifier,
+    Path(description="The id that it is deployed under.", openapi_examples={"model": {"value": "embed-123"}}),
+]
 
 
 class ModelRequest(BaseModel):

@@ -47,7 +47,10 @@ _LIST_FAILURES: Final = 10
 _ERRORS: Final = ErrorModels(TaskProblem, TaskInvalid)
 
 TaskId = Annotated[
-    Identifier, Query(description="The task's `task_id`, or the id it was given.", examples=["upsert-001"])
+    Identifier,
+    Query(
+        description="The task's `task_id`, or the id it was given.", openapi_examples={"task": {"value": "upsert-001"}}
+    ),
 ]
 Force = Annotated[bool, Query(description="Embed again what is unchanged, too.")]
 Offset = Annotated[int, Query(ge=0, le=MAX_OFFSET, description="Number of tasks to skip.")]
