@@ -9,19 +9,24 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
+import numpy as np
+from pydantic_core import to_json
+
 __all__ = [
+    "HASH_BYTES",
     "DocumentPart",
     "Version",
     "canonical_json",
+    "canonical_object",
     "document_fingerprint",
     "fingerprint",
     "part_numbers",
     "parts_from_json",
     "parts_json",
     "payload_hash",
+    "payload_hashes",
     "with_plain_floats",
 ]
 
@@ -42,6 +47,8 @@ class DocumentPart:
     metadata: dict[str, Any]
 
 
+#: Of a payload hash, and of an item's digest.
+HASH_BYTES = 16
 #: Another one where documents would become another text.
 _READING = "reading-1"
 # One encoder for all: `json.dumps` with these options would make a new one at every call.
@@ -55,6 +62,28 @@ def canonical_json(value: object) -> str:
         ValueError, TypeError, RecursionError: JSON cannot hold the value.
     """
     return _encoder.encode(value)
+
+
+#: Values that have one form only, whoever writes them.
+_PLAIN = frozenset({str, int, bool, type(None)})
+_NAMES = frozenset({str})
+#: Of an integer that Python writes and reads.
+_MAX_DIGITS = 4300
+
+
+def canonical_object(value: dict[str, Any]) -> bytes:
+    """`canonical_json` of an object, in UTF-8: a quicker encoder writes the usual flat ones, in the very same bytes.
+
+    Raises:
+        ValueError, TypeError, RecursionError: as `canonical_json`.
+    """
+    types = set(map(type, value.values()))
+    if types <= _PLAIN and _NAMES.issuperset(map(type, value)):
+        data = to_json({name: value[name] for name in sorted(value)})
+        # It would also write an integer that nobody reads again.
+        if len(data) <= _MAX_DIGITS or int not in types:
+            return data
+    return canonical_json(value).encode()
 
 
 #: A string, which is left alone, or a number as Python writes floats of 1e16 and more.
@@ -92,16 +121,19 @@ def payload_hash(recipe: str, payload: bytes | None, item_info: bytes | None) ->
 
     `payload`, `item_info`: their canonical JSON.
     """
-    digest = _begun(recipe).copy()
+    digest = hashlib.blake2b(recipe.encode(), digest_size=HASH_BYTES)
     for part in (payload, item_info):
         digest.update(b"\0" if part is None else b"\1%d\0" % len(part) + part)
     return digest.digest()
 
 
-@lru_cache(maxsize=64)
-def _begun(recipe: str) -> hashlib.blake2b:
-    """To be copied: beginning a digest costs as much as the digest of a short item."""
-    return hashlib.blake2b(recipe.encode(), digest_size=16)
+def payload_hashes(recipe: str, digests: bytes) -> bytes:
+    """The payload hashes of items by their digests, 16 bytes each: all of a batch at once.
+
+    Another recipe gives other hashes, since the recipe's own digest is laid over each of them.
+    """
+    over = np.frombuffer(hashlib.blake2b(recipe.encode(), digest_size=HASH_BYTES).digest(), np.uint64)
+    return (np.frombuffer(digests, np.uint64).reshape(-1, 2) ^ over).tobytes()
 
 
 def part_numbers(parts: Sequence[DocumentPart], starts: Iterable[int]) -> list[int]:

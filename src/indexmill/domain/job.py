@@ -14,6 +14,7 @@ from indexmill.domain.outcome import Counters
 
 __all__ = [
     "DEFAULT_TENANT",
+    "MADE_HERE",
     "BatchWork",
     "Item",
     "Job",
@@ -46,6 +47,10 @@ class JobKind(StrEnum):
     REBUILD = "rebuild"
     #: Every document's metadata is read as other filter attributes say.
     REPLACE_FILTER_ATTRIBUTES = "replace_filter_attributes"
+
+
+#: Jobs whose items' `item_info` no caller wrote.
+MADE_HERE = frozenset({JobKind.INGESTION, JobKind.INDEXING})
 
 
 class BatchWork(StrEnum):

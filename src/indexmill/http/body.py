@@ -8,16 +8,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache
 from typing import Annotated, Any, Final, Generic, NoReturn, TypeVar
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.requests import Request
 
-from indexmill.http.json_lists import FoundList, TooLarge, parse_piece, split_object
+from indexmill.http.json_lists import FoundList, Piece, TooLarge, parse_piece, split_object
 from indexmill.http.json_values import check_finite, parse_json
 from indexmill.http.problems import RETRY_AFTER, Problem, ProblemError, invalid_value
 
@@ -38,11 +38,14 @@ _DRAIN_LIMITS: Final = 4
 _INLINE: Final = 256 * 1024
 #: What such a body may have besides its items.
 _REST: Final = 1024 * 1024
+#: Items of so few values stay parsed, of bodies of so many bytes together: some 60 MB at the most.
+_KEPT_MARKS: Final = 64 * 1024
+_KEPT_BYTES: Final = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Received(Generic[ModelT]):
-    """A validated body. Of a large one with items, `value` has none of them: `items` reads them from the bytes."""
+    """A validated body. Of a large one with items, `value` has none of them: `items` does."""
 
     value: ModelT
     #: A list only where they were few bytes. May be iterated several times, in any thread.
@@ -68,6 +71,26 @@ class _StoredItems(Collection[Any]):
         return any(each == wanted for each in self)
 
 
+class _Kept:
+    """How many bytes of bodies have their items in memory as values; of all requests of a process together."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+
+    @contextmanager
+    def place(self, size: int) -> Iterator[bool]:
+        """Whether there is a place for the items of a body of this size, until the block ends."""
+        # Entered and left by the event loop alone.
+        if self._bytes + size > _KEPT_BYTES:
+            yield False
+            return
+        self._bytes += size
+        try:
+            yield True
+        finally:
+            self._bytes -= size
+
+
 class BodyReader:
     """Reads bodies of at most `limit` bytes and `max_items` items; of those over 1 MiB two are in memory at a time."""
 
@@ -75,6 +98,7 @@ class BodyReader:
         self._limit = limit
         self._max_items = max_items
         self._places = asyncio.Semaphore(_LARGE_AT_ONCE)
+        self._kept = _Kept()
         # Those over 1 MiB leave two to the others. They end with the app itself.
         self._threads = ThreadPoolExecutor(_LARGE_AT_ONCE + 2, thread_name_prefix="parse-body")
 
@@ -96,20 +120,30 @@ class BodyReader:
             await self._refuse(request, more=True)
         body = bytearray()
         if declared <= _LARGE and not await self._collect(request, body, min(_LARGE, self._limit)):
-            yield await self._received(body, model, items)
+            async with self._received(body, model, items) as received:
+                yield received
             return
         await self._take_place()
         try:
             await self._collect(request, body, self._limit)
-            yield await self._received(body, model, items)
+            async with self._received(body, model, items) as received:
+                yield received
         finally:
             self._places.release()
 
-    async def _received(self, body: bytearray, model: type[ModelT], items: str | None) -> Received[ModelT]:
+    @asynccontextmanager
+    async def _received(
+        self, body: bytearray, model: type[ModelT], items: str | None
+    ) -> AsyncIterator[Received[ModelT]]:
         if len(body) <= _INLINE:
-            return _read_whole(body, model, items, self._max_items)
-        read = partial(_read_whole if items is None else _read_in_pieces, body, model, items, self._max_items)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, read)
+            yield _read_whole(body, model, items, self._max_items)
+            return
+        run = asyncio.get_running_loop().run_in_executor
+        if items is None:
+            yield await run(self._threads, _read_whole, body, model, items, self._max_items)
+            return
+        with self._kept.place(len(body)) as keeps:
+            yield await run(self._threads, _read_in_pieces, body, model, items, self._max_items, keeps)
 
     async def _take_place(self) -> None:
         try:
@@ -176,8 +210,8 @@ def _read_whole(body: bytearray, model: type[ModelT], items: str | None, max_ite
     return Received(value, found, len(body))
 
 
-def _read_in_pieces(body: bytearray, model: type[ModelT], items: str | None, max_items: int) -> Received[ModelT]:
-    """Validate everything, keep no item: see `json_lists`."""
+def _read_in_pieces(body: bytearray, model: type[ModelT], items: str, max_items: int, keeps: bool) -> Received[ModelT]:
+    """Validate everything, keep no item, or only few values: see `json_lists`."""
     try:
         split = split_object(body, max_items)
     except TooLarge as error:
@@ -199,33 +233,50 @@ def _read_in_pieces(body: bytearray, model: type[ModelT], items: str | None, max
     found: Collection[Any] = []
     for number, each in enumerate(split.lists):
         if number == wanted:
-            _check_items(body, each, _elements_of(model, str(items)), str(items))
-            found = _StoredItems(body, each)
+            keeps = keeps and split.marks <= _KEPT_MARKS
+            found = _checked_items(body, each, _elements_of(model, items), items, keeps=keeps)
         else:
             # Fields that nobody knows are ignored, but they are JSON.
             _check_items(body, each)
     return Received(value, found, len(body))
 
 
+@cache
 def _elements_of(model: type[BaseModel], name: str) -> TypeAdapter[Any]:
     """Validates some of the elements of the model's list `name`."""
     field = model.model_fields[name]
     return TypeAdapter(Annotated[field.annotation, *field.metadata])  # type: ignore[arg-type]  # known only here
 
 
-def _check_items(body: bytearray, found: FoundList, adapter: TypeAdapter[Any] | None = None, name: str = "") -> None:
+def _check_items(body: bytearray, found: FoundList) -> None:
+    for _ in _pieces(body, found):
+        pass
+
+
+def _checked_items(
+    body: bytearray, found: FoundList, adapter: TypeAdapter[Any], name: str, *, keeps: bool
+) -> Collection[Any]:
+    """The valid items: as values where they are kept, else they are parsed again when they are read."""
+    kept: list[Any] = []
+    for piece, elements in _pieces(body, found):
+        try:
+            valid = adapter.validate_python(elements)
+        except ValidationError as error:
+            raise _invalid(error, name, piece.first) from error
+        if keeps:
+            kept += valid
+    # A tuple: it was not a few bytes.
+    return tuple(kept) if keeps else _StoredItems(body, found)
+
+
+def _pieces(body: bytearray, found: FoundList) -> Iterator[tuple[Piece, list[Any]]]:
     for piece in found.pieces():
         try:
             elements = parse_piece(body, piece)
             check_finite(elements)
         except ValueError as error:
             raise _not_json(f"{error}, in a list, counted from byte {piece.begin} of the body") from error
-        if adapter is None:
-            continue
-        try:
-            adapter.validate_python(elements)
-        except ValidationError as error:
-            raise _invalid(error, name, piece.first) from error
+        yield piece, elements
 
 
 def _too_large(message: str) -> ProblemError:

@@ -34,8 +34,14 @@ _FAILURE_BYTES: Final = 4 * 1024 * 1024
 _MAX_POSITION: Final = 2**31 - 1
 
 # A path parameter: a caller's id may hold slashes.
-JobId = Annotated[Identifier, Path(description="The job's id in any door's form, or the id that the caller gave it.")]
-Limit = Annotated[int, Query(ge=1, le=1000)]
+JobId = Annotated[
+    Identifier,
+    Path(
+        description="The job's id in any door's form, or the id that the caller gave it.",
+        openapi_examples={"job": {"value": "upsert-001"}},
+    ),
+]
+Limit = Annotated[int, Query(ge=1, le=1000, description="Maximum number of failed items to return.")]
 AfterPosition = Annotated[int, Query(ge=-1, le=_MAX_POSITION, description="The `next` of the page before.")]
 Force = Annotated[bool, Query(description="Embed again what is unchanged, too.")]
 
@@ -45,8 +51,8 @@ class JobQuery(BaseModel):
 
     state: list[JobState] = Field(default=[], description="Jobs in one of these states.", max_length=8)
     kind: list[JobKind] = Field(default=[], description="Jobs of one of these kinds.", max_length=8)
-    collection: Identifier | None = None
-    model: Identifier | None = None
+    collection: Identifier | None = Field(default=None, description="Jobs that write to this collection.")
+    model: Identifier | None = Field(default=None, description="Jobs of this embedding model.")
     created_from: AwareDatetime | None = Field(default=None, description="RFC 3339 with a time zone; inclusive.")
     created_before: AwareDatetime | None = Field(default=None, description="RFC 3339 with a time zone; exclusive.")
 
@@ -64,8 +70,8 @@ class JobQuery(BaseModel):
 class JobPageQuery(JobQuery):
     """Which page of these jobs."""
 
-    limit: int = Field(default=100, ge=1, le=1000)
-    offset: int = Field(default=0, ge=0, le=MAX_OFFSET)
+    limit: int = Field(default=100, ge=1, le=1000, description="Maximum number of jobs to return.")
+    offset: int = Field(default=0, ge=0, le=MAX_OFFSET, description="Number of jobs to skip; slower the deeper.")
     after: Identifier | None = Field(default=None, description="The `next` of the page before; instead of `offset`.")
 
 

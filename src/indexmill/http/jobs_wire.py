@@ -85,20 +85,20 @@ class CountersView(BaseModel):
 class JobView(BaseModel):
     model_config = ConfigDict(json_schema_extra={"example": _JOB_EXAMPLE})
 
-    id: str
-    external_id: str | None
-    kind: JobKind
-    state: JobState
-    reason: Reason | None
-    detail: str | None
+    id: str = Field(description="The service's own id of the job.")
+    external_id: str | None = Field(description="The id that its caller gave it.")
+    kind: JobKind = Field(description="What it does: which door it came in by.")
+    state: JobState = Field(description="`queued`, `running` and `retrying` are unfinished; the others have ended.")
+    reason: Reason | None = Field(description="Why it ended in this state; null while it is unfinished.")
+    detail: str | None = Field(description="A sentence for people, where there is more to say.")
     collection: str
     model: str
-    attempt: int
+    attempt: int = Field(description="Counts retries and reruns, from 1.")
     total_items: int
     counters: CountersView
-    progress: float
-    created_at: str
-    updated_at: str
+    progress: float = Field(ge=0, le=1, description="Share of items that are decided.")
+    created_at: str = Field(description="RFC 3339, UTC.")
+    updated_at: str = Field(description="Of its last transition.")
     started_at: str | None
     finished_at: str | None
     result: dict[str, Any] | None = Field(
@@ -109,9 +109,9 @@ class JobView(BaseModel):
 class EventView(BaseModel):
     """One transition of the job."""
 
-    number: int
+    number: int = Field(description="Counts the job's transitions, from 1.")
     at: str
-    state: JobState
+    state: JobState = Field(description="The state that it led to.")
     reason: Reason | None
     detail: str | None
 
@@ -125,32 +125,60 @@ class JobDetailView(JobView):
 class JobPageView(BaseModel):
     """`next` is the `after` of the next page, null on the last one."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"jobs": [_JOB_EXAMPLE], "total": 1, "total_is_exact": True, "next": None}}
+    )
+
     jobs: list[JobView]
-    total: int
-    total_is_exact: bool
-    next: str | None
+    total: int = Field(description="How many match, counted to 10,000.")
+    total_is_exact: bool = Field(description="False: there are more than `total`.")
+    next: str | None = Field(description="The `after` of the next page; null on the last one.")
 
 
 class FailedItemView(BaseModel):
-    position: int
+    """Why one item could not be indexed; its previous vectors stay as they were."""
+
+    position: int = Field(description="Its place in the request, from 0.")
     object_id: str
-    stage: Stage
-    code: FailureCode
-    detail: str
-    retryable: bool
-    payload: dict[str, Any] | None
-    item_info: dict[str, Any] | None
+    stage: Stage = Field(description="What failed.")
+    code: FailureCode = Field(description="For programs.")
+    detail: str = Field(description="A sentence for people.")
+    retryable: bool = Field(description="Whether the same item may succeed when tried again.")
+    payload: dict[str, Any] | None = Field(description="As it was sent; null also where it is large.")
+    item_info: dict[str, Any] | None = Field(description="As it was sent; null also where it is large.")
 
 
 class FailedItemPage(BaseModel):
     """`next` is the `after` of the next page, null on the last one."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "failed_items": [
+                    {
+                        "position": 1,
+                        "object_id": "doc-2",
+                        "stage": "load",
+                        "code": "no_content",
+                        "detail": "Expected text in `payload.text` or a source in `item_info.source`, found neither",
+                        "retryable": False,
+                        "payload": {"title": "no text"},
+                        "item_info": None,
+                    }
+                ],
+                "next": None,
+            }
+        }
+    )
+
     failed_items: list[FailedItemView]
-    next: int | None
+    next: int | None = Field(description="The `after` of the next page; null on the last one.")
 
 
 class DeletedView(BaseModel):
-    deleted: int
+    model_config = ConfigDict(json_schema_extra={"example": {"deleted": 12}})
+
+    deleted: int = Field(description="How many jobs.")
 
 
 def job_view(job: Job) -> dict[str, Any]:

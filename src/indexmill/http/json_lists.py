@@ -65,10 +65,14 @@ class FoundList:
 
 @dataclass(frozen=True)
 class SplitObject:
-    """`rest` is the object's JSON in which the content of list number k is the number k."""
+    """`rest` is the object's JSON in which the content of list number k is the number k.
+
+    `marks`: brackets and commas outside strings: there are no more values than that, and one.
+    """
 
     rest: bytes
     lists: list[FoundList]
+    marks: int
 
 
 def parse_piece(body: bytearray, piece: Piece) -> list[Any]:
@@ -112,7 +116,7 @@ def split_object(body: bytearray, max_elements: int) -> SplitObject:
         rest += [body[kept:begin], str(len(lists)).encode()]
         lists.append(found)
         kept = end
-    return SplitObject(b"".join([*rest, body[kept:]]), lists)
+    return SplitObject(b"".join([*rest, body[kept:]]), lists, scan.marks)
 
 
 class _Scan:
@@ -128,6 +132,10 @@ class _Scan:
         self._opened: list[Positions] = []
         self._closed: list[Positions] = []
         self._commas: list[Positions] = []
+
+    @property
+    def marks(self) -> int:
+        return self._marks
 
     @property
     def is_complete(self) -> bool:
@@ -152,13 +160,12 @@ class _Scan:
 
     def _chunk(self, chunk: npt.NDArray[np.uint8], offset: int) -> int:
         """Note what the chunk has; how many elements begin in it."""
-        outside = self._outside(chunk)
         folded = chunk | 0x20  # [ and { differ in this bit alone, as ] and } do
-        opens = (folded == ord("{")) & outside
-        closes = (folded == ord("}")) & outside
-        commas = (chunk == ord(",")) & outside
-        places = np.flatnonzero(opens | closes | commas)
-        opens, closes, commas = opens[places], closes[places], commas[places]
+        places = np.flatnonzero((folded == ord("{")) | (folded == ord("}")) | (chunk == ord(",")))
+        places = places[self._are_outside(chunk, places)]
+        found = folded[places]
+        opens, closes = found == ord("{"), found == ord("}")
+        commas = ~(opens | closes)
         depths = self._depth + np.cumsum(opens.astype(np.int32) - closes.astype(np.int32))
         if len(depths):
             self._depth = int(depths[-1])
@@ -180,15 +187,15 @@ class _Scan:
         if widest > _MAX_MARKS:
             raise TooLarge(f"expected at most {_MAX_MARKS} brackets and commas in one item, got more")
 
-    def _outside(self, chunk: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-        """Where the chunk is outside strings; a quote itself counts as either."""
-        quotes = chunk == ord('"')
-        self._drop_escaped(chunk, quotes)
-        inside = np.logical_xor.accumulate(quotes)
-        if self._in_string:
-            np.logical_not(inside, out=inside)
-        self._in_string = bool(inside[-1])
-        return np.logical_not(inside, out=inside)
+    def _are_outside(self, chunk: npt.NDArray[np.uint8], places: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+        """Which of these places of the chunk are outside strings: those behind an even number of quotes."""
+        are_quotes = chunk == ord('"')
+        self._drop_escaped(chunk, are_quotes)
+        quotes = np.flatnonzero(are_quotes)
+        before = np.searchsorted(quotes, places)
+        begins = int(self._in_string)
+        self._in_string ^= len(quotes) % 2 == 1
+        return np.equal((before + begins) % 2, 0)
 
     def _drop_escaped(self, chunk: npt.NDArray[np.uint8], quotes: npt.NDArray[np.bool_]) -> None:
         """A quote after an odd number of backslashes ends nothing."""

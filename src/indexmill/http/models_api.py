@@ -23,7 +23,10 @@ __all__ = ["ModelRequest", "models_router"]
 _EXAMPLE: Final[dict[str, Any]] = {"id": "embed-123", "provider": "static", "settings": {}}
 
 # A path parameter: a model's id may hold slashes.
-ModelId = Annotated[Identifier, Path()]
+ModelId = Annotated[
+    Identifier,
+    Path(description="The id that it is deployed under.", openapi_examples={"model": {"value": "embed-123"}}),
+]
 
 
 class ModelRequest(BaseModel):
@@ -49,14 +52,18 @@ class ModelView(BaseModel):
         json_schema_extra={"example": _EXAMPLE | {"dimension": 256, "created_at": "2024-05-21T10:00:00Z"}}
     )
 
-    id: str
+    id: str = Field(description="What callers name the model by; its collection has the same name.")
     provider: str
     settings: dict[str, Any]
-    dimension: int
-    created_at: str | None
+    dimension: int = Field(description="How many numbers its vectors have, as measured when it was deployed.")
+    created_at: str | None = Field(description="RFC 3339, UTC.")
 
 
 class ModelList(BaseModel):
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"models": [_EXAMPLE | {"dimension": 256, "created_at": "2024-05-21T10:00:00Z"}]}}
+    )
+
     models: list[ModelView]
 
 
@@ -94,6 +101,7 @@ def models_router(door: Door, bodies: BodyReader) -> APIRouter:
         "",
         operation_id="list_models",
         summary="List the deployed models",
+        description="Without those that were withdrawn.",
         response_model=ModelList,
         responses=problems(NATIVE_ERRORS, 403, 503),
     )

@@ -38,10 +38,14 @@ Scalar = StorableText | bool | Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] 
 class SearchRequest(BaseModel):
     model_config = ConfigDict(extra="ignore", json_schema_extra={"example": _EXAMPLE})
 
-    collection: Identifier
-    text: Annotated[StorableText, Field(min_length=1, max_length=_MAX_TEXT)] | None = None
-    vector: Annotated[list[Component], Field(min_length=1, max_length=_MAX_DIMENSION)] | None = None
-    limit: int = Field(default=10, ge=1, le=1000)
+    collection: Identifier = Field(description="Its name, see `GET /collections`: that of its model by default.")
+    text: Annotated[StorableText, Field(min_length=1, max_length=_MAX_TEXT)] | None = Field(
+        default=None, description="What to look for; the collection's model embeds it. This or `vector`."
+    )
+    vector: Annotated[list[Component], Field(min_length=1, max_length=_MAX_DIMENSION)] | None = Field(
+        default=None, description="What to look for, of the collection's dimension; of any length but 0."
+    )
+    limit: int = Field(default=10, ge=1, le=1000, description="Maximum number of documents to return.")
     filter: dict[StorableText, Scalar] | None = Field(
         default=None, description="Payload fields that must equal these values.", max_length=64
     )
@@ -56,10 +60,10 @@ class SearchRequest(BaseModel):
 
 
 class HitView(BaseModel):
-    document_id: str
+    document_id: str = Field(description="The `object_id` of an upsertion task.")
     score: float | None = Field(description="Cosine similarity, 1 for the same direction.")
-    text: str | None
-    payload: dict[str, Any] | None
+    text: str | None = Field(description="What was embedded; of a document in several chunks, the best one.")
+    payload: dict[str, Any] | None = Field(description="As it was sent.")
 
 
 class SearchAnswer(BaseModel):
@@ -108,9 +112,9 @@ class CollectionRequest(BaseModel):
 class CollectionView(BaseModel):
     name: str
     model: str
-    documents: int
-    chunks: int
-    generation: int
+    documents: int = Field(description="Documents that are there now.")
+    chunks: int = Field(description="Vectors: one or several a document.")
+    generation: int = Field(description="Counts how often its vectors were laid down anew.")
     splitting: str = Field(description="`whole`, `tokens-SIZE-OVERLAP`, `sections-SIZE` or `fixed-SIZE`.")
     index: Literal["exact", "building", "hnsw"] = Field(
         description="How it is searched: exactly, also while an index is being built, or by that."
@@ -160,6 +164,7 @@ def search_router(door: Door, bodies: BodyReader) -> APIRouter:
         "/collections",
         operation_id="list_collections",
         summary="List the collections",
+        description="With their sizes, and how each is searched.",
         response_model=CollectionList,
         responses=problems(NATIVE_ERRORS, 403, 503),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -76,6 +76,8 @@ class ClaimedBatch:
     source: UUID | None = None
     #: Whether no two items of the job are of the same document; False: not known.
     distinct_ids: bool = False
+    #: Whether its job had not been started yet.
+    is_queued: bool = True
 
     @property
     def key(self) -> tuple[UUID, int]:
@@ -91,6 +93,8 @@ class Claim:
     batches: list[ClaimedBatch]
     #: The lane is stopped, and this window finds out whether its model works again.
     probes: bool = False
+    #: Of what is not as stored, the window keeps so many bytes, and at least a batch; the rest goes back.
+    work_bytes: int = 1 << 62
 
     @property
     def size(self) -> int:
@@ -100,6 +104,10 @@ class Claim:
     @property
     def job_ids(self) -> list[UUID]:
         return sorted({batch.job for batch in self.batches})
+
+    @property
+    def queued_jobs(self) -> list[UUID]:
+        return sorted({batch.job for batch in self.batches if batch.is_queued})
 
     @property
     def runs_item_by_item(self) -> bool:
@@ -127,8 +135,10 @@ class Claims:
         rows = self.database.query("lane_heads")
         return [LaneHead(row["lane"], row["rank"], float(row["waited"]), row["tenant"], row["weight"]) for row in rows]
 
-    def claim(self, lane: str, worker: str, max_bytes: int) -> Claim | None:
+    def claim(self, lane: str, worker: str, max_bytes: int, work_bytes: int | None = None) -> Claim | None:
         """Take ready batches of the lane: at least one, together about `max_bytes`; None where others were faster.
+
+        `work_bytes`: as in `Claim`; by default all that is claimed.
 
         Committed, with the claim counted, before this returns: a statement of its own, so that a process stopped
         in the middle of it holds no lock.
@@ -157,7 +167,8 @@ class Claims:
             raise ClaimInDoubt(token) from error
         if not rows:
             return None
-        return Claim(token, lane, [_claimed(row) for row in rows], probes=rows[0]["probes"])
+        claim = Claim(token, lane, [_claimed(row) for row in rows], probes=rows[0]["probes"])
+        return claim if work_bytes is None else replace(claim, work_bytes=work_bytes)
 
 
 def _claimed(row: Row) -> ClaimedBatch:
@@ -182,4 +193,5 @@ def _claimed(row: Row) -> ClaimedBatch:
         work=BatchWork(row["work"]),
         source=row["source"],
         distinct_ids=row["distinct_ids"],
+        is_queued=row["is_queued"],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -59,6 +60,16 @@ class Leases:
             return len(returned)
 
         return self.database.repeat(work)
+
+    def return_some(self, token: UUID, keys: Collection[tuple[UUID, int]]) -> None:
+        """Make these batches of the lease ready again, with no loss counted; it goes on with the others."""
+
+        def work(connection: Connection) -> None:
+            run_query(connection, "lock_jobs_of_lease", token=token)
+            jobs, ordinals = [job for job, _ in keys], [ordinal for _, ordinal in keys]
+            run_query(connection, "return_some_batches", token=token, jobs=jobs, ordinals=ordinals)
+
+        self.database.repeat(work)
 
     def lose(self, token: UUID) -> int:
         """Give up a window that fails by its own doing: its batches are ready again, and it counts as a loss."""

@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 from indexmill.domain.backoff import backoff_seconds
 from indexmill.domain.bodies import Body, DistinctIds, RequestDigest, pack
 from indexmill.domain.identifier import new_job_id
-from indexmill.domain.job import Job, JobKind, Submission, Submitted
+from indexmill.domain.job import MADE_HERE, Job, JobKind, Submission, Submitted
 from indexmill.errors import IndexmillError, JobExists, ServiceError
 from indexmill.ledger.database import Connection, Database, is_repeatable, run_query
 from indexmill.ledger.jobs import Jobs, read_job
@@ -53,7 +53,7 @@ class Submissions:
             ServiceError: the database could not be reached.
         """
         digest, ids = _digest(submission), DistinctIds()
-        groups = _groups(pack(submission.items, digest, ids))
+        groups = _groups(_packed(submission, digest, ids))
         first = next(groups, [])
         second = next(groups, None)
         if second is None:
@@ -185,8 +185,12 @@ class Submissions:
 def _encoded(submission: Submission) -> NewJob:
     """Raises: InvalidRequest."""
     digest, ids = _digest(submission), DistinctIds()
-    bodies = list(pack(submission.items, digest, ids))
+    bodies = list(_packed(submission, digest, ids))
     return NewJob(submission, new_job_id(), bodies, digest.value(), ids.value())
+
+
+def _packed(submission: Submission, digest: RequestDigest, ids: DistinctIds) -> Iterator[Body]:
+    return pack(submission.items, digest, ids, is_upload=submission.kind in MADE_HERE)
 
 
 def _digest(submission: Submission) -> RequestDigest:

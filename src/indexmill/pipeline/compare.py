@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from indexmill.domain.document import payload_hash
-from indexmill.domain.item_source import is_fixed
+import itertools
+from bisect import bisect_right
+
+from indexmill.domain.bodies import BodyHead
+from indexmill.domain.document import HASH_BYTES, canonical_json, payload_hashes
 from indexmill.domain.outcome import ItemStatus
 from indexmill.ledger.claims import ClaimedBatch
 from indexmill.ledger.collections import Collections
-from indexmill.pipeline.window import MADE_HERE, BatchComparison, Window, WorkItem
+from indexmill.pipeline.window import BatchComparison, Window, WorkItem
 from indexmill.vectors.vector_store import Existing, VectorStore
 
 __all__ = ["compare_batches", "compare_payload", "compare_text", "is_unchanged"]
 
-#: Equal to nothing that is stored: of an item whose id the store cannot hold (it fails later, with a sentence), and of
-#: one whose source must be read before anybody knows.
-_NO_HASH = bytes(16)
 #: For fewer items, moving their versions costs less than asking whether that is needed.
 _FEW_ITEMS = 64
 
@@ -34,32 +34,26 @@ def compare_batches(window: Window, collections: Collections, vectors: VectorSto
 
 def _compare(window: Window, vectors: VectorStore, batches: list[ClaimedBatch]) -> int:
     """The greatest `seq` of those of its documents that are as stored."""
-    ids: list[str] = []
-    hashes: list[bytes] = []
-    for batch in batches:
-        recipe = window.collections[batch.collection].recipe
-        contents = window.contents[batch.key]
-        mine = [
-            payload_hash(recipe, item.payload_json, item.item_info_json)
-            if "\0" not in item.object_id and is_fixed(item.item_info_json, is_upload=batch.kind in MADE_HERE)
-            else _NO_HASH
-            for item in contents
-        ]
-        window.comparisons[batch.key] = BatchComparison(mine, {}, {})
-        hashes += mine
-        ids += [item.object_id.replace("\0", "") for item in contents]
-    found = vectors.compare(batches[0].collection, ids, hashes)
-    start = 0
-    for batch in batches:
-        comparison = window.comparisons[batch.key]
-        places = range(start, start + batch.items)
-        comparison.same = {place - start: found.same[place] for place in places if place in found.same}
-        if found.different:
-            comparison.different = {
-                place - start: found.different[place] for place in places if place in found.different
-            }
-        start += batch.items
+    recipe = window.collections[batches[0].collection].recipe
+    hashes = payload_hashes(recipe, b"".join(window.heads[batch.key].digests for batch in batches))
+    found = vectors.compare(batches[0].collection, _ids_json([window.heads[batch.key] for batch in batches]), hashes)
+    starts = [0, *itertools.accumulate(batch.items for batch in batches)]
+    mine: list[BatchComparison] = []
+    for start, end in itertools.pairwise(starts):
+        mine.append(BatchComparison(hashes[start * HASH_BYTES : end * HASH_BYTES], found.chunks[start:end]))
+    for place, each in found.different.items():
+        number = bisect_right(starts, place) - 1
+        mine[number].different[place - starts[number]] = each
+    window.comparisons |= zip((batch.key for batch in batches), mine, strict=True)
     return found.newest
+
+
+def _ids_json(heads: list[BodyHead]) -> str:
+    """One list of the ids of all. One that the store cannot hold stands for nothing: its digest is equal to nothing."""
+    joined = b"[" + b",".join(head.ids_json[1:-1] for head in heads) + b"]"
+    if b"\\u0000" in joined:
+        return canonical_json([object_id.replace("\0", "") for head in heads for object_id in head.ids])
+    return joined.decode()
 
 
 def is_unchanged(window: Window, batch: ClaimedBatch) -> bool:
@@ -67,24 +61,24 @@ def is_unchanged(window: Window, batch: ClaimedBatch) -> bool:
     comparison = window.comparisons.get(batch.key)
     return (
         comparison is not None
-        and len(comparison.same) == batch.items
+        and comparison.all_are_same
         and not batch.force
         and batch.outcomes is None
         and not batch.set_aside
         # What is indexed of a data source is noted with the documents that are written.
         and batch.source is None
-        and (batch.distinct_ids or len({item.object_id for item in window.contents[batch.key]}) == batch.items)
+        and (batch.distinct_ids or len(set(window.heads[batch.key].ids)) == batch.items)
     )
 
 
 def compare_payload(item: WorkItem, comparison: BatchComparison) -> None:
     """Older than what is stored, or the same: then there is nothing to do for it."""
     index = item.position - item.batch.first_position
-    item.payload_hash = comparison.payload_hashes[index]
+    item.payload_hash = comparison.hash_of(index)
     stored = comparison.different.get(index)
     if stored is not None and stored.version > item.version:
         item.superseded_by = stored.version.seq
-    elif index in comparison.same and not item.batch.force:
+    elif comparison.is_same(index) and not item.batch.force:
         item.action = ItemStatus.UNCHANGED
 
 

@@ -112,5 +112,5 @@ def failed_page(source: OpenDataSource, splitting: str, url: str, sentence: str,
 
 def _body(items: Iterable[Item], position: int) -> Body:
     """One batch, whatever its items hold: their JSON is small, or they are one."""
-    (body,) = pack(items, RequestDigest(), DistinctIds())
+    (body,) = pack(items, RequestDigest(), DistinctIds(), is_upload=True)
     return replace(body, first_position=position)

@@ -6,29 +6,41 @@ import json
 from typing import Any
 from uuid import UUID
 
-from indexmill.domain.bodies import UnreadableBody, decode_body
+from indexmill.domain.bodies import UnreadableBody, decode_body, decode_head
 from indexmill.domain.failure import FailureCode, Stage
 from indexmill.domain.item_source import own_splitting
 from indexmill.domain.outcome import open_positions
 from indexmill.errors import ItemError
+from indexmill.ledger.claims import ClaimedBatch
 from indexmill.pipeline.window import Window, WorkItem
 
-__all__ = ["check_storable", "load_bodies", "load_items", "load_texts"]
+__all__ = ["check_storable", "load_bodies", "load_heads", "load_items", "load_texts"]
+
+
+def load_heads(window: Window) -> set[UUID]:
+    """Give the window what is compared of its batches. The jobs of which something cannot be read."""
+    return {batch.job for batch in window.claim.batches if not _load_head(window, batch)}
 
 
 def load_bodies(window: Window) -> set[UUID]:
     """Give the window what its batches hold; nothing of it is parsed. The jobs of which something cannot be read."""
-    unreadable: set[UUID] = set()
-    for batch in window.claim.batches:
-        try:
-            contents = decode_body(batch.body)
-        except UnreadableBody:
-            contents = []
-        if len(contents) == batch.items:
-            window.contents[batch.key] = contents
-        else:
-            unreadable.add(batch.job)
-    return unreadable
+    return {batch.job for batch in window.claim.batches if not _load_body(window, batch)}
+
+
+def _load_head(window: Window, batch: ClaimedBatch) -> bool:
+    try:
+        head = window.heads[batch.key] = decode_head(batch.body)
+    except UnreadableBody:
+        return False
+    return head.items == batch.items
+
+
+def _load_body(window: Window, batch: ClaimedBatch) -> bool:
+    try:
+        window.contents[batch.key] = decode_body(batch.body)
+    except UnreadableBody:
+        return False
+    return len(window.contents[batch.key]) == batch.items
 
 
 def load_items(window: Window) -> None:

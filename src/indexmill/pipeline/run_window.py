@@ -24,7 +24,7 @@ from indexmill.models.embedding_model import EmbeddingModel, text_keys
 from indexmill.models.model_cache import ModelCache
 from indexmill.pipeline.compare import compare_batches, compare_payload, compare_text, is_unchanged
 from indexmill.pipeline.embed import embed_items, embed_last_tries
-from indexmill.pipeline.load import check_storable, load_bodies, load_items, load_texts
+from indexmill.pipeline.load import check_storable, load_bodies, load_heads, load_items, load_texts
 from indexmill.pipeline.read_documents import DocumentReader
 from indexmill.pipeline.scan import SourceScan
 from indexmill.pipeline.scan_slice import ScanLost
@@ -52,6 +52,8 @@ class WindowReleased(Exception):
 class WindowOutcome(Enum):
     #: Committed.
     DONE = "done"
+    #: Committed; all of it was as stored already.
+    UNCHANGED = "unchanged"
     #: Nothing of it was ours any more.
     LOST = "lost"
     #: Given back because the worker stops; counts as no loss.
@@ -100,7 +102,8 @@ class WindowRunner:
         deadline = time.monotonic() + self.deadline_seconds
         collections = self.ledger.collections.by_id(sorted({batch.collection for batch in claim.batches}))
         window = Window(claim, collections, deadline, must_release)
-        self.ledger.transitions.start(claim.job_ids)
+        if queued := claim.queued_jobs:
+            self.ledger.transitions.start(queued)
         if any(batch.tries for batch in claim.batches):
             self.ledger.transitions.resume(claim.job_ids)
         try:
@@ -154,19 +157,21 @@ class WindowRunner:
         return self._conclude(window, {batch.key})
 
     def _run(self, window: Window, check: Callable[[], None]) -> WindowOutcome:
-        self._end_unreadable(window, load_bodies(window))
-        if not window.claim.batches:
-            self.ledger.leases.give_back(window.claim.token)
-            return WindowOutcome.LOST
+        self._end_unreadable(window, load_heads(window))
         skipped: set[BatchKey] = set()
-        if not window.deletes:
+        if window.claim.batches and not window.deletes:
             compare_batches(window, self.ledger.collections, self.vectors)
             skipped = self._skip(window)
-            if not window.claim.batches:
-                return self._conclude(window, skipped)
+            if skipped and not window.claim.batches:
+                return self._conclude(window, skipped, WindowOutcome.UNCHANGED)
             # Whatever becomes of the rest.
             if skipped:
                 self.ledger.transitions.finish(sorted({job for job, _ in skipped}))
+            self._return_what_is_too_much(window)
+        self._end_unreadable(window, load_bodies(window))
+        if not window.claim.batches:
+            self.ledger.leases.give_back(window.claim.token)
+            return WindowOutcome.DONE if skipped else WindowOutcome.LOST
         check = self._progressing(window, check)
         try:
             self._prepare(window, check)
@@ -176,6 +181,18 @@ class WindowRunner:
         if window.postponed:
             return self._postpone(window, done)
         return self._conclude(window, done | skipped)
+
+    def _return_what_is_too_much(self, window: Window) -> None:
+        """Of what is to be embedded, a window keeps what it has the time for; comparing took many times as much."""
+        claim, kept = window.claim, 0
+        rest: set[BatchKey] = set()
+        for batch in claim.batches:
+            if kept and kept + batch.size > claim.work_bytes:
+                rest.add(batch.key)
+            kept += batch.size
+        if rest:
+            self.ledger.leases.return_some(claim.token, rest)
+            window.drop(rest)
 
     def _end_unreadable(self, window: Window, jobs: set[UUID]) -> None:
         """Their items are not what was stored, whatever happened to the database: they would be claimed for ever."""
@@ -214,7 +231,7 @@ class WindowRunner:
         """
         unchanged = {batch.key for batch in window.claim.batches if is_unchanged(window, batch)}
         moving = [key for key in unchanged if not window.comparisons[key].is_settled]
-        ids = [item.object_id for key in moving for item in window.contents[key]]
+        ids = [object_id for key in moving for object_id in window.heads[key].ids]
         if not unchanged or len(set(ids)) < len(ids):
             # The same document in two batches: which of them wins is for the whole window to decide.
             return set()
@@ -226,12 +243,14 @@ class WindowRunner:
         window.drop(unchanged)
         return done
 
-    def _conclude(self, window: Window, done: set[BatchKey]) -> WindowOutcome:
+    def _conclude(
+        self, window: Window, done: set[BatchKey], outcome: WindowOutcome = WindowOutcome.DONE
+    ) -> WindowOutcome:
         """After the commit: end the jobs whose last batch this was."""
         self.ledger.transitions.finish(sorted({job for job, _ in done}))
         self.ledger.leases.drop(window.claim.token)
         self._resume_probed(window)
-        return WindowOutcome.DONE if done else WindowOutcome.LOST
+        return outcome if done else WindowOutcome.LOST
 
     def _prepare(self, window: Window, check: Callable[[], None]) -> None:
         load_items(window)
@@ -371,7 +390,7 @@ class WindowRunner:
                 load_texts([item], text_keys(collection.deployment.settings), self.max_text_bytes)
                 item.fingerprint = fingerprint(item.text or "", window.recipe_of(item))
         # As if nothing were stored: then nothing can be relied on.
-        self._read(window, documents, check, stored=BatchComparison([], {}, {}))
+        self._read(window, documents, check, stored=BatchComparison())
 
     def _defer(self, window: Window, check: Callable[[], None], error: TransientError) -> WindowOutcome:
         """Wait and try again; batches that have been tried often enough are ended, each item for itself."""

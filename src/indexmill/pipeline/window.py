@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from indexmill.domain.bodies import StoredItem
-from indexmill.domain.document import Version
+from indexmill.domain.bodies import BodyHead, StoredItem
+from indexmill.domain.document import HASH_BYTES, Version
 from indexmill.domain.failure import Failure, FailureCode, Stage
 from indexmill.domain.given_parts import PartedText
 from indexmill.domain.item_source import reported_item_info
-from indexmill.domain.job import BatchWork, JobKind
+from indexmill.domain.job import MADE_HERE, BatchWork
 from indexmill.domain.outcome import ItemStatus
 from indexmill.errors import ItemError, TransientError
 from indexmill.ledger.batches import BatchKey
@@ -22,11 +22,7 @@ from indexmill.ledger.collections import Collection
 from indexmill.readers.extracted_text import Heading, Page
 from indexmill.vectors.vector_store import Existing
 
-__all__ = ["MADE_HERE", "BatchComparison", "Reading", "Window", "WorkItem"]
-
-
-#: Jobs whose items' `item_info` no caller wrote.
-MADE_HERE = frozenset({JobKind.INGESTION, JobKind.INDEXING})
+__all__ = ["BatchComparison", "Reading", "Window", "WorkItem"]
 
 
 @dataclass(slots=True)
@@ -100,14 +96,25 @@ class WorkItem:
 class BatchComparison:
     """A batch's items against what is stored, by index in the batch.
 
-    `same`: those with an equal payload hash, with their chunks; `is_settled`: all that may ever be written to them is
-    written, but for what is submitted later than the batch.
+    `hashes`: their payload hashes, 16 bytes each. `chunks`: of those whose documents have these very hashes, how many
+    chunks they are; -1 for the others. `different`: what is stored of these, where something is. `is_settled`: all
+    that may ever be written to the documents is written, but for what is submitted later than the batch.
     """
 
-    payload_hashes: list[bytes]
-    same: dict[int, int]
-    different: dict[int, Existing]
+    hashes: bytes = b""
+    chunks: npt.NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
+    different: dict[int, Existing] = field(default_factory=dict)
     is_settled: bool = False
+
+    def hash_of(self, index: int) -> bytes:
+        return self.hashes[index * HASH_BYTES : (index + 1) * HASH_BYTES]
+
+    def is_same(self, index: int) -> bool:
+        return index < len(self.chunks) and bool(self.chunks[index] >= 0)
+
+    @property
+    def all_are_same(self) -> bool:
+        return bool((self.chunks >= 0).all())
 
 
 @dataclass
@@ -122,7 +129,9 @@ class Window:
     deadline: float
     #: Whether the worker stops and has waited long enough for this window.
     must_release: Callable[[], bool] = lambda: False
-    #: The items of each batch, in the order of its body.
+    #: What is compared of each batch.
+    heads: dict[BatchKey, BodyHead] = field(default_factory=dict)
+    #: The items of each batch of which something is to be done, in the order of its body.
     contents: dict[BatchKey, list[StoredItem]] = field(default_factory=dict)
     #: What is stored of each batch's documents; none for batches of deletions.
     comparisons: dict[BatchKey, BatchComparison] = field(default_factory=dict)

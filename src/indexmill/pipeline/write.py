@@ -224,16 +224,16 @@ class WindowWriter:
             raise StaleItems([])
 
     def _unchanged(self, batch: ClaimedBatch) -> BatchEnd:
-        same = self.window.comparisons[batch.key].same
         outcomes = decode_outcomes(None, batch.items)
         outcomes["status"] = ItemStatus.UNCHANGED
-        outcomes["chunks"] = [same[index] for index in range(batch.items)]
+        outcomes["chunks"] = self.window.comparisons[batch.key].chunks
         return BatchEnd(batch.key, outcomes, count(outcomes), [], None)
 
     def _skipped(self, batch: ClaimedBatch) -> Iterator[SkippedDocument]:
-        hashes = self.window.comparisons[batch.key].payload_hashes
-        for index, item in enumerate(self.window.contents[batch.key]):
-            yield SkippedDocument(item.object_id, Version(batch.seq, batch.first_position + index), hashes[index])
+        comparison = self.window.comparisons[batch.key]
+        for index, object_id in enumerate(self.window.heads[batch.key].ids):
+            version = Version(batch.seq, batch.first_position + index)
+            yield SkippedDocument(object_id, version, comparison.hash_of(index))
 
     def _write_documents(
         self, connection: Connection, items: list[WorkItem], keys: AbstractCollection[BatchKey]

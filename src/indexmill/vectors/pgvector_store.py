@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from indexmill.domain.document import Version
+from indexmill.domain.document import HASH_BYTES, Version
 from indexmill.domain.outcome import ItemStatus
 from indexmill.domain.splitting import WHOLE
 from indexmill.errors import CollectionNotFound, InvalidRequest, ServiceError
@@ -83,15 +83,17 @@ class PgvectorStore:
         parts = {"dimension": sql.Literal(dimension), "storage": sql.SQL(storage)}
         run_statement(connection, "create_chunk_table", parts=_table(collection) | parts)
 
-    def compare(self, collection: int, ids: Sequence[str], payload_hashes: Sequence[bytes]) -> Comparison:
-        """Compare these documents with what is stored, in one question; `payload_hashes`: 16 bytes each."""
-        joined = b"".join(payload_hashes)
+    def compare(self, collection: int, ids_json: str, hashes: bytes) -> Comparison:
+        """Compare these documents with what is stored, in one question.
+
+        `ids_json`: a JSON list of their ids, without NUL; `hashes`: their payload hashes, 16 bytes each.
+        """
         rows = self.database.read(
             lambda connection: run_statement(
-                connection, "compare_documents", collection=collection, ids=list(ids), payload_hashes=joined
+                connection, "compare_documents", collection=collection, ids=ids_json, payload_hashes=hashes
             )
         )
-        same: dict[int, int] = {}
+        chunks = np.full(len(hashes) // HASH_BYTES, -1, np.int32)
         newest = 0
         different: dict[int, Existing] = {}
         for row in rows:
@@ -99,9 +101,9 @@ class PgvectorStore:
                 version = Version(row["seq"], row["position"])
                 different[row["place"]] = Existing(version, row["fingerprint"], row["payload_hash"])
             elif row["same"] is not None:
-                same = dict(zip(row["same"], row["chunks"], strict=True))
+                chunks[row["same"]] = row["chunks"]
                 newest = row["seq"]
-        return Comparison(same, newest, different)
+        return Comparison(chunks, newest, different)
 
     def skip(
         self, connection: Connection, collection: Collection, documents: Sequence[SkippedDocument]

@@ -43,11 +43,11 @@ class Existing:
 class Comparison:
     """What is stored of the documents that were asked for, by their places in the question.
 
-    `same`: those whose payload hash is the stored one, with their chunks; `newest`: the greatest `seq` among them, 0
-    where there are none. `different`: the others that are there.
+    `chunks`: of those whose payload hash is the stored one, how many chunks they are; -1 for the others. `newest`: the
+    greatest `seq` among the same ones, 0 where there are none. `different`: the others that are there.
     """
 
-    same: dict[int, int]
+    chunks: npt.NDArray[np.int32]
     newest: int
     different: dict[int, Existing]
 
@@ -138,8 +138,11 @@ class VectorStore(Protocol):
 
     def create_generation(self, connection: Connection, collection: Collection, dimension: int) -> None: ...
 
-    def compare(self, collection: int, ids: Sequence[str], payload_hashes: Sequence[bytes]) -> Comparison:
-        """Compare these documents with what is stored, in one question; `payload_hashes`: 16 bytes each."""
+    def compare(self, collection: int, ids_json: str, hashes: bytes) -> Comparison:
+        """Compare these documents with what is stored, in one question.
+
+        `ids_json`: a JSON list of their ids, without NUL; `hashes`: their payload hashes, 16 bytes each.
+        """
         ...
 
     def skip(

@@ -17,6 +17,7 @@ from tests.draining import (
     PLENTY,
     alter_query,
     claim_next,
+    claimed,
     delete,
     drain,
     execute,
@@ -41,6 +42,17 @@ def large(engine: Engine, batches: int = 20) -> object:
 
 
 # Rank and budget
+
+
+def test_a_job_that_has_been_started_is_not_started_by_every_window(engine: Engine) -> None:
+    job = upsert(engine, {f"d{n}": "text" for n in range(600)})
+    first = claim_next(engine, max_bytes=1)
+    assert first is not None
+    assert first.queued_jobs == [job.id]
+    run(engine, first)
+    second = claimed(engine)
+    assert (second.job_ids, second.queued_jobs) == ([job.id], [])
+    assert [event.state for event in engine.events(job)] == ["queued", "running"]
 
 
 def test_a_small_job_overtakes_the_tail_of_a_large_one(engine: Engine) -> None:

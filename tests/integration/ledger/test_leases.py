@@ -318,6 +318,31 @@ def test_an_item_that_was_set_aside_can_be_retried(engine: Engine) -> None:
     assert_conserved(engine)
 
 
+def test_an_item_that_is_set_aside_is_not_set_aside_again(engine: Engine) -> None:
+    """A worker that is lost later may have written down the same position: the item has failed once, not twice."""
+    job = upsert(engine, {"a": "one", "b": "two"})
+    for _ in range(LOSSES_OF_AN_ITEM + 2):
+        crash(engine, poison=0)
+        assert_conserved(engine)
+    assert rows(engine, "SELECT set_aside, failed FROM batch") == [{"set_aside": [0], "failed": 1}]
+    assert [failure.object_id for failure in engine.failed_items(job, limit=10)] == ["a"]
+    drain(engine)
+    done = job_of(engine, job)
+    assert (done.counters.indexed, done.counters.failed) == (1, 1)
+    assert_conserved(engine)
+
+
+def test_a_batch_of_which_everything_is_set_aside_is_ended_and_not_set_aside_again(engine: Engine) -> None:
+    job = upsert(engine, {"a": "one"})
+    for _ in range(LOSSES_OF_AN_ITEM + MAX_LOSSES):
+        crash(engine, poison=0)
+        assert_conserved(engine)
+    drain(engine)
+    done = job_of(engine, job)
+    assert (done.state, done.counters.failed) == (JobState.FAILED, 1)
+    assert_conserved(engine)
+
+
 def test_a_cancel_after_an_item_was_set_aside_keeps_the_count(engine: Engine) -> None:
     job = upsert(engine, {"a": "one", "b": "two"})
     for _ in range(3):

@@ -3,30 +3,49 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 
 import pytest
 
+from indexmill.domain.bodies import DistinctIds, RequestDigest, pack
+from indexmill.domain.job import Item
 from indexmill.domain.job_state import JobState, Reason
 from indexmill.engine import Engine
 from indexmill.pipeline.run_window import WindowOutcome
 from tests.draining import assert_conserved, claimed, documents, drain, execute, job_of, lose, rows, run, upsert
 
+
+def other(names: str) -> bytes:
+    """The body of another job."""
+    (body,) = pack([Item(name, {"text": "x"}) for name in names], RequestDigest(), DistinctIds())
+    return body.data
+
+
 #: What can have become of a stored body; None: its row is gone.
-DAMAGES = {
-    "gone": None,
-    "not compressed": b"\x01",
-    "not JSON": b"[",
-    "no items": b"[1]",
-    "fewer": b'[["a",2,null]]\n{}',
+DAMAGES: dict[str, Callable[[bytes], bytes | None]] = {
+    "gone": lambda _: None,
+    "empty": lambda _: b"",
+    "another format": lambda _: b'[["a",2,null]]\n{}',
+    "cut in its head": lambda body: body[:30],
+    "cut behind its head": lambda body: body[: body.index(b"[[")],
+    "another id": lambda body: body.replace(b'["a"', b'["z"'),
+    "ids that are no JSON": lambda body: body.replace(b'["a"', b'["a '),
+    "lengths that are none": lambda body: body.replace(b"[[", b"[("),
+    "not compressed": lambda body: body[: body.index(b"[[")] + b"\x01",
+    "fewer": lambda _: other("a"),
+    "more": lambda _: other("abc"),
 }
 
 
-@pytest.mark.parametrize("body", DAMAGES.values(), ids=DAMAGES.keys())
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
 def test_a_job_whose_items_are_lost_fails_with_a_sentence_and_its_neighbour_is_done(
-    engine: Engine, body: bytes | None
+    engine: Engine, damage: Callable[[bytes], bytes | None]
 ) -> None:
     broken = upsert(engine, {"a": "one", "b": "two"})
     whole = upsert(engine, {"c": "three"})
+    [stored] = rows(engine, "SELECT body FROM batch_body WHERE job = %s", broken.id)
+    body = damage(bytes(stored["body"]))
+    assert body != stored["body"]
     if body is None:
         execute(engine, "DELETE FROM batch_body WHERE job = %s", broken.id)
     else:

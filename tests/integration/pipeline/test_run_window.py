@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from indexmill.domain.bodies import MAX_BATCH_BYTES
 from indexmill.domain.failure import FailureCode, Stage
 from indexmill.domain.job import Item
 from indexmill.domain.job_state import JobState, Reason
@@ -25,6 +27,7 @@ from tests.draining import (
     documents,
     drain,
     embedded_texts,
+    execute,
     failures,
     items_of,
     job_of,
@@ -55,6 +58,57 @@ def test_an_unchanged_second_submission_embeds_and_writes_nothing(
     assert len(embedded_texts(tmp_path)) == 600
     assert rows(engine, "SELECT xmin::text, * FROM chunk_2_1 ORDER BY document") == chunks
     assert rows(engine, "SELECT xmin::text, * FROM document ORDER BY key") == stored
+
+
+def test_of_what_has_changed_a_window_keeps_what_it_has_the_time_for_and_the_rest_goes_back(engine: Engine) -> None:
+    def batches_of(texts: list[str]) -> list[Item]:
+        """Each so large that it is a batch."""
+        return [Item(f"d{n}", {"text": text}, weight=MAX_BATCH_BYTES) for n, text in enumerate(texts)]
+
+    old = [f"text {n}" for n in range(6)]
+    new = [f"new {text}" if n in {1, 3, 4, 5} else text for n, text in enumerate(old)]
+    submit(engine, batches_of(old))
+    drain(engine)
+    job = submit(engine, batches_of(new))
+    claim = claimed(engine)
+    ranks = rows(engine, "SELECT rank FROM batch WHERE job = %s ORDER BY ordinal", job.id)
+    assert run(engine, replace(claim, work_bytes=claim.batches[1].size + claim.batches[3].size)) is WindowOutcome.DONE
+    batches = rows(engine, "SELECT * FROM batch WHERE job = %s ORDER BY ordinal", job.id)
+    assert [batch["state"] for batch in batches] == ["done"] * 4 + ["ready"] * 2
+    assert [batch["unchanged"] for batch in batches] == [1, 0, 1, 0, 0, 0]
+    assert {(batch["lease"], batch["losses"], batch["tries"]) for batch in batches[4:]} == {(None, 0, 0)}
+    assert rows(engine, "SELECT rank FROM batch WHERE job = %s ORDER BY ordinal", job.id) == ranks
+    assert rows(engine, "SELECT token FROM lease") == []
+    # At least a batch, however little time there is.
+    assert run(engine, replace(claimed(engine), work_bytes=1)) is WindowOutcome.DONE
+    drain(engine)
+    assert job_of(engine, job).counters.indexed == 4
+    assert [row["text"] for row in documents(engine).values()] == new
+    assert_conserved(engine)
+
+
+def test_a_window_of_which_nothing_has_changed_says_so(engine: Engine) -> None:
+    upsert(engine, {"a": "one"})
+    assert drain(engine) == [WindowOutcome.DONE]
+    upsert(engine, {"a": "one"})
+    assert drain(engine) == [WindowOutcome.UNCHANGED]
+    upsert(engine, {"a": "one", "b": "two"})
+    assert drain(engine) == [WindowOutcome.DONE]
+
+
+def test_items_that_are_damaged_behind_what_is_compared_end_their_job_once_they_are_needed(engine: Engine) -> None:
+    upsert(engine, {"a": "text"})
+    drain(engine)
+    items = [Item("a", {"text": "text"}), Item("b", {"text": "new"}, weight=MAX_BATCH_BYTES)]
+    job = submit(engine, items)
+    # Of the first nobody needs them.
+    execute(engine, "UPDATE batch_body SET body = substring(body FOR length(body) - 20) WHERE job = %s", job.id)
+    assert run(engine, claimed(engine)) is WindowOutcome.DONE
+    ended = job_of(engine, job)
+    assert (ended.state, ended.counters.unchanged, ended.counters.cancelled) == (JobState.FAILED, 1, 1)
+    assert "missing or damaged" in str(ended.detail)
+    assert rows(engine, "SELECT token FROM lease") == []
+    assert_conserved(engine)
 
 
 def test_another_payload_alone_is_written_without_embedding(engine: Engine, deploy: Deploy, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexmill.domain import bodies
@@ -17,7 +17,9 @@ from indexmill.domain.bodies import (
     Body,
     DistinctIds,
     RequestDigest,
+    UnreadableBody,
     decode_body,
+    decode_head,
     pack,
 )
 from indexmill.domain.document import canonical_json
@@ -94,6 +96,64 @@ def test_one_batch_is_held_in_memory_not_the_request() -> None:
 def test_a_small_body_is_stored_uncompressed() -> None:
     made, _ = packed([Item("a", {"text": "one"})])
     assert b'{"text":"one"}' in made[0].data
+
+
+fixed_items = items.filter(lambda item: "\0" not in item.object_id and "source" not in (item.item_info or {}))
+
+
+@settings(max_examples=30)
+@given(st.lists(fixed_items, min_size=1, max_size=8), st.lists(fixed_items, min_size=1, max_size=8))
+def test_items_have_equal_digests_where_they_are_equal_and_ids_come_without_the_items(
+    one: list[Item], two: list[Item]
+) -> None:
+    def told(given_items: list[Item]) -> list[str]:
+        return [canonical_json([item.object_id, item.payload, item.item_info]) for item in given_items]
+
+    heads = [decode_head(packed(each)[0][0].data) for each in (one, two)]
+    assert [head.ids for head in heads] == [[item.object_id for item in each] for each in (one, two)]
+    assert [head.items for head in heads] == [len(one), len(two)]
+    digests = [[head.digests[n * 16 : n * 16 + 16] for n in range(head.items)] for head in heads]
+    assert len(set(digests[0] + digests[1])) == len(set(told(one) + told(two)))
+    assert bytes(16) not in digests[0]
+
+
+@pytest.mark.parametrize(
+    ("item", "made_here"),
+    [
+        (Item("a\0b", {"text": "x"}), False),
+        (Item("a", None, {"source": "uri", "uri": "https://example.org/a"}), False),
+        (Item("a", None, {"source": "uri", "uri": "https://example.org/a"}), True),
+        # A caller cannot make what only this service makes.
+        (Item("a", None, {"source": "text", "value": "x"}), False),
+    ],
+)
+def test_what_may_change_by_itself_or_cannot_be_stored_is_equal_to_nothing(item: Item, made_here: bool) -> None:
+    digest = RequestDigest()
+    bodies_made = list(pack([Item("before"), item], digest, DistinctIds(), is_upload=made_here))
+    found = b"".join(decode_head(body.data).digests for body in bodies_made)
+    assert found[16:] == bytes(16)
+    assert found[:16] != bytes(16)
+    other = RequestDigest()
+    list(pack([Item("before"), Item(item.object_id, {"text": "other"}, item.item_info)], other, DistinctIds()))
+    assert digest.value() != other.value(), "the request still knows what it was"
+
+
+def test_the_text_of_an_upload_is_as_fixed_as_any_payload() -> None:
+    [body] = pack([Item("a", None, {"source": "text", "value": "x"})], RequestDigest(), DistinctIds(), is_upload=True)
+    assert decode_head(body.data).digests != bytes(16)
+
+
+@settings(max_examples=30)
+@given(st.lists(items, min_size=1, max_size=5), st.data())
+def test_a_damaged_beginning_is_noticed(given_items: list[Item], data: st.DataObject) -> None:
+    whole = packed(given_items)[0][0].data
+    head = decode_head(whole)
+    end = len(whole) if data.draw(st.booleans()) else 13 + len(head.ids_json) + len(head.digests)
+    place = data.draw(st.integers(0, 12 + len(head.ids_json) + len(head.digests)))
+    changed = whole[:place] + bytes([whole[place] ^ data.draw(st.integers(1, 255))]) + whole[place + 1 : end]
+    for damaged in (changed, whole[:place]):
+        with pytest.raises(UnreadableBody):
+            decode_head(damaged)
 
 
 @given(st.lists(items, max_size=8), st.lists(items, max_size=8))

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexmill.domain.document import Version, canonical_json, fingerprint, payload_hash, with_plain_floats
+from indexmill.domain.document import (
+    Version,
+    canonical_json,
+    canonical_object,
+    fingerprint,
+    payload_hash,
+    payload_hashes,
+    with_plain_floats,
+)
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 values = st.recursive(
@@ -36,6 +44,56 @@ def test_canonical_json_does_not_depend_on_the_order_of_keys(value: dict[str, An
     keys = list(value)
     random.shuffle(keys)
     assert canonical_json({key: value[key] for key in keys}) == canonical_json(value)
+
+
+flat = st.dictionaries(
+    st.text(max_size=6), st.none() | st.booleans() | st.integers() | st.text(max_size=20), max_size=6
+)
+
+
+@given(flat | st.dictionaries(text, values, max_size=6))
+def test_an_object_is_written_in_the_same_bytes_by_either_encoder(value: dict[str, Any]) -> None:
+    try:
+        expected = canonical_json(value).encode()
+    except ValueError:
+        # A lone surrogate: both refuse it.
+        with pytest.raises(ValueError, match=r"surrogate|utf-8"):
+            canonical_object(value)
+    else:
+        assert canonical_object(value) == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"a": "".join(map(chr, range(0x300)))},
+        {"a": "\u2028\u2029\ufeff\uffff\U0001f680", '\x7f\x00"\\/': 10**400},
+        {"b": True, "a": -(2**63), "c": 2**64},
+        {"a": 1.0, "b": 1e16, "c": 1e-7, "d": -0.0},
+        {"a": {"c": 1, "b": 2}},
+        {1: "x"},
+    ],
+)
+def test_an_object_is_written_in_the_same_bytes_whatever_it_holds(value: Any) -> None:
+    assert canonical_object(value) == canonical_json(value).encode()
+
+
+def test_an_integer_that_cannot_be_read_again_is_refused_by_either_encoder() -> None:
+    for encode in (canonical_json, canonical_object):
+        with pytest.raises(ValueError, match="4300 digits"):
+            encode({"text": "x", "n": 10**5000})
+    value = {"text": "x" * 5000, "n": 10**4000}
+    assert canonical_object(value) == canonical_json(value).encode()
+
+
+@given(st.lists(st.binary(min_size=16, max_size=16), min_size=1, max_size=5), text, text)
+def test_payload_hashes_are_equal_for_equal_digests_and_recipes_only(
+    digests: list[bytes], recipe: str, other: str
+) -> None:
+    hashes = payload_hashes(recipe, b"".join(digests))
+    assert [hashes[n * 16 : n * 16 + 16] for n in range(len(digests))] == [payload_hashes(recipe, d) for d in digests]
+    assert len({payload_hashes(recipe, each) for each in digests}) == len(set(digests))
+    assert (payload_hashes(other, digests[0]) == payload_hashes(recipe, digests[0])) == (other == recipe)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])

@@ -133,3 +133,36 @@ def test_the_wheel_holds_the_pages_where_the_service_looks(tmp_path: Path) -> No
 
 def test_in_the_repository_the_pages_are_the_repositorys_own() -> None:
     assert pages_folder() == ROOT
+
+
+def test_the_document_has_an_example_of_every_answer_and_every_id_of_tasks_and_native_routes(
+    client: TestClient,
+) -> None:
+    """What `/docs` shows: requests that can be sent as they are, answers as they come."""
+    document = client.get("/openapi.json").json()
+    native = {"jobs", "models", "search", "upsertion tasks", "deletion tasks"}
+    operations = [each for path in document["paths"].values() for each in path.values() if native & set(each["tags"])]
+    assert len(operations) > 30
+    for operation in operations:
+        name = operation["operationId"]
+        assert operation["summary"], name
+        assert operation["description"], name
+        for parameter in operation.get("parameters", []):
+            assert parameter.get("description"), (name, parameter["name"])
+            assert parameter.get("examples") or not parameter["required"], (name, parameter["name"])
+        good = next(answer for status, answer in operation["responses"].items() if status < "300")
+        media = good.get("content", {}).get("application/json")
+        if media is None:
+            continue
+        schema = media["schema"].get("items", media["schema"])
+        known = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        assert "examples" in media or "example" in known, name
+
+
+def test_the_headers_of_a_page_of_tasks_are_documented(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    for family in ("upsertion", "deletion"):
+        answer = document["paths"][f"/internal/{family}-tasks/list"]["get"]["responses"]["200"]
+        sent = client.get(f"/internal/{family}-tasks/list").headers
+        assert set(answer["headers"]) == {"X-Total-Count", "Link"}
+        assert all(re.search(each["schema"].get("pattern", ""), sent[name]) for name, each in answer["headers"].items())

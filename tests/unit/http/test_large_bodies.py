@@ -57,7 +57,11 @@ def both(body: bytes) -> tuple[object, object]:
         patch.setattr(json_lists, "_PIECE_BYTES", 40)
         whole = outcome(body)
         patch.setattr(body_module, "_INLINE", -1)
-        return whole, outcome(body)
+        kept = outcome(body)
+        patch.setattr(body_module, "_KEPT_BYTES", -1)
+        # Whether its items stay in memory or are parsed again makes no difference.
+        assert outcome(body) == kept
+        return whole, kept
 
 
 def changed(**fields: Any) -> bytes:
@@ -163,6 +167,29 @@ def test_many_tiny_items_take_little_more_memory_than_their_bytes() -> None:
     assert count_ == 150_000
     # Read whole the items alone are some 90 MB, fifteen times the body.
     assert peak < 6 * size, peak / size
+
+
+def test_few_values_stay_in_memory_while_there_is_a_place_and_are_forgotten_with_the_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    body = changed()
+    monkeypatch.setattr(body_module, "_INLINE", -1)
+    monkeypatch.setattr(body_module, "_KEPT_BYTES", 2 * len(body) + 1)
+
+    async def read_inside(reader: BodyReader, others: int) -> list[bool]:
+        given_request, _ = request([body])
+        async with reader.read(given_request, UpsertionRequest, "items") as received:
+            inner = await read_inside(reader, others - 1) if others else []
+            assert list(received.items) == list(received.items)
+            return [isinstance(received.items, tuple), *inner]
+
+    async def twice() -> list[list[bool]]:
+        reader = BodyReader(1 << 26, 1000)
+        return [await read_inside(reader, 2), await read_inside(reader, 2)]
+
+    assert asyncio.run(twice()) == [[True, True, False]] * 2
+    monkeypatch.setattr(body_module, "_KEPT_MARKS", 3)
+    assert asyncio.run(twice()) == [[False, False, False]] * 2
 
 
 def test_a_large_request_reaches_the_engine_with_its_items_and_too_many_do_not(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from indexmill.domain.document import Version
@@ -19,7 +20,8 @@ SEQ = 5
 
 def compared(item: WorkItem, *, same: bool = False, **stored: Any) -> WorkItem:
     different = {0: Existing(**{"version": Version(1, 0), "fingerprint": b"f", "payload_hash": b"p", **stored})}
-    compare_payload(item, BatchComparison([b"h"], {0: 1} if same else {}, {} if same else different))
+    chunks = np.array([1 if same else -1], np.int32)
+    compare_payload(item, BatchComparison(b"h" * 16, chunks, {} if same else different))
     return item
 
 
@@ -51,5 +53,5 @@ def test_the_same_text_with_another_payload_is_not_embedded(
 ) -> None:
     item = work_item(of=batch(force=force))
     item.fingerprint = b"f"
-    compare_text(item, BatchComparison([b"h"], {}, {0: Existing(Version(1, 0), fingerprint, None)}))
+    compare_text(item, BatchComparison(different={0: Existing(Version(1, 0), fingerprint, None)}))
     assert item.action is action

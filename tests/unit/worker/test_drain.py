@@ -43,13 +43,15 @@ class FakeParts:
         self.lost: list[UUID] = []
         self.fails_to_give_back = 0
         self.asked_bytes: list[int] = []
+        self.kept_bytes: list[int | None] = []
         self.worker = "test"
 
     def lane_heads(self) -> list[LaneHead]:
         return [head("lane", 0)] if self.claims else []
 
-    def claim(self, lane: str, worker: str, max_bytes: int) -> Claim | None:
+    def claim(self, lane: str, worker: str, max_bytes: int, work_bytes: int | None = None) -> Claim | None:
         self.asked_bytes.append(max_bytes)
+        self.kept_bytes.append(work_bytes)
         return self.claims.pop(0)
 
     def run(self, *_: Any) -> WindowOutcome:
@@ -151,6 +153,18 @@ def test_a_window_that_did_not_commit_teaches_nothing(outcome: WindowOutcome) ->
     parts = FakeParts([claim(300_000) for _ in range(3)], outcome)
     drain_of(parts).run(lambda: False)
     assert len(set(parts.asked_bytes)) == 1
+
+
+def test_where_nothing_had_changed_the_next_window_compares_more_and_keeps_what_it_can_embed() -> None:
+    parts = FakeParts([claim(300_000) for _ in range(4)], WindowOutcome.UNCHANGED)
+    drain = drain_of(parts)
+    drain.run(lambda: False)
+    first, *later = parts.asked_bytes
+    assert parts.kept_bytes == [None, first, first, first], "comparing teaches nothing of embedding"
+    assert all(each == 8 * first for each in later)
+    parts.claims, parts.outcome = [claim(300_000) for _ in range(2)], WindowOutcome.DONE
+    drain.run(lambda: False)
+    assert parts.asked_bytes[4:] == [8 * first, first]
 
 
 # The database goes away

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from indexmill.errors import JobNotFound
@@ -17,11 +17,28 @@ __all__ = ["TaskInvalid", "TaskProblem", "TaskRoute", "task_shape"]
 class TaskProblem(BaseModel):
     """One sentence that says what is wrong and what to do."""
 
+    model_config = ConfigDict(json_schema_extra={"example": {"detail": "Task with ID `upsert-001` not found"}})
+
     detail: str
 
 
 class TaskInvalid(BaseModel):
     """Each input that is wrong."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "detail": [
+                    {
+                        "type": "string_type",
+                        "loc": ["body", "items", 0, "object_id"],
+                        "msg": "Input should be a valid string",
+                        "input": 7,
+                    }
+                ]
+            }
+        }
+    )
 
     detail: list[WrongInput]
 

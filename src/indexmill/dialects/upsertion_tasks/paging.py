@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from starlette.requests import Request
 
 from indexmill.domain.job import JobPage
 
-__all__ = ["page_headers"]
+__all__ = ["PAGE_HEADERS", "page_headers"]
+
+#: As the OpenAPI document describes them.
+PAGE_HEADERS: Final[dict[str, Any]] = {
+    "X-Total-Count": {
+        "description": "How many tasks match; `10000+` beyond 10,000.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^[0-9]+\\+?$"},
+        "example": "42",
+    },
+    "Link": {
+        "description": "The next, previous and first page (RFC 8288); the last page has no `next`.",
+        "required": True,
+        "schema": {"type": "string"},
+        "example": '</internal/upsertion-tasks/list?limit=10&offset=10>; rel="next", '
+        '</internal/upsertion-tasks/list?limit=10>; rel="first"',
+    },
+}
 
 
 def page_headers(request: Request, page: JobPage, *, offset: int, limit: int, after: str | None) -> dict[str, str]:

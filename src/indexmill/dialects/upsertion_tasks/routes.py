@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Request, Response
 
 from indexmill.dialects.upsertion_tasks.errors import TaskInvalid, TaskProblem, TaskRoute
-from indexmill.dialects.upsertion_tasks.paging import page_headers
+from indexmill.dialects.upsertion_tasks.paging import PAGE_HEADERS, page_headers
 from indexmill.dialects.upsertion_tasks.translate import (
     FAILURE_BYTES,
     FailureBudget,
@@ -19,6 +19,7 @@ from indexmill.dialects.upsertion_tasks.translate import (
     upsertion,
 )
 from indexmill.dialects.upsertion_tasks.wire import (
+    CREATED_EXAMPLE,
     DELETION_EXAMPLE,
     UPSERTION_EXAMPLE,
     DeletionRequest,
@@ -46,7 +47,10 @@ _LIST_FAILURES: Final = 10
 _ERRORS: Final = ErrorModels(TaskProblem, TaskInvalid)
 
 TaskId = Annotated[
-    Identifier, Query(description="The task's `task_id`, or the id it was given.", examples=["upsert-001"])
+    Identifier,
+    Query(
+        description="The task's `task_id`, or the id it was given.", openapi_examples={"task": {"value": "upsert-001"}}
+    ),
 ]
 Force = Annotated[bool, Query(description="Embed again what is unchanged, too.")]
 Offset = Annotated[int, Query(ge=0, le=MAX_OFFSET, description="Number of tasks to skip.")]
@@ -70,6 +74,7 @@ class Family:
     submission: Callable[[Any, Any], Submission]
     answer: type[Task]
     example: dict[str, Any]
+    created: dict[str, Any]
     creates: str
 
 
@@ -82,6 +87,7 @@ FAMILIES: Final = (
         upsertion,
         Task,
         UPSERTION_EXAMPLE,
+        CREATED_EXAMPLE,
         "Creates a task that inserts or updates vectors with one deployed model.",
     ),
     Family(
@@ -92,6 +98,7 @@ FAMILIES: Final = (
         deletion,
         DeletionTask,
         DELETION_EXAMPLE,
+        CREATED_EXAMPLE | {"id": "delete-001", "task_id": "delete-001", "removed_items": 0, "failed_item_ids": []},
         "Creates a task that removes objects. An object that is not there is no error.",
     ),
 )
@@ -178,7 +185,10 @@ def _add_run(router: APIRouter, bodies: BodyReader, family: Family, tasks: _Task
         "The same `task_id` with the same body answers the existing task, with another body 409.",
         response_model=family.answer,
         response_model_exclude_none=True,
-        responses=problems(_ERRORS, 400, 403, 404, 408, 409, 413, 422, 503),
+        responses={
+            200: {"content": {"application/json": {"examples": {"created": {"value": family.created}}}}},
+            **problems(_ERRORS, 400, 403, 404, 408, 409, 413, 422, 503),
+        },
         openapi_extra=json_body(family.request, family.example),
     )
     async def run(request: Request) -> Response:
@@ -210,7 +220,7 @@ def _add_list(router: APIRouter, family: Family, tasks: _Tasks, names: _Names) -
         "`Link` names the next, previous and first page. Use either `offset` or `after`.",
         response_model=list[family.answer],  # type: ignore[name-defined]  # a class that is only known here
         response_model_exclude_none=True,
-        responses=problems(_ERRORS, 403, 404, 422, 503),
+        responses={200: {"headers": PAGE_HEADERS}, **problems(_ERRORS, 403, 404, 422, 503)},
     )
     async def list_tasks(
         request: Request, offset: Offset = 0, limit: Limit = 100, status: Status = None, after: After = None

@@ -11,6 +11,7 @@ from typing_extensions import TypedDict  # pydantic needs this one before Python
 from indexmill.http.fields import Identifier, ObjectId
 
 __all__ = [
+    "CREATED_EXAMPLE",
     "DELETION_EXAMPLE",
     "TASK_EXAMPLE",
     "UPSERTION_EXAMPLE",
@@ -40,20 +41,46 @@ TASK_EXAMPLE: Final[dict[str, Any]] = {
     "id": "upsert-001",
     "task_id": "upsert-001",
     "embedding_model_id": "embed-123",
-    "status": "pending",
+    "status": "done",
     "created_at": "2024-05-21T10:00:00Z",
-    "updated_at": "2024-05-21T10:00:00Z",
+    "updated_at": "2024-05-21T10:00:00.412000Z",
+    "started_at": "2024-05-21T10:00:00.037000Z",
+    "finished_at": "2024-05-21T10:00:00.412000Z",
     "attempt": 1,
+    "total_items": 2,
+    "done_items": 1,
+    "failed_count": 1,
+    "skipped_items": 0,
+    "progress": 1.0,
+    "failed_items": [
+        {
+            "object_id": "doc-2",
+            "payload": {"title": "no text"},
+            "detail": "Expected text in `payload.text` or a source in `item_info.source`, found neither",
+            "failure_stage": "on_downloading",
+            "retryable": False,
+        }
+    ],
+}
+
+
+#: What `run` answers: nothing has been done yet.
+CREATED_EXAMPLE: Final[dict[str, Any]] = {
+    name: value for name, value in TASK_EXAMPLE.items() if name not in {"started_at", "finished_at"}
+} | {
+    "status": "pending",
+    "updated_at": "2024-05-21T10:00:00Z",
     "total_items": 1,
     "done_items": 0,
     "failed_count": 0,
-    "skipped_items": 0,
     "progress": 0.0,
     "failed_items": [],
 }
 
 
 class TaskStatus(StrEnum):
+    """`refused`: the system would not take it to work; `detail` says why."""
+
     PENDING = "pending"
     PROCESSING = "processing"
     DONE = "done"
@@ -133,16 +160,18 @@ class FailedItem(BaseModel):
     """Why one object could not be indexed; its previous vectors stay as they were."""
 
     object_id: str
-    payload: dict[str, Any] | None = None
-    item_info: dict[str, Any] | None = None
+    payload: dict[str, Any] | None = Field(default=None, description="As it was sent; left out where it is large.")
+    item_info: dict[str, Any] | None = Field(default=None, description="As it was sent; left out where it is large.")
     detail: str = Field(description="One sentence, at most 1,500 characters.")
-    failure_stage: FailureStage
+    failure_stage: FailureStage = Field(description="What failed; `other`: its worker was lost, or a limit.")
     retryable: bool = Field(description="Whether the same item may succeed when tried again.")
 
 
 class FailedObject(BaseModel):
+    """An object that could not be removed."""
+
     object_id: str
-    detail: str
+    detail: str = Field(description="One sentence.")
 
 
 class Task(BaseModel):
@@ -152,19 +181,21 @@ class Task(BaseModel):
 
     id: str
     task_id: str = Field(description="The same value as `id`.")
-    embedding_model_id: str
-    status: TaskStatus
-    detail: str | None = None
+    embedding_model_id: str = Field(description="The model, and the collection that is named like it.")
+    status: TaskStatus = Field(description="`done` also with failed items, if at least one other is as wanted.")
+    detail: str | None = Field(
+        default=None, description="Why it was refused, failed, canceled or waits; else left out."
+    )
     created_at: str = Field(description="RFC 3339, UTC.")
-    updated_at: str
-    started_at: str | None = None
-    finished_at: str | None = None
-    attempt: int
-    total_items: int
+    updated_at: str = Field(description="Of its last transition.")
+    started_at: str | None = Field(default=None, description="When a worker first took it.")
+    finished_at: str | None = Field(default=None, description="When it ended; of an unfinished one left out.")
+    attempt: int = Field(description="Counts its restarts, from 1.")
+    total_items: int = Field(description="Items of the request.")
     done_items: int = Field(description="Items that were written or removed, and deletions of what was not there.")
     failed_count: int = Field(description="The true number of failed items, also where `failed_items` is cut.")
     skipped_items: int = Field(description="Items that were unchanged, or superseded by a later task.")
-    progress: float = Field(ge=0, le=1)
+    progress: float = Field(ge=0, le=1, description="Share of items that are decided.")
     failed_items: list[FailedItem] = Field(
         description="The first 1,000 (in a list: 10 a task), 4 MiB at most; all of them at `/jobs/{id}/failed-items`."
     )
@@ -174,7 +205,15 @@ class DeletionTask(Task):
     model_config = ConfigDict(
         json_schema_extra={
             "example": TASK_EXAMPLE
-            | {"id": "delete-001", "task_id": "delete-001", "removed_items": 0, "failed_item_ids": []}
+            | {
+                "id": "delete-001",
+                "task_id": "delete-001",
+                "failed_count": 0,
+                "total_items": 1,
+                "failed_items": [],
+                "removed_items": 1,
+                "failed_item_ids": [],
+            }
         }
     )
 

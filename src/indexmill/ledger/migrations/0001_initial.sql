@@ -425,7 +425,7 @@ LEFT JOIN LATERAL (
     FROM batch b WHERE b.job = j.id AND j.finished_at IS NULL
 ) s ON true;
 
--- The items themselves, apart, so that the narrow rows stay narrow: zlib of one JSON array a batch.
+-- The items themselves, apart, so that the narrow rows stay narrow: ids and digests, then zlib of the rest (domain/bodies.py).
 CREATE TABLE batch_body (
     job uuid NOT NULL,
     ordinal integer NOT NULL,

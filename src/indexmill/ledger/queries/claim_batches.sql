@@ -44,6 +44,7 @@ WITH ready AS MATERIALIZED (
 )
 SELECT c.job, c.ordinal, j.kind, c.work, c.source, j.seq, j.force, j.tenant, j.model, j.collection, c.first_position, c.items,
        c.bytes, c.tries, c.losses, c.set_aside, c.outcomes, body.body, j.callback IS NOT NULL AS has_callback, j.distinct_ids,
+       j.state = 'queued' AS is_queued,
        EXISTS (SELECT 1 FROM probed) AS probes
 FROM claimed c
 JOIN job j ON j.id = c.job
