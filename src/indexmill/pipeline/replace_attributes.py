@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+import psycopg
+
 from indexmill.domain.bodies import decode_body
 from indexmill.domain.failure import Failure, FailureCode, Stage
 from indexmill.domain.filter_attributes import attributes_from_json
-from indexmill.errors import Conflict, InvalidRequest, ItemError
+from indexmill.errors import Conflict, InvalidRequest, ItemError, ServiceError
 from indexmill.ledger.claims import ClaimedBatch
 from indexmill.ledger.database import Connection
 from indexmill.ledger.failed_items import insert_failures
@@ -20,6 +23,8 @@ from indexmill.pipeline.scan_slice import commit_scan
 from indexmill.vectors.attribute_sets import AttributeSets, DocumentMisfits
 
 __all__ = ["ReplaceAttributes"]
+
+_log = logging.getLogger(__name__)
 
 #: Documents whose values do not fit that are reported one by one; of all of them the number is told.
 _MAX_REPORTED: Final = 10_000
@@ -119,12 +124,15 @@ class ReplaceAttributes:
         commit_scan(self.ledger, token, batch, work)
         number = previous[-1]
         if number is not None:
-            # Searches that began before may still read it: it is waited for, and where that takes too long the next
-            # job drops it.
             self._drop(batch.collection, number)
 
     def _drop(self, collection: int, number: int) -> None:
-        self.ledger.database.repeat(lambda connection: self.sets.drop_set(connection, collection, number))
+        """Searches that began before may still read it: where waiting for them takes too long, a sweep drops it."""
+        try:
+            with self.ledger.database.transaction() as connection:
+                self.sets.drop_set(connection, collection, number)
+        except (psycopg.Error, ServiceError) as error:
+            _log.info("attribute set %s is left for the sweep: %s", number, type(error).__name__)
 
 
 def _failure(batch: ClaimedBatch, number: int, misfits: DocumentMisfits) -> Failure:
