@@ -2,7 +2,7 @@
 -- filled and waits for.
 SELECT c.id AS collection, c.generation, m.dimension, true AS in_use
 FROM collection c JOIN model m ON m.tenant = c.tenant AND m.id = c.model
-WHERE c.indexed_generation IS DISTINCT FROM c.generation
+WHERE c.indexed_generation IS DISTINCT FROM c.generation AND c.deleted_at IS NULL
 UNION ALL
 SELECT c.id, c.next_generation, m.dimension, false
 FROM collection c JOIN model m ON m.tenant = c.tenant AND m.id = c.model
