@@ -90,6 +90,8 @@ class Submission:
     spooled: tuple[str, ...] = ()
     #: Who is told of its progress and end, as `domain.callback.checked_callback` gives it.
     callback: dict[str, Any] | None = None
+    #: The key or token of whoever submits it, by name.
+    submitted_by: str | None = None
 
     @property
     def collection_name(self) -> str:
@@ -120,6 +122,8 @@ class Job:
     result: dict[str, Any] | None = None
     #: The collection's own number; None where nobody has asked for it.
     collection_number: int | None = None
+    #: The key or token with which it was submitted, by name; None: without any, or by the service itself.
+    submitted_by: str | None = None
 
     @property
     def name(self) -> str:

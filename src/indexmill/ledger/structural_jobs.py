@@ -39,7 +39,14 @@ class StructuralJobs:
     database: Database
     batches: Batches
 
-    def submit(self, collection: Collection, kind: JobKind, request: dict[str, Any] | None = None) -> Job:
+    def submit(
+        self,
+        collection: Collection,
+        kind: JobKind,
+        request: dict[str, Any] | None = None,
+        *,
+        submitted_by: str | None = None,
+    ) -> Job:
         """Queue the job behind those of the collection. `request`: what its worker finds in its item's `item_info`.
 
         Raises:
@@ -61,6 +68,7 @@ class StructuralJobs:
                     work=work,
                     collection=collection.id,
                     body=body,
+                    submitted_by=submitted_by,
                 )
                 stored = read_job(connection, job_id)
             if stored is None:
