@@ -5,10 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-__all__ = ["Corpus", "CorpusDocument", "DocumentPart", "DocumentState", "NewDocument", "NewFile", "QueryHit", "Removal"]
+from indexmill.domain.document import canonical_json
+from indexmill.domain.filter_attributes import FilterAttribute
+from indexmill.errors import InvalidRequest
+
+__all__ = [
+    "Corpus",
+    "CorpusDocument",
+    "CorpusSize",
+    "DocumentPart",
+    "DocumentState",
+    "NewDocument",
+    "NewFile",
+    "QueryHit",
+    "Removal",
+]
 
 
 @dataclass(frozen=True)
@@ -21,10 +36,20 @@ class Corpus:
     description: str
     model: str
     created_at: datetime
-    documents: int = 0
-    parts: int = 0
     #: What the caller said of it and wants to hear again.
     details: dict[str, Any] = field(default_factory=dict)
+    #: Those that filters see.
+    attributes: tuple[FilterAttribute, ...] = ()
+
+
+@dataclass(frozen=True)
+class CorpusSize:
+    """How much is in a corpus; characters of texts and of documents' metadata: 0 where they were not asked for."""
+
+    documents: int
+    parts: int
+    characters: int = 0
+    metadata_characters: int = 0
 
 
 @dataclass(frozen=True)
@@ -35,6 +60,11 @@ class DocumentPart:
     metadata: dict[str, Any] = field(default_factory=dict)
     title: str | None = None
 
+    @property
+    def embedded(self) -> str:
+        """Its text as it is indexed."""
+        return f"{self.title}\n{self.text}" if self.title else self.text
+
 
 @dataclass(frozen=True)
 class NewDocument:
@@ -44,6 +74,21 @@ class NewDocument:
     parts: tuple[DocumentPart, ...]
     metadata: dict[str, Any] = field(default_factory=dict)
     is_core: bool = False
+
+    @property
+    def digest(self) -> str:
+        """Of its parts and how they are split: with other metadata of its own it is the same.
+
+        Raises:
+            InvalidRequest: JSON cannot hold it.
+        """
+        parts = [[part.title, part.text, part.metadata] for part in self.parts]
+        try:
+            canonical_json(self.metadata)
+            said = canonical_json([self.is_core, parts]).encode()
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InvalidRequest(f"document: expected text and metadata that JSON can hold: {error}") from error
+        return sha256(said).hexdigest()
 
 
 @dataclass(frozen=True)
