@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
-from uuid import uuid4
 
 import psycopg
 
@@ -21,6 +19,8 @@ from indexmill.domain.corpus import (
     NewFile,
     QueryHit,
     Removal,
+    checked_key,
+    keys_of,
 )
 from indexmill.domain.document import canonical_json
 from indexmill.domain.filter_attributes import FilterAttribute, attributes_to_json, checked_attributes
@@ -39,7 +39,6 @@ from indexmill.vectors.stored_documents import MAX_PAGE, DocumentContent, PageQu
 
 __all__ = ["Corpora"]
 
-_KEY: Final = re.compile(r"[A-Za-z0-9_=-]{1,50}")
 _MAX_PATTERN: Final = 200
 #: Between two looks whether a job has ended.
 _FIRST_PAUSE: Final = 0.02
@@ -77,15 +76,13 @@ class Corpora:
             Conflict: the key is taken.
             InvalidRequest: a key or attributes that cannot be.
         """
-        if key is not None and not _KEY.fullmatch(key):
-            raise InvalidRequest(f"key: expected 1 to 50 letters, digits, `_`, `=` and `-`, got {key!r:.80}")
         checked = checked_attributes(attributes)
 
         def begin(connection: Connection, collection: Collection) -> None:
             self.engine.vectors.attribute_sets.declare(connection, collection.id, checked)
             self.engine.ledger.corpora.save(connection, collection.id, name, description, details or {})
 
-        for wanted in (key,) if key is not None else _keys_of(name):
+        for wanted in (checked_key(key),) if key is not None else keys_of(name):
             try:
                 _, is_new = self.engine.make_collection(wanted, self.model, self.splitting, begin)
             except Conflict:
@@ -409,6 +406,7 @@ class Corpora:
         Raises:
             CollectionNotFound
             InvalidRequest: a filter that cannot be read, or of what is no attribute.
+            Conflict: the filter attributes were replaced meanwhile.
         """
         corpus = self.get(reference)
         return self._remove(corpus, self._found(self.engine.collection(corpus.key), metadata_filter))
@@ -417,8 +415,18 @@ class Corpora:
         return self.engine.submit(Submission(JobKind.DELETION, corpus.model, items, collection=corpus.key)).job
 
     def _found(self, collection: Collection, metadata_filter: str | None) -> Iterator[Item]:
-        after: str | None = None
-        while page := self._page(collection, MAX_PAGE, after, metadata_filter):
+        """Raises: Conflict: other filter attributes have taken the place of those that it began with."""
+        sets = self.engine.vectors.attribute_sets
+        began, after = sets.active(collection.id).number, None
+        while True:
+            page = self._page(collection, MAX_PAGE, after, metadata_filter)
+            if sets.active(collection.id).number != began:
+                # By these the filter may find other documents.
+                raise Conflict(
+                    "The filter attributes were replaced meanwhile, nothing is deleted; send the request again"
+                )
+            if not page:
+                return
             yield from (Item(each.id) for each in page)
             after = page[-1].id
 
@@ -477,14 +485,6 @@ class Corpora:
             CollectionNotFound
         """
         return self.engine.rebuild(self.get(reference).key)
-
-
-def _keys_of(name: str) -> Iterator[str]:
-    """Keys that say what the name says."""
-    key = re.sub(r"[^A-Za-z0-9_=-]+", "-", name).strip("-")[:50]
-    if key:
-        yield key
-    yield f"{key[:40] or 'corpus'}-{uuid4().hex[:8]}"
 
 
 def _parts_of(content: DocumentContent) -> list[DocumentPart]:

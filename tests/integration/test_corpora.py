@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import psycopg
 import pytest
@@ -197,6 +199,26 @@ def test_removal_by_filter(corpora: Corpora) -> None:
     drain(corpora.engine)
     assert job_of(corpora.engine, job).counters.removed == 4
     assert [each.id for each in corpora.documents("birds", 100)] == [f"d{year}" for year in range(2004, 2010)]
+
+
+def test_removal_is_not_by_two_sets_of_filter_attributes(corpora: Corpora, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(corpora, *(document(f"d{year}", year, (f"Text of {year}.", "x")) for year in range(2000, 2010)))
+    monkeypatch.setattr("indexmill.corpora.MAX_PAGE", 2)
+    engine = corpora.engine
+    read, pages = engine.vectors.documents, itertools.count()
+
+    def replaced_meanwhile(*wanted: Any) -> Any:
+        if next(pages) == 2:
+            corpora.replace_attributes("birds", [replace(ATTRIBUTES[0], type=AttributeType.TEXT)])
+            drain(engine)
+        return read(*wanted)
+
+    monkeypatch.setattr(engine.vectors, "documents", replaced_meanwhile)
+    with pytest.raises(Conflict, match="send the request again"):
+        corpora.remove_where("birds", "doc.year IS NOT NULL")
+    drain(engine)
+    assert len(corpora.documents("birds", 100)) == 10
+    assert next(pages) > 2
 
 
 def test_a_reset_wins_over_what_runs(corpora: Corpora) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
-from typing import Any
-from uuid import UUID
+from typing import Any, Final
+from uuid import UUID, uuid4
 
 from indexmill.domain.document import canonical_json
 from indexmill.domain.filter_attributes import FilterAttribute
@@ -23,7 +25,30 @@ __all__ = [
     "NewFile",
     "QueryHit",
     "Removal",
+    "checked_key",
+    "keys_of",
 ]
+
+_KEY: Final = re.compile(r"[A-Za-z0-9_=-]{1,50}")
+
+
+def checked_key(key: str) -> str:
+    """The key.
+
+    Raises:
+        InvalidRequest: it cannot be one.
+    """
+    if not _KEY.fullmatch(key):
+        raise InvalidRequest(f"key: expected 1 to 50 letters, digits, `_`, `=` and `-`, got {key!r:.80}")
+    return key
+
+
+def keys_of(name: str) -> Iterator[str]:
+    """Keys that say what the name says."""
+    key = re.sub(r"[^A-Za-z0-9_=-]+", "-", name).strip("-")[:50]
+    if key:
+        yield key
+    yield f"{key[:40] or 'corpus'}-{uuid4().hex[:8]}"
 
 
 @dataclass(frozen=True)
