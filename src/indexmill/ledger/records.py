@@ -40,4 +40,5 @@ def job_of(row: Row) -> Job:
         result=row.get("result"),
         collection_number=row.get("collection_number"),
         submitted_by=row.get("submitted_by"),
+        done=row.get("done"),
     )

@@ -94,8 +94,9 @@ class StructuralJobs:
 
     # Within the transaction of a step, in which the job and its batch are held
 
-    def note_progress(self, connection: Connection, job: UUID, progress: dict[str, Any]) -> None:
-        run_query(connection, "note_structural_progress", job=job, progress=Jsonb(progress))
+    def note_progress(self, connection: Connection, job: UUID, progress: dict[str, Any], done: float) -> None:
+        """`done`: how much of it, 0 to 1, for people."""
+        run_query(connection, "note_structural_progress", job=job, progress=Jsonb({**progress, "done": round(done, 4)}))
 
     def end(self, connection: Connection, batch: ClaimedBatch, result: dict[str, Any], chunks: int = 0) -> None:
         """The item is done."""

@@ -20,6 +20,7 @@ from indexmill.ledger.database import Connection
 from indexmill.ledger.failed_items import insert_failures
 from indexmill.ledger.ledger import Ledger
 from indexmill.pipeline.scan_slice import commit_scan
+from indexmill.pipeline.structural_work import count_work
 from indexmill.vectors.attribute_sets import AttributeSets, DocumentMisfits
 
 __all__ = ["ReplaceAttributes"]
@@ -70,14 +71,15 @@ class ReplaceAttributes:
 
     def _begin(self, token: UUID, batch: ClaimedBatch) -> dict[str, Any]:
         request = decode_body(batch.body)[0].item_info or {}
-        progress: dict[str, Any] = {"after": None, "documents": 0, "misfits": 0, "is_filled": False}
+        total = count_work(self.ledger, batch.collection).documents
+        progress: dict[str, Any] = {"after": None, "documents": 0, "misfits": 0, "is_filled": False, "total": total}
 
         def work(connection: Connection) -> None:
             for unused in self.sets.unused_sets(connection, batch.collection):
                 self.sets.drop_set(connection, batch.collection, unused)
             attributes = attributes_from_json(request["attributes"])
             progress["number"] = self.sets.prepare_set(connection, batch.collection, attributes)
-            self.ledger.structural_jobs.note_progress(connection, batch.job, progress)
+            self.ledger.structural_jobs.note_progress(connection, batch.job, progress, 0.0)
 
         try:
             commit_scan(self.ledger, token, batch, work)
@@ -104,7 +106,8 @@ class ReplaceAttributes:
                 _failure(batch, before["misfits"] + number, each) for number, each in enumerate(page.misfits[:left], 1)
             ]
             insert_failures(connection, batch.job, batch.ordinal, failures)
-            self.ledger.structural_jobs.note_progress(connection, batch.job, after)
+            done = after["documents"] / after["total"] if after["total"] else 0.0
+            self.ledger.structural_jobs.note_progress(connection, batch.job, after, done)
 
         commit_scan(self.ledger, token, batch, work)
         return after

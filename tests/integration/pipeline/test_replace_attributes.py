@@ -44,6 +44,7 @@ def test_the_old_ones_apply_until_the_new_ones_do(corpora: Corpora) -> None:
     )
     work = ReplaceAttributes(engine.ledger, engine.vectors.attribute_sets, slice_seconds=0.0, page_documents=2)
     steps = 0
+    progress = []
     while (claim := claim_next(engine)) is not None:
         assert found(corpora, "doc.year >= 5") == {"d5", "d6"}
         with pytest.raises(InvalidRequest, match="place"):
@@ -51,12 +52,17 @@ def test_the_old_ones_apply_until_the_new_ones_do(corpora: Corpora) -> None:
         runner = runner_of(engine)
         runner.structural = {claim.batches[0].work: work}
         steps += 1
+        progress.append(job_of(engine, job).progress)
         if steps == 2:
             # Its worker dies; the next one goes on.
             lose(engine, claim)
             continue
         run(engine, claim, runner)
     assert steps > 4
+    # It is told how far it is, and that nothing remains only at its end.
+    assert progress == sorted(progress)
+    assert len(set(progress)) > 3
+    assert 0 < max(progress) < job_of(engine, job).progress == 1
     assert found(corpora, "doc.place = 'fen1'") == {"d1", "d3", "d5"}
     assert found(corpora, "doc.odd < 10") == {f"d{number}" for number in range(7) if number != 3}
     with pytest.raises(InvalidRequest, match="year"):

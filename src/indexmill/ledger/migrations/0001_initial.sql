@@ -364,7 +364,7 @@ CREATE TABLE crawl_page (
 );
 CREATE INDEX crawl_page_due ON crawl_page (job, source, number) WHERE due_at IS NOT NULL;
 
--- How far a job is that changes a whole collection; only its worker knows what it says.
+-- How far a job is that changes a whole collection: `done`, 0 to 1; what else it says only its worker knows.
 CREATE TABLE structural_progress (
     job uuid PRIMARY KEY REFERENCES job ON DELETE CASCADE,
     progress jsonb NOT NULL
@@ -395,9 +395,11 @@ SELECT j.id, j.fingerprint, j.external_id, j.tenant, j.kind, j.state, j.reason, 
        CASE WHEN j.finished_at IS NULL THEN s.chunks ELSE j.chunks END AS chunks,
        CASE WHEN j.finished_at IS NULL THEN s.tokens ELSE j.tokens END AS tokens,
        CASE WHEN j.finished_at IS NULL THEN s.embedded ELSE j.embedded END AS embedded, j.result,
-       j.collection AS collection_number, j.submitted_by
+       j.collection AS collection_number, j.submitted_by,
+       (p.progress ->> 'done')::float8 AS done
 FROM job j
 JOIN collection c ON c.id = j.collection
+LEFT JOIN structural_progress p ON p.job = j.id
 -- Progress of an unfinished job is summed on read; an ended one has its sums in its row.
 LEFT JOIN LATERAL (
     SELECT sum(b.indexed) AS indexed, sum(b.unchanged) AS unchanged, sum(b.payload_updated) AS payload_updated,
