@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from typing import Any, Final
-from uuid import uuid4
 
 import psycopg
 
 from indexmill.domain.corpus import (
     Corpus,
     CorpusDocument,
+    CorpusSize,
     DocumentPart,
     DocumentState,
     NewDocument,
     NewFile,
     QueryHit,
     Removal,
+    checked_key,
+    keys_of,
 )
 from indexmill.domain.document import canonical_json
 from indexmill.domain.filter_attributes import FilterAttribute, attributes_to_json, checked_attributes
@@ -27,6 +27,7 @@ from indexmill.domain.given_parts import parts_value
 from indexmill.domain.item_source import SourceKind
 from indexmill.domain.job import Item, Job, JobKind, Submission
 from indexmill.domain.job_state import JobState, Reason
+from indexmill.domain.metadata_coercion import check_fit
 from indexmill.domain.outcome import Ending
 from indexmill.domain.pending import Pending
 from indexmill.engine import Engine
@@ -38,7 +39,6 @@ from indexmill.vectors.stored_documents import MAX_PAGE, DocumentContent, PageQu
 
 __all__ = ["Corpora"]
 
-_KEY: Final = re.compile(r"[A-Za-z0-9_=-]{1,50}")
 _MAX_PATTERN: Final = 200
 _REMOVAL_SECONDS: Final = 30.0
 
@@ -54,9 +54,9 @@ class Corpora:
     model: str
     splitting: str
 
-    def of(self, tenant: int) -> Corpora:
-        """The same verbs for another tenant."""
-        return replace(self, engine=self.engine.of(tenant))
+    def of(self, tenant: int, caller: str | None = None) -> Corpora:
+        """The same verbs for another tenant and caller."""
+        return replace(self, engine=self.engine.of(tenant, caller))
 
     def create(
         self,
@@ -73,23 +73,21 @@ class Corpora:
             Conflict: the key is taken.
             InvalidRequest: a key or attributes that cannot be.
         """
-        if key is not None and not _KEY.fullmatch(key):
-            raise InvalidRequest(f"key: expected 1 to 50 letters, digits, `_`, `=` and `-`, got {key!r:.80}")
         checked = checked_attributes(attributes)
-        wanted = key if key is not None else _key_of(name)
-        collection, is_new = self.engine.make_collection(wanted, self.model, self.splitting)
-        if not is_new:
-            if key is not None:
-                raise Conflict(f"Corpus `{key}` exists already; choose another key")
-            wanted = f"{wanted[:40]}-{uuid4().hex[:8]}"
-            collection, _ = self.engine.make_collection(wanted, self.model, self.splitting)
 
-        def work(connection: Connection) -> None:
+        def begin(connection: Connection, collection: Collection) -> None:
             self.engine.vectors.attribute_sets.declare(connection, collection.id, checked)
             self.engine.ledger.corpora.save(connection, collection.id, name, description, details or {})
 
-        self.engine.ledger.database.repeat(work)
-        return self.get(wanted)
+        for wanted in (checked_key(key),) if key is not None else keys_of(name):
+            try:
+                _, is_new = self.engine.make_collection(wanted, self.model, self.splitting, begin)
+            except Conflict:
+                # Another door's, with a model of its own.
+                is_new = False
+            if is_new:
+                return self.get(wanted)
+        raise Conflict(f"Corpus `{key or name}` exists already; choose another key")
 
     def get(self, reference: str | int) -> Corpus:
         """By key, or by number.
@@ -106,7 +104,7 @@ class Corpora:
         return found
 
     def page(self, limit: int, after: int | None = None, pattern: str | None = None) -> list[Corpus]:
-        """By number; `pattern`: a regular expression that their names match.
+        """By number; `pattern`: a regular expression that their names or descriptions match.
 
         Raises:
             InvalidRequest: no regular expression, or one that takes too long.
@@ -131,18 +129,19 @@ class Corpora:
         Raises:
             CollectionNotFound
         """
-        found = self.get(reference)
-        said = {**found.details, **(details or {})}
+        number = self.get(reference).number
         self.engine.ledger.database.repeat(
-            lambda connection: self.engine.ledger.corpora.save(
-                connection,
-                found.number,
-                found.name if name is None else name,
-                found.description if description is None else description,
-                said,
-            )
+            lambda connection: self.engine.ledger.corpora.save(connection, number, name, description, details or {})
         )
-        return self.get(found.number)
+        return self.get(number)
+
+    def size(self, reference: str | int, *, characters: bool = False) -> CorpusSize:
+        """How much is in it, counted now; `characters`: of texts and metadata, too.
+
+        Raises:
+            CollectionNotFound
+        """
+        return self.engine.ledger.corpora.size(self.get(reference).number, characters=characters)
 
     def reset(self, reference: str | int) -> None:
         """Remove every document; what was submitted before and has not run is cancelled.
@@ -193,32 +192,44 @@ class Corpora:
 
         Raises:
             CollectionNotFound
-            InvalidRequest: an id or text that cannot be stored.
+            InvalidRequest: an id or text that cannot be stored, or metadata that the filter attributes do not take.
         """
         corpus = self.get(reference)
-        digest = _digest(document)
-        stored = self._stored(corpus, document.id)
-        if stored is not None:
-            is_same = (stored.item_info or {}).get("digest") == digest
-            return (DocumentState.ALREADY_THERE if is_same else DocumentState.CONFLICT), None
-        return DocumentState.INDEXED, self.replace(corpus.number, document)
+        state = self._state_of(corpus, document.id, ("digest", document.digest), document.metadata)
+        if state is not None:
+            return state, None
+        return DocumentState.INDEXED, self._ingest(corpus, document)
 
     def replace(self, reference: str | int, document: NewDocument) -> Job:
         """Queue the document, whatever is there.
 
         Raises:
-            CollectionNotFound
-            InvalidRequest: an id or text that cannot be stored.
+            What `submit` raises.
         """
-        corpus = self.get(reference)
+        return self._ingest(self.get(reference), document)
+
+    def _ingest(self, corpus: Corpus, document: NewDocument) -> Job:
+        check_fit(corpus.attributes, document.metadata, [part.metadata for part in document.parts])
         value = parts_value(
-            [(_text_of(part), part.metadata) for part in document.parts],
+            [(part.embedded, part.metadata) for part in document.parts],
             whole_parts=document.is_core,
-            digest=_digest(document),
+            digest=document.digest,
         )
         item = Item(document.id, document.metadata, {"source": str(SourceKind.PARTS), "value": value})
         submission = Submission(JobKind.INGESTION, corpus.model, [item], collection=corpus.key, document=document.id)
         return self.engine.submit(submission).job
+
+    def _state_of(
+        self, corpus: Corpus, document_id: str, mark: tuple[str, str], metadata: Mapping[str, Any]
+    ) -> DocumentState | None:
+        """Whether what is stored under the id is the same: by this mark in its `item_info`, and by its metadata."""
+        stored = self._stored(corpus, document_id)
+        if stored is None:
+            return None
+        name, value = mark
+        is_same = (stored.item_info or {}).get(name) == value
+        is_same = is_same and canonical_json(stored.payload or {}) == canonical_json(metadata)
+        return DocumentState.ALREADY_THERE if is_same else DocumentState.CONFLICT
 
     def put(
         self, reference: str | int, document: NewDocument, wait_seconds: float
@@ -239,15 +250,15 @@ class Corpora:
         """A file of the spool, as a document of its name; there already: its bytes and metadata decide.
 
         Raises:
-            CollectionNotFound; at its end
+            CollectionNotFound
+            InvalidRequest: metadata that the filter attributes do not take; at its end
             ItemError: it cannot be read or indexed.
         """
         corpus = self.get(reference)
-        stored = self._stored(corpus, file.id)
-        if stored is not None:
-            is_same = (stored.item_info or {}).get("hash") == file.sha256 and (stored.payload or {}) == file.metadata
-            state = DocumentState.ALREADY_THERE if is_same else DocumentState.CONFLICT
+        state = self._state_of(corpus, file.id, ("hash", file.sha256), file.metadata)
+        if state is not None:
             return Pending.done((state, self._required(corpus.number, file.id)))
+        check_fit(corpus.attributes, file.metadata)
         info = {"source": str(SourceKind.SPOOL), "value": file.reference, "file_name": file.id}
         if file.media_type:
             info["media_type"] = file.media_type
@@ -265,6 +276,28 @@ class Corpora:
             job, wait_seconds, lambda ended: (DocumentState.INDEXED, self._required(corpus.number, file.id, ended))
         )
 
+    def update_metadata(
+        self, reference: str | int, document_id: str, metadata: dict[str, Any], *, replaces: bool = False
+    ) -> CorpusDocument | None:
+        """Say this of the document: what is not given stays, or, where it `replaces`, is forgotten. None: no document.
+
+        At once, and without a job: nothing is embedded. Updates of one document at the same time are all made.
+
+        Raises:
+            CollectionNotFound
+            InvalidRequest: metadata that the filter attributes do not take.
+        """
+        corpus = self.get(reference)
+        check_fit(corpus.attributes, metadata)
+
+        def work(connection: Connection) -> dict[str, Any] | None:
+            self.engine.ledger.collections.share(connection, corpus.number)
+            collection = self.engine.ledger.collections.read(connection, [corpus.number])[corpus.number]
+            return self.engine.vectors.update_payload(connection, collection, document_id, metadata, replaces=replaces)
+
+        said = self.engine.ledger.database.repeat(work)
+        return None if said is None else CorpusDocument(document_id, said)
+
     def _required(self, reference: str | int, document_id: str, ended: Job | None = None) -> CorpusDocument:
         if ended is not None:
             self._check(ended)
@@ -276,6 +309,7 @@ class Corpora:
         """
         Raises:
             ItemError: its item failed.
+            Conflict: it was cancelled, or refused.
             TransientError: the system gave up.
         """
         if ended.state is JobState.FAILED:
@@ -284,6 +318,8 @@ class Corpora:
                 first = failures[0]
                 raise ItemError(first.stage, first.code, first.sentence, retryable=first.retryable)
             raise TransientError(ended.detail or "The service could not do it")
+        if ended.state is JobState.REFUSED or ended.reason is Reason.BY_REQUEST:
+            raise Conflict(ended.detail or f"job_{ended.id} was cancelled before it was done")
 
     def document(self, reference: str | int, document_id: str) -> CorpusDocument | None:
         """The document with its parts; None: there is none."""
@@ -359,6 +395,7 @@ class Corpora:
         Raises:
             CollectionNotFound
             InvalidRequest: a filter that cannot be read, or of what is no attribute.
+            Conflict: the filter attributes were replaced meanwhile.
         """
         corpus = self.get(reference)
         return self._remove(corpus, self._found(self.engine.collection(corpus.key), metadata_filter))
@@ -367,8 +404,18 @@ class Corpora:
         return self.engine.submit(Submission(JobKind.DELETION, corpus.model, items, collection=corpus.key)).job
 
     def _found(self, collection: Collection, metadata_filter: str | None) -> Iterator[Item]:
-        after: str | None = None
-        while page := self._page(collection, MAX_PAGE, after, metadata_filter):
+        """Raises: Conflict: other filter attributes have taken the place of those that it began with."""
+        sets = self.engine.vectors.attribute_sets
+        began, after = sets.active(collection.id).number, None
+        while True:
+            page = self._page(collection, MAX_PAGE, after, metadata_filter)
+            if sets.active(collection.id).number != began:
+                # By these the filter may find other documents.
+                raise Conflict(
+                    "The filter attributes were replaced meanwhile, nothing is deleted; send the request again"
+                )
+            if not page:
+                return
             yield from (Item(each.id) for each in page)
             after = page[-1].id
 
@@ -407,7 +454,7 @@ class Corpora:
         Raises:
             CollectionNotFound
         """
-        return self.engine.vectors.attribute_sets.active(self.get(reference).number).attributes
+        return self.get(reference).attributes
 
     def replace_attributes(self, reference: str | int, attributes: Sequence[FilterAttribute]) -> Job:
         """Queue the replacement of all filter attributes; the old ones apply until every document is read anew.
@@ -418,10 +465,7 @@ class Corpora:
         """
         wanted = attributes_to_json(checked_attributes(attributes))
         collection = self.engine.collection(self.get(reference).key)
-        jobs = self.engine.ledger.structural_jobs
-        job = jobs.submit(collection, JobKind.REPLACE_FILTER_ATTRIBUTES, {"attributes": wanted})
-        self.engine.wake()
-        return job
+        return self.engine.change_all(collection, JobKind.REPLACE_FILTER_ATTRIBUTES, {"attributes": wanted})
 
     def rebuild(self, reference: str | int) -> Job:
         """Queue a rebuild of its vector index.
@@ -430,16 +474,6 @@ class Corpora:
             CollectionNotFound
         """
         return self.engine.rebuild(self.get(reference).key)
-
-
-def _key_of(name: str) -> str:
-    """A key that says what the name says."""
-    key = re.sub(r"[^A-Za-z0-9_=-]+", "-", name).strip("-")[:50]
-    return key or f"corpus-{uuid4().hex[:8]}"
-
-
-def _text_of(part: DocumentPart) -> str:
-    return f"{part.title}\n{part.text}" if part.title else part.text
 
 
 def _parts_of(content: DocumentContent) -> list[DocumentPart]:
@@ -451,13 +485,3 @@ def _parts_of(content: DocumentContent) -> list[DocumentPart]:
         DocumentPart(content.text[part.start : end].rstrip("\n"), part.metadata)
         for part, end in zip(content.parts, ends, strict=True)
     ]
-
-
-def _digest(document: NewDocument) -> str:
-    """Of all that was given: another one, another document."""
-    parts = [[part.title, part.text, part.metadata] for part in document.parts]
-    try:
-        said = canonical_json([document.is_core, document.metadata, parts]).encode()
-    except (ValueError, TypeError, RecursionError) as error:
-        raise InvalidRequest(f"document: expected text and metadata that JSON can hold: {error}") from error
-    return sha256(said).hexdigest()

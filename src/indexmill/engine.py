@@ -63,10 +63,13 @@ class Engine:
     check_queue: Callable[[int, int], None] = lambda _tenant, _count: None
     #: Whose jobs, models, collections and documents there are for it; no other tenant's are found by any name or id.
     tenant: int = DEFAULT_TENANT
+    #: As whose its jobs are stored: the key or token of whoever asks, by name.
+    caller: str | None = None
 
-    def of(self, tenant: int) -> Engine:
-        """The engine for another tenant, over the same parts; making one costs next to nothing."""
-        return self if tenant == self.tenant else replace(self, tenant=tenant)
+    def of(self, tenant: int, caller: str | None = None) -> Engine:
+        """The engine for another tenant and caller, over the same parts; making one costs next to nothing."""
+        is_mine = (tenant, caller) == (self.tenant, self.caller)
+        return self if is_mine else replace(self, tenant=tenant, caller=caller)
 
     # Jobs
 
@@ -78,7 +81,7 @@ class Engine:
             JobExists: the external id belongs to another request.
             LimitReached: too many items of the tenant wait.
         """
-        owned = replace(submission, tenant=self.tenant)
+        owned = replace(submission, tenant=self.tenant, submitted_by=self.caller)
         self._check_queue(owned)
         submitted = self.ledger.submissions.submit(owned)
         if submitted.created and not submitted.job.is_terminal:
@@ -234,36 +237,60 @@ class Engine:
             ModelNotFound
             Conflict: it is there with another model.
         """
+        return self._opened(name, model_id, splitting)[0]
+
+    def _opened(
+        self,
+        name: str,
+        model_id: str,
+        splitting: str,
+        begin: Callable[[Connection, Collection], None] = lambda _connection, _collection: None,
+    ) -> tuple[Collection, bool]:
         found = self.ledger.collections.find(name, self.tenant)
         if found is not None:
-            return _with_model(found, model_id)
+            return _with_model(found, model_id), False
         deployment = self.ledger.models.require(model_id, self.tenant)
-        with self.ledger.database.transaction() as connection:
-            return self._open(connection, name, deployment, splitting)
 
-    def make_collection(self, name: str, model_id: str, splitting: str) -> tuple[Collection, bool]:
+        def work(connection: Connection) -> tuple[Collection, bool]:
+            collection, opened = self._open(connection, name, deployment, splitting)
+            if opened:
+                begin(connection, collection)
+            return collection, opened
+
+        return self.ledger.database.repeat(work)
+
+    def make_collection(
+        self,
+        name: str,
+        model_id: str,
+        splitting: str,
+        begin: Callable[[Connection, Collection], None] = lambda _connection, _collection: None,
+    ) -> tuple[Collection, bool]:
         """As `open_collection`, but one that is there must have this splitting too; True where it was made now.
+
+        `begin`: what belongs to the making, in its transaction.
 
         Raises:
             ModelNotFound
             Conflict: it is there with another model or splitting.
         """
-        before = self.ledger.collections.find(name, self.tenant)
-        collection = self.open_collection(name, model_id, splitting)
+        collection, is_new = self._opened(name, model_id, splitting, begin)
         if collection.splitting != splitting:
             raise Conflict(
                 f"Collection `{name}` is made with the splitting `{collection.splitting}`, expected `{splitting}`; "
                 "choose another name"
             )
-        return collection, before is None
+        return collection, is_new
 
-    def _open(self, connection: Connection, name: str, deployment: Deployment, splitting: str) -> Collection:
+    def _open(
+        self, connection: Connection, name: str, deployment: Deployment, splitting: str
+    ) -> tuple[Collection, bool]:
         collection, opened = self.ledger.collections.open(
             connection, name, deployment, tenant=self.tenant, splitting=splitting
         )
         if opened:
             self.vectors.create_generation(connection, collection, deployment.dimension)
-        return _with_model(collection, deployment.id)
+        return _with_model(collection, deployment.id), opened
 
     def fitting(self, model_id: str, text: str, tokens: int) -> int:
         """How many characters of the text, from its beginning, have at most so many tokens of the model.
@@ -310,7 +337,15 @@ class Engine:
         Raises:
             CollectionNotFound
         """
-        return self._woken(self.ledger.structural_jobs.submit(self.collection(collection_name), JobKind.REBUILD))
+        return self.change_all(self.collection(collection_name), JobKind.REBUILD)
+
+    def change_all(self, collection: Collection, kind: JobKind, request: dict[str, Any] | None = None) -> Job:
+        """Queue a job that changes the whole collection, behind what else does.
+
+        Raises:
+            CollectionNotFound: it has been deleted meanwhile.
+        """
+        return self._woken(self.ledger.structural_jobs.submit(collection, kind, request, submitted_by=self.caller))
 
     def collection(self, name: str) -> Collection:
         """Raises: CollectionNotFound."""

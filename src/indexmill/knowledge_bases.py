@@ -53,9 +53,10 @@ class KnowledgeBases:
         """Whose knowledge bases there are: the engine's."""
         return self.engine.tenant
 
-    def of(self, tenant: int) -> KnowledgeBases:
-        """The verbs for another tenant; making them costs next to nothing."""
-        return self if tenant == self.tenant else replace(self, engine=self.engine.of(tenant))
+    def of(self, tenant: int, caller: str | None = None) -> KnowledgeBases:
+        """The verbs for another tenant and caller; making them costs next to nothing."""
+        engine = self.engine.of(tenant, caller)
+        return self if engine is self.engine else replace(self, engine=engine)
 
     def create(self, name: str, model: str, sources: Sequence[NewDataSource], details: dict[str, Any]) -> KnowledgeBase:
         """A new knowledge base over a collection of its own; with data sources, the job that indexes them is queued.
@@ -97,7 +98,7 @@ class KnowledgeBases:
             ledger.knowledge_bases.insert(connection, kb_id, collection, name, details)
             ids = [self._add(connection, kb_id, each).id for each in sources]
             if ids:
-                ledger.indexing_jobs.start(connection, kb_id, ids, JobKind.INDEXING)
+                ledger.indexing_jobs.start(connection, kb_id, ids, JobKind.INDEXING, self.engine.caller)
 
     def _add(self, connection: Connection, kb_id: UUID, wanted: NewDataSource) -> DataSource:
         now = datetime.now(UTC)
@@ -145,7 +146,7 @@ class KnowledgeBases:
             sources = [each.id for each in ledger.knowledge_bases.read_sources(connection, kb_id)]
             if sources:
                 ledger.knowledge_bases.delete_sources(connection, kb_id, sources)
-                ledger.indexing_jobs.start(connection, kb_id, sources, JobKind.CLEANUP)
+                ledger.indexing_jobs.start(connection, kb_id, sources, JobKind.CLEANUP, self.engine.caller)
             ledger.knowledge_bases.delete(connection, kb_id)
 
         ledger.database.repeat(work)
@@ -224,7 +225,7 @@ class KnowledgeBases:
             running = ledger.indexing_jobs.running(connection, kb_id)
             if running is not None:
                 ledger.indexing_jobs.leave_out(connection, running, [source_id])
-            ledger.indexing_jobs.start(connection, kb_id, [source_id], JobKind.CLEANUP)
+            ledger.indexing_jobs.start(connection, kb_id, [source_id], JobKind.CLEANUP, self.engine.caller)
             return running
 
         running = ledger.database.repeat(work)
@@ -256,7 +257,7 @@ class KnowledgeBases:
                 raise DataSourceNotFound(str(min(missing)))
             if not found:
                 raise InvalidRequest("The knowledge base has no data source; add one, then start an indexing job")
-            return ledger.indexing_jobs.start(connection, kb_id, found, JobKind.INDEXING)
+            return ledger.indexing_jobs.start(connection, kb_id, found, JobKind.INDEXING, self.engine.caller)
 
         job_id = ledger.database.repeat(work)
         self.engine.wake()

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 
 from indexmill.corpora import Corpora
-from indexmill.domain.corpus import DocumentPart, DocumentState, NewDocument
+from indexmill.domain.corpus import Corpus, CorpusSize, DocumentPart, DocumentState, NewDocument, NewFile
 from indexmill.domain.filter_attributes import AttributeLevel, AttributeType, FilterAttribute
-from indexmill.domain.job import Job
+from indexmill.domain.job import Job, JobFilter
 from indexmill.domain.job_state import JobState
 from indexmill.domain.pending import Pending
 from indexmill.engine import Engine
 from indexmill.errors import CollectionNotFound, Conflict, InvalidRequest, ItemError
 from indexmill.worker.sweeps import drop_generations
-from tests.draining import assert_conserved, claimed, drain, execute, job_of, rows, run
+from tests.draining import alter_query, assert_conserved, claimed, drain, execute, job_of, rows, run
 
 ATTRIBUTES = [
     FilterAttribute("year", AttributeLevel.DOCUMENT, AttributeType.INTEGER),
@@ -122,12 +126,133 @@ def _ended(corpora: Corpora, begun: Pending[Any]) -> Job:
     return job_of(corpora.engine, begun.job)
 
 
+def test_metadata_change_without_a_job(corpora: Corpora) -> None:
+    put(corpora, document("cranes", 2020, ("Cranes dance.", "dance")))
+    jobs = corpora.engine.list_jobs(JobFilter(), limit=10).total
+    changed = corpora.update_metadata("birds", "cranes", {"year": 1979, "big": 1e16})
+    assert changed is not None
+    assert changed.metadata == {"year": 1979, "big": 1e16}
+    for metadata_filter, hits in (("doc.year = 1979", 1), ("doc.year = 2020", 0), ("part.topic = 'dance'", 1)):
+        assert len(corpora.query("birds", "Cranes", 5, metadata_filter=metadata_filter)) == hits
+    replaced = corpora.update_metadata("birds", "cranes", {"colour": None}, replaces=True)
+    assert replaced is not None
+    assert replaced.metadata == {"colour": None}
+    assert corpora.query("birds", "Cranes", 5, metadata_filter="doc.year = 1979") == []
+    assert corpora.update_metadata("birds", "storks", {}) is None
+    assert corpora.update_metadata("birds", "a\0", {}) is None
+    assert corpora.engine.list_jobs(JobFilter(), limit=10).total == jobs
+    # It is another document now: by what is said of it.
+    given = document("cranes", 2020, ("Cranes dance.", "dance"))
+    assert corpora.submit("birds", given)[0] is DocumentState.CONFLICT
+    assert corpora.submit("birds", replace(given, metadata={"colour": None}))[0] is DocumentState.ALREADY_THERE
+    # Submitted anew, all of it is as it was given; nothing is embedded for that.
+    job = corpora.replace("birds", given)
+    drain(corpora.engine)
+    assert job_of(corpora.engine, job).counters.payload_updated == 1
+    assert len(corpora.query("birds", "Cranes", 5, metadata_filter="doc.year = 2020")) == 1
+
+
+def test_changes_of_one_document_at_the_same_time_are_all_made(corpora: Corpora) -> None:
+    put(corpora, document("cranes", 2020, ("Cranes dance.", "dance")))
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda n: corpora.update_metadata("birds", "cranes", {f"n{n}": n}), range(24)))
+    found = corpora.document("birds", "cranes")
+    assert found is not None
+    assert found.metadata == {"year": 2020} | {f"n{n}": n for n in range(24)}
+
+
+def test_metadata_that_no_filter_would_find_are_refused(corpora: Corpora) -> None:
+    wrong = NewDocument("cranes", (DocumentPart("Cranes.", {"topic": ["a", "b"]}),), {"year": "soon"}, is_core=True)
+    for verb in (corpora.submit, corpora.replace):
+        with pytest.raises(
+            InvalidRequest, match=r"`doc.year`: expected a whole number, got 'soon'; part 1: `part.topic`"
+        ):
+            verb("birds", wrong)
+    with pytest.raises(InvalidRequest, match=r"`doc\.year`: expected a whole number"):
+        corpora.update_metadata("birds", "cranes", {"year": 1.5})
+    with pytest.raises(InvalidRequest, match=r"`doc\.year`: expected a whole number"):
+        corpora.put_file("birds", NewFile("a.txt", "reference", "hash", 1, None, {"year": 1.5}), 1)
+    # As long as they fit, how they are written does not matter.
+    put(corpora, NewDocument("cranes", (DocumentPart("Cranes.", {"topic": 5}),), {"year": "2020"}, is_core=True))
+    assert len(corpora.query("birds", "Cranes", 5, metadata_filter="doc.year = 2020 AND part.topic = '5'")) == 1
+
+
+def test_a_document_whose_job_is_cancelled_is_not_called_indexed(corpora: Corpora) -> None:
+    begun = corpora.put("birds", document("cranes", 2020, ("Cranes dance.", "dance")), 20)
+    assert begun.job is not None
+    corpora.engine.cancel(begun.job)
+    with pytest.raises(Conflict):
+        begun.finish(_ended(corpora, begun))
+
+
+def test_of_two_who_make_the_same_corpus_one_is_told_so(corpora: Corpora) -> None:
+    def make(number: int) -> Corpus | Conflict:
+        try:
+            attribute = FilterAttribute(f"a{number}", AttributeLevel.DOCUMENT, AttributeType.TEXT)
+            return corpora.create("same", f"Of {number}", attributes=[attribute])
+        except Conflict as error:
+            return error
+
+    with ThreadPoolExecutor(4) as threads:
+        (made,) = [each for each in threads.map(make, range(4)) if isinstance(each, Corpus)]
+    assert corpora.get("same") == made
+    assert made.name == f"Of {made.attributes[0].name[1]}"
+
+
+def test_a_corpus_that_cannot_be_made_is_not_there(corpora: Corpora, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ConnectionError
+
+    monkeypatch.setattr(type(corpora.engine.ledger.corpora), "save", broken)
+    with pytest.raises(ConnectionError):
+        corpora.create("half", "Half")
+    monkeypatch.undo()
+    assert corpora.create("half", "Half").key == "half"
+
+
+def test_nothing_is_counted_but_where_it_is_asked_for(corpora: Corpora, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(corpora, document("cranes", 2020, ("Cranes dance.", "dance"), ("Frogs.", "food")))
+    assert corpora.size("birds") == CorpusSize(1, 2)
+    assert corpora.size("birds", characters=True) == CorpusSize(
+        1, 2, len("Cranes dance.\n\nFrogs."), len('{"year": 2020}')
+    )
+    alter_query(monkeypatch, "corpus_size", "count(*)", "no_such_function()")
+    with pytest.raises(psycopg.errors.UndefinedFunction):
+        corpora.size("birds")
+    assert corpora.get("birds").attributes == tuple(ATTRIBUTES)
+    assert corpora.query("birds", "Cranes", 1)
+    assert corpora.page(10)[-1].attributes == tuple(ATTRIBUTES)
+    for number in (2**31, 2**32 - 1):
+        with pytest.raises(CollectionNotFound):
+            corpora.get(number)
+
+
 def test_removal_by_filter(corpora: Corpora) -> None:
     put(corpora, *(document(f"d{year}", year, (f"Text of {year}.", "x")) for year in range(2000, 2010)))
     job = corpora.remove_where("birds", "doc.year < 2004")
     drain(corpora.engine)
     assert job_of(corpora.engine, job).counters.removed == 4
     assert [each.id for each in corpora.documents("birds", 100)] == [f"d{year}" for year in range(2004, 2010)]
+
+
+def test_removal_is_not_by_two_sets_of_filter_attributes(corpora: Corpora, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(corpora, *(document(f"d{year}", year, (f"Text of {year}.", "x")) for year in range(2000, 2010)))
+    monkeypatch.setattr("indexmill.corpora.MAX_PAGE", 2)
+    engine = corpora.engine
+    read, pages = engine.vectors.documents, itertools.count()
+
+    def replaced_meanwhile(*wanted: Any) -> Any:
+        if next(pages) == 2:
+            corpora.replace_attributes("birds", [replace(ATTRIBUTES[0], type=AttributeType.TEXT)])
+            drain(engine)
+        return read(*wanted)
+
+    monkeypatch.setattr(engine.vectors, "documents", replaced_meanwhile)
+    with pytest.raises(Conflict, match="send the request again"):
+        corpora.remove_where("birds", "doc.year IS NOT NULL")
+    drain(engine)
+    assert len(corpora.documents("birds", 100)) == 10
+    assert next(pages) > 2
 
 
 def test_a_reset_wins_over_what_runs(corpora: Corpora) -> None:
@@ -149,10 +274,16 @@ def test_a_reset_wins_over_what_runs(corpora: Corpora) -> None:
 def test_a_deleted_corpus_is_gone_and_its_key_free(corpora: Corpora) -> None:
     put(corpora, document("cranes", 2020, ("Cranes dance.", "dance")))
     number = corpora.get("birds").number
+    ended = corpora.engine.list_jobs(JobFilter(), limit=1).jobs[0]
+    cancelled = corpora.replace("birds", document("storks", 2021, ("Storks.", "x")))
     corpora.delete(number)
+    cancelled = job_of(corpora.engine, cancelled)
     for reference in ("birds", number):
         with pytest.raises(CollectionNotFound):
             corpora.get(reference)
+    for again in (corpora.engine.retry, corpora.engine.rerun):
+        with pytest.raises(Conflict, match="has been deleted"):
+            again(ended if again == corpora.engine.rerun else cancelled)
     assert corpora.create("birds", "Birds").number != number
     assert corpora.documents("birds", 10) == []
 

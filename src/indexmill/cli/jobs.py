@@ -13,10 +13,10 @@ from indexmill.cli.output import print_json, print_record, print_table
 if TYPE_CHECKING:
     from indexmill.client import FailedItem, IndexmillClient, Job
 
-__all__ = ["jobs"]
+__all__ = ["jobs", "report_job"]
 
 _STATES = ["queued", "running", "retrying", "succeeded", "failed", "cancelled", "refused"]
-_KINDS = ["upsertion", "deletion", "ingestion", "indexing", "cleanup"]
+_KINDS = ["upsertion", "deletion", "ingestion", "indexing", "cleanup", "rebuild", "replace_filter_attributes"]
 
 
 @click.group()
@@ -87,7 +87,7 @@ def watch(client: IndexmillClient, as_json: bool, job_id: str, timeout: float | 
 @asks_service
 def cancel(client: IndexmillClient, as_json: bool, job_id: str) -> int:
     """Cancel an unfinished job; nothing of it is written after this. An ended job stays as it is."""
-    return _report(client.cancel(job_id), as_json)
+    return report_job(client.cancel(job_id), as_json)
 
 
 @jobs.command("retry")
@@ -95,7 +95,7 @@ def cancel(client: IndexmillClient, as_json: bool, job_id: str) -> int:
 @asks_service
 def retry(client: IndexmillClient, as_json: bool, job_id: str) -> int:
     """Run the failed and unfinished items of an ended job again, without overwriting anything newer."""
-    return _report(client.retry(job_id), as_json)
+    return report_job(client.retry(job_id), as_json)
 
 
 @jobs.command("rerun")
@@ -104,10 +104,11 @@ def retry(client: IndexmillClient, as_json: bool, job_id: str) -> int:
 @asks_service
 def rerun(client: IndexmillClient, as_json: bool, job_id: str, force: bool) -> int:
     """Run all items of a succeeded job again."""
-    return _report(client.rerun(job_id, force=force), as_json)
+    return report_job(client.rerun(job_id, force=force), as_json)
 
 
-def _report(job: Job, as_json: bool) -> int:
+def report_job(job: Job, as_json: bool) -> int:
+    """Show the job."""
     if as_json:
         print_json(job.raw)
     else:
@@ -136,6 +137,7 @@ def _print_job(job: Job) -> None:
             ("attempt", job.attempt),
             ("items", f"{job.finished_items} of {job.total_items}"),
             ("counters", counted),
+            ("submitted by", job.submitted_by),
             ("created", job.created_at),
             ("started", job.started_at),
             ("finished", job.finished_at),

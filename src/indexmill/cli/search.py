@@ -8,6 +8,7 @@ import click
 
 from indexmill.cli.connection import asks_service
 from indexmill.cli.exit_codes import ExitCode
+from indexmill.cli.jobs import report_job
 from indexmill.cli.output import print_json, print_table
 from indexmill.cli.scalars import key_values
 
@@ -45,10 +46,12 @@ def search(
     return ExitCode.OK
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @asks_service
 def collections(client: IndexmillClient, as_json: bool) -> int:
-    """List the collections and how much is in them."""
+    """List the collections and how much is in them, or rebuild the vector index of one."""
+    if click.get_current_context().invoked_subcommand is not None:
+        return ExitCode.OK
     found = client.collections()
     if as_json:
         print_json({"collections": [each.raw for each in found]})
@@ -56,3 +59,14 @@ def collections(client: IndexmillClient, as_json: bool) -> int:
     rows = ((each.name, each.model, each.documents, each.chunks, each.generation) for each in found)
     print_table(("COLLECTION", "MODEL", "DOCUMENTS", "CHUNKS", "GENERATION"), rows, empty="There is no collection yet.")
     return ExitCode.OK
+
+
+@collections.command("rebuild")
+@click.argument("collection")
+@asks_service
+def rebuild(client: IndexmillClient, as_json: bool, collection: str) -> int:
+    """Queue a job that builds the vector index of COLLECTION anew, measured against exact search.
+
+    Searches go on meanwhile; `indexmill jobs watch` shows its progress.
+    """
+    return report_job(client.rebuild(collection), as_json)

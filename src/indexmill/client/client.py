@@ -205,6 +205,10 @@ class IndexmillClient:
     def collections(self) -> list[Collection]:
         return [Collection.of(each) for each in self._call("GET", "/collections")["collections"]]
 
+    def rebuild(self, collection: str) -> Job:
+        """Queue a job that lays the collection's vector index down anew; `wait` for it. Raises: ResourceNotFound."""
+        return Job.of(self._call("POST", f"/collections/{_quoted(collection)}/rebuild"))
+
     def search(
         self,
         collection: str,

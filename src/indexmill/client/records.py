@@ -34,6 +34,8 @@ class Job:
     created_at: str
     started_at: str | None
     finished_at: str | None
+    #: The name of the API key that it was submitted with, or the subject of the token.
+    submitted_by: str | None
     raw: Raw = field(repr=False)
 
     @classmethod
@@ -54,6 +56,7 @@ class Job:
             created_at=raw["created_at"],
             started_at=raw.get("started_at"),
             finished_at=raw.get("finished_at"),
+            submitted_by=raw.get("submitted_by"),
             raw=raw,
         )
 

@@ -2,13 +2,53 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
-from uuid import UUID
+from hashlib import sha256
+from typing import Any, Final
+from uuid import UUID, uuid4
 
-__all__ = ["Corpus", "CorpusDocument", "DocumentPart", "DocumentState", "NewDocument", "NewFile", "QueryHit", "Removal"]
+from indexmill.domain.document import canonical_json
+from indexmill.domain.filter_attributes import FilterAttribute
+from indexmill.errors import InvalidRequest
+
+__all__ = [
+    "Corpus",
+    "CorpusDocument",
+    "CorpusSize",
+    "DocumentPart",
+    "DocumentState",
+    "NewDocument",
+    "NewFile",
+    "QueryHit",
+    "Removal",
+    "checked_key",
+    "keys_of",
+]
+
+_KEY: Final = re.compile(r"[A-Za-z0-9_=-]{1,50}")
+
+
+def checked_key(key: str) -> str:
+    """The key.
+
+    Raises:
+        InvalidRequest: it cannot be one.
+    """
+    if not _KEY.fullmatch(key):
+        raise InvalidRequest(f"key: expected 1 to 50 letters, digits, `_`, `=` and `-`, got {key!r:.80}")
+    return key
+
+
+def keys_of(name: str) -> Iterator[str]:
+    """Keys that say what the name says."""
+    key = re.sub(r"[^A-Za-z0-9_=-]+", "-", name).strip("-")[:50]
+    if key:
+        yield key
+    yield f"{key[:40] or 'corpus'}-{uuid4().hex[:8]}"
 
 
 @dataclass(frozen=True)
@@ -21,10 +61,20 @@ class Corpus:
     description: str
     model: str
     created_at: datetime
-    documents: int = 0
-    parts: int = 0
     #: What the caller said of it and wants to hear again.
     details: dict[str, Any] = field(default_factory=dict)
+    #: Those that filters see.
+    attributes: tuple[FilterAttribute, ...] = ()
+
+
+@dataclass(frozen=True)
+class CorpusSize:
+    """How much is in a corpus; characters of texts and of documents' metadata: 0 where they were not asked for."""
+
+    documents: int
+    parts: int
+    characters: int = 0
+    metadata_characters: int = 0
 
 
 @dataclass(frozen=True)
@@ -35,6 +85,11 @@ class DocumentPart:
     metadata: dict[str, Any] = field(default_factory=dict)
     title: str | None = None
 
+    @property
+    def embedded(self) -> str:
+        """Its text as it is indexed."""
+        return f"{self.title}\n{self.text}" if self.title else self.text
+
 
 @dataclass(frozen=True)
 class NewDocument:
@@ -44,6 +99,21 @@ class NewDocument:
     parts: tuple[DocumentPart, ...]
     metadata: dict[str, Any] = field(default_factory=dict)
     is_core: bool = False
+
+    @property
+    def digest(self) -> str:
+        """Of its parts and how they are split: with other metadata of its own it is the same.
+
+        Raises:
+            InvalidRequest: JSON cannot hold it.
+        """
+        parts = [[part.title, part.text, part.metadata] for part in self.parts]
+        try:
+            canonical_json(self.metadata)
+            said = canonical_json([self.is_core, parts]).encode()
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InvalidRequest(f"document: expected text and metadata that JSON can hold: {error}") from error
+        return sha256(said).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from pydantic_core import to_json
 
 __all__ = [
     "HASH_BYTES",
-    "DocumentPart",
+    "StoredPart",
     "Version",
     "canonical_json",
     "canonical_object",
@@ -40,7 +40,7 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
-class DocumentPart:
+class StoredPart:
     """A section of a document with metadata of its own, from `start`, in characters of the text, to the next one."""
 
     start: int
@@ -136,15 +136,15 @@ def payload_hashes(recipe: str, digests: bytes) -> bytes:
     return (np.frombuffer(digests, np.uint64).reshape(-1, 2) ^ over).tobytes()
 
 
-def part_numbers(parts: Sequence[DocumentPart], starts: Iterable[int]) -> list[int]:
+def part_numbers(parts: Sequence[StoredPart], starts: Iterable[int]) -> list[int]:
     """In which part what starts there lies, counted from 1; 0: before the first one. `parts`: in their order."""
     beginnings = [part.start for part in parts]
     return [bisect_right(beginnings, start) for start in starts]
 
 
-def parts_json(parts: Sequence[DocumentPart]) -> str:
+def parts_json(parts: Sequence[StoredPart]) -> str:
     return with_plain_floats(canonical_json([[part.start, part.metadata] for part in parts]))
 
 
-def parts_from_json(stored: Sequence[tuple[int, dict[str, Any]]] | None) -> tuple[DocumentPart, ...]:
-    return tuple(DocumentPart(start, metadata) for start, metadata in stored or ())
+def parts_from_json(stored: Sequence[tuple[int, dict[str, Any]]] | None) -> tuple[StoredPart, ...]:
+    return tuple(StoredPart(start, metadata) for start, metadata in stored or ())

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from indexmill.domain.document import DocumentPart, canonical_json
+from indexmill.domain.document import StoredPart, canonical_json
 
 __all__ = ["PartedText", "parted_text", "parts_value"]
 
@@ -22,7 +22,7 @@ class PartedText:
     """
 
     text: str
-    parts: tuple[DocumentPart, ...]
+    parts: tuple[StoredPart, ...]
     whole_parts: bool
     sha256: str
     digest: str
@@ -41,12 +41,12 @@ def parts_value(parts: Sequence[tuple[str, dict[str, Any]]], *, whole_parts: boo
 def parted_text(value: dict[str, Any]) -> PartedText:
     """What `parts_value` made. A part without text is none."""
     texts: list[str] = []
-    parts: list[DocumentPart] = []
+    parts: list[StoredPart] = []
     start = 0
     for text, metadata in value["parts"]:
         if not text.strip():
             continue
-        parts.append(DocumentPart(start, metadata))
+        parts.append(StoredPart(start, metadata))
         texts.append(text)
         start += len(text) + len(_BETWEEN)
     whole_parts = bool(value["whole_parts"])

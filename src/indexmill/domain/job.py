@@ -28,6 +28,8 @@ __all__ = [
     "Submitted",
 ]
 
+#: What is said of a job at most whose one item is not done.
+_ALMOST_DONE = 0.99
 #: The tenant of a service without keys.
 DEFAULT_TENANT = 1
 
@@ -95,6 +97,8 @@ class Submission:
     spooled: tuple[str, ...] = ()
     #: Who is told of its progress and end, as `domain.callback.checked_callback` gives it.
     callback: dict[str, Any] | None = None
+    #: The key or token of whoever submits it, by name.
+    submitted_by: str | None = None
 
     @property
     def collection_name(self) -> str:
@@ -125,6 +129,10 @@ class Job:
     result: dict[str, Any] | None = None
     #: The collection's own number; None where nobody has asked for it.
     collection_number: int | None = None
+    #: The key or token with which it was submitted, by name; None: without any, or by the service itself.
+    submitted_by: str | None = None
+    #: How far one is that changes a whole collection, 0 to 1; None: not begun, ended, or of another kind.
+    done: float | None = None
 
     @property
     def name(self) -> str:
@@ -137,9 +145,11 @@ class Job:
 
     @property
     def progress(self) -> float:
-        """Share of items whose outcome is decided, 0 to 1; an ended job is 1."""
+        """Share of items whose outcome is decided, 0 to 1; an ended job is 1, and no other one."""
         if self.is_terminal or not self.total_items:
             return 1.0 if self.is_terminal else 0.0
+        if self.done is not None:
+            return min(_ALMOST_DONE, self.done)
         return min(1.0, self.counters.finished / self.total_items)
 
 

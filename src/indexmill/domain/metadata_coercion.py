@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from indexmill.domain.filter_attributes import AttributeType, FilterAttribute
+from indexmill.domain.filter_attributes import PART_LANGUAGE, AttributeLevel, AttributeType, FilterAttribute
+from indexmill.errors import InvalidRequest
 
-__all__ = ["MAX_LIST_LENGTH", "MAX_TEXT_BYTES", "Misfit", "Scalar", "Value", "coerce_metadata"]
+__all__ = ["MAX_LIST_LENGTH", "MAX_TEXT_BYTES", "Misfit", "Scalar", "Value", "check_fit", "coerce_metadata"]
 
 Scalar: TypeAlias = str | int | float | bool
 Value: TypeAlias = Scalar | list[Scalar] | None
@@ -22,6 +23,7 @@ _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1
 _INTEGER = re.compile(r"[+-]?[0-9]{1,30}")
 _REAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
 _MAX_SHOWN = 60
+_MAX_SENTENCES = 5
 #: Python writes out no whole number of more than 4300 digits.
 _MAX_BITS = 1000
 
@@ -57,6 +59,24 @@ def coerce_metadata(
             values.append(None)
             misfits.append(Misfit(attribute, f"`{attribute}`: expected {error}, got {_shown(raw)}"))
     return values, misfits
+
+
+def check_fit(
+    attributes: Sequence[FilterAttribute], metadata: Mapping[str, Any], parts: Sequence[Mapping[str, Any]] = ()
+) -> None:
+    """
+    Raises:
+        InvalidRequest: metadata of the document, or of one of its parts, that no filter would find.
+    """
+    of_document = [each for each in attributes if each.level is AttributeLevel.DOCUMENT]
+    of_part = [PART_LANGUAGE, *(each for each in attributes if each.level is AttributeLevel.PART)]
+    said = [each.sentence for each in coerce_metadata(metadata, of_document)[1]]
+    for number, part in enumerate(parts, start=1):
+        said += [f"part {number}: {each.sentence}" for each in coerce_metadata(part, of_part)[1]]
+        if len(said) > _MAX_SENTENCES:
+            break
+    if said:
+        raise InvalidRequest(f"metadata: {'; '.join(said[:_MAX_SENTENCES])}")
 
 
 def _find(metadata: Mapping[str, Any], name: str) -> Any:

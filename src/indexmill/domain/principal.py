@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from indexmill.domain.job import DEFAULT_TENANT
 
 __all__ = ["LOCAL", "Principal", "Role"]
+
+_MAX_HANDLE: Final = 255
 
 
 class Role(StrEnum):
@@ -30,11 +33,20 @@ class Role(StrEnum):
 
 @dataclass(frozen=True)
 class Principal:
-    """`subject`: the key or the token's subject, for logs; no secret."""
+    """`subject`: the key or the token's subject, for logs; no secret. `name`: of the key, for people."""
 
     tenant: int
     role: Role
     subject: str
+    name: str = ""
+
+    @property
+    def handle(self) -> str | None:
+        """As whose jobs are stored; None where no credential was shown."""
+        if self == LOCAL:
+            return None
+        said = self.name or self.subject
+        return "".join(each for each in said if each.isprintable())[:_MAX_HANDLE] or None
 
     @property
     def is_operator(self) -> bool:

@@ -54,6 +54,7 @@ _JOB_EXAMPLE: Final[dict[str, Any]] = {
     "started_at": "2024-05-21T10:00:00.250Z",
     "finished_at": "2024-05-21T10:00:01Z",
     "result": None,
+    "submitted_by": "nightly import",
 }
 
 
@@ -103,6 +104,9 @@ class JobView(BaseModel):
     finished_at: str | None
     result: dict[str, Any] | None = Field(
         default=None, description="What came of a job that changes a whole collection."
+    )
+    submitted_by: str | None = Field(
+        default=None, description="The name of the API key, or the subject of the token, that it was submitted with."
     )
 
 
@@ -201,6 +205,7 @@ def job_view(job: Job) -> dict[str, Any]:
         "started_at": timestamp(job.started_at) if job.started_at is not None else None,
         "finished_at": timestamp(job.finished_at) if job.finished_at is not None else None,
         "result": job.result,
+        "submitted_by": job.submitted_by,
     }
 
 

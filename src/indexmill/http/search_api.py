@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from indexmill.domain.splitting import WHOLE, Splitting
@@ -13,6 +13,7 @@ from indexmill.http.answers import json_answer
 from indexmill.http.auth import Need, needs
 from indexmill.http.body import BodyReader
 from indexmill.http.fields import Identifier, StorableText
+from indexmill.http.jobs_wire import JobView, job_view
 from indexmill.http.openapi import NATIVE_ERRORS, json_body, problems
 from indexmill.http.problems import NativeRoute
 from indexmill.http.service import Door
@@ -27,6 +28,7 @@ _COLLECTION: Final[dict[str, Any]] = {
     "chunk_overlap": 32,
 }
 _MAX_TEXT: Final = 65_536
+Collection = Annotated[Identifier, Path(description="The collection's name.")]
 _MAX_DIMENSION: Final = 16_000
 
 # Beyond this a sum of squares leaves 32-bit floats.
@@ -192,6 +194,19 @@ def search_router(door: Door, bodies: BodyReader) -> APIRouter:
         made, created = await door.call(door.engine.make_collection, wanted.name, wanted.model, wanted.splitting)
         view = {"name": made.name, "model": made.deployment.id, "splitting": made.splitting}
         return json_answer(view, 201 if created else 200)
+
+    @router.post(
+        "/collections/{collection:path}/rebuild",
+        operation_id="rebuild_collection",
+        summary="Build the vector index of a collection anew",
+        description="By a job, beside the one that is there: searches go on. It is measured against exact search and "
+        "takes the place of the old one where it finds as well; the job's `result` says what was measured.",
+        status_code=202,
+        response_model=JobView,
+        responses=problems(NATIVE_ERRORS, 403, 404, 422, 503),
+    )
+    async def rebuild(collection: Collection) -> Response:
+        return json_answer(job_view(await door.call(door.engine.rebuild, collection)), 202)
 
     @router.post(
         "/search",

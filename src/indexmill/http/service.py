@@ -121,17 +121,20 @@ class Door:
     @property
     def engine(self) -> Engine:
         """The engine of whoever asks: no other tenant's jobs, models or collections can be found with it."""
-        return self.service.engine.of(current_principal().tenant)
+        principal = current_principal()
+        return self.service.engine.of(principal.tenant, principal.handle)
 
     @property
     def knowledge_bases(self) -> KnowledgeBaseVerbs:
         """The verbs of knowledge bases of whoever asks."""
-        return self.service.knowledge_bases.of(current_principal().tenant)
+        principal = current_principal()
+        return self.service.knowledge_bases.of(principal.tenant, principal.handle)
 
     @property
     def corpora(self) -> CorpusVerbs:
         """The verbs of corpora of whoever asks."""
-        return self.service.corpora.of(current_principal().tenant)
+        principal = current_principal()
+        return self.service.corpora.of(principal.tenant, principal.handle)
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The function's result; the database's own timeouts bound the wait."""
@@ -208,7 +211,8 @@ class Door:
         each at once.
         """
         future: asyncio.Future[Submitted] = asyncio.get_running_loop().create_future()
-        owned = replace(submission, tenant=current_principal().tenant)
+        principal = current_principal()
+        owned = replace(submission, tenant=principal.tenant, submitted_by=principal.handle)
         self._waiting.append(_Waiting(owned, size, future))
         if self._storing is None:
             self._storing = asyncio.create_task(self._store_waiting())

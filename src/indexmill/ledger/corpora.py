@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
+import psycopg
 from psycopg.types.json import Jsonb
 
-from indexmill.domain.corpus import Corpus
+from indexmill.domain.corpus import Corpus, CorpusSize
+from indexmill.domain.filter_attributes import attributes_from_json
+from indexmill.errors import InvalidRequest, SearchTimeout
 from indexmill.ledger.database import Connection, Database, Row, run_query
 
 __all__ = ["Corpora"]
+
+#: The greatest number that a collection can have.
+_MAX_NUMBER: Final = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -19,9 +25,14 @@ class Corpora:
     database: Database
 
     def save(
-        self, connection: Connection, collection: int, name: str, description: str, details: dict[str, Any]
+        self,
+        connection: Connection,
+        collection: int,
+        name: str | None,
+        description: str | None,
+        details: dict[str, Any],
     ) -> None:
-        """What is said of the collection, in place of what was said."""
+        """Say this of the collection; what is None, and details that are not given, stay."""
         run_query(
             connection,
             "save_corpus",
@@ -32,15 +43,31 @@ class Corpora:
         )
 
     def find(self, key: str | None, number: int | None, tenant: int) -> Corpus | None:
-        """By its key, or by its number, with the counts of its documents."""
-        if key is not None and "\0" in key:
+        """By its key, or by its number."""
+        if (key is not None and "\0" in key) or (number is not None and number > _MAX_NUMBER):
             return None
-        found = self._read(tenant=tenant, key=key, number=number, pattern=None, after=0, limit=1, counts=True)
+        found = self._read(tenant=tenant, key=key, number=number, pattern=None, after=0, limit=1)
         return found[0] if found else None
 
     def page(self, limit: int, after: int, pattern: str | None, tenant: int) -> list[Corpus]:
-        """By number. `pattern`: a regular expression that their names match."""
-        return self._read(tenant=tenant, key=None, number=None, pattern=pattern, after=after, limit=limit, counts=False)
+        """By number. `pattern`: a regular expression that their names or descriptions match."""
+        return self._read(tenant=tenant, key=None, number=None, pattern=pattern, after=after, limit=limit)
+
+    def size(self, collection: int, *, characters: bool) -> CorpusSize:
+        """How much is in it. It takes the longer the more there is, and with `characters` much longer.
+
+        Raises:
+            SearchTimeout
+        """
+
+        def work(connection: Connection) -> Row:
+            run_query(connection, "guard_commit")
+            try:
+                return run_query(connection, "corpus_size", collection=collection, characters=characters)[0]
+            except psycopg.errors.QueryCanceled as error:
+                raise SearchTimeout("The corpus is too large to be counted in 30 s; try again later") from error
+
+        return CorpusSize(**self.database.repeat(work))
 
     def knowledge_base(self, collection: int) -> str | None:
         """The name of the knowledge base whose data sources keep this collection."""
@@ -64,7 +91,14 @@ class Corpora:
         def work(connection: Connection) -> list[Row]:
             # A pattern may take long.
             run_query(connection, "guard_commit")
-            return run_query(connection, "find_corpora", prepare=False, **values)
+            try:
+                return run_query(connection, "find_corpora", prepare=False, **values)
+            except psycopg.errors.QueryCanceled as error:
+                # Not repeated as other interruptions are: it would take as long again.
+                raise InvalidRequest(
+                    "filter: expected a regular expression that is found quickly, got one that takes "
+                    "too long; write a simpler one"
+                ) from error
 
         return [_corpus(row) for row in self.database.repeat(work)]
 
@@ -77,7 +111,6 @@ def _corpus(row: Row) -> Corpus:
         description=row["description"],
         model=row["model"],
         created_at=row["created_at"],
-        documents=row["documents"],
-        parts=row["parts"],
         details=row["details"],
+        attributes=attributes_from_json(row["attributes"]),
     )

@@ -30,7 +30,14 @@ class IndexingJobs:
     database: Database
     transitions: Transitions
 
-    def start(self, connection: Connection, knowledge_base: UUID, sources: Sequence[UUID], kind: JobKind) -> UUID:
+    def start(
+        self,
+        connection: Connection,
+        knowledge_base: UUID,
+        sources: Sequence[UUID],
+        kind: JobKind,
+        submitted_by: str | None = None,
+    ) -> UUID:
         """Queue a job that scans (`INDEXING`) or removes (`CLEANUP`) these sources; its id. The base is locked.
 
         Raises:
@@ -48,6 +55,7 @@ class IndexingJobs:
                     phase="removing" if kind is JobKind.CLEANUP else "listing",
                     sources=list(sources),
                     bodies=[_scan_body(source) for source in sources],
+                    submitted_by=submitted_by,
                 )
         except psycopg.errors.UniqueViolation as error:
             running = self.running(connection, knowledge_base)

@@ -49,6 +49,7 @@ def store_jobs(database: Database, jobs: Sequence[NewJob]) -> list[Row]:
             totals=[sum(body.items for body in job.bodies) for job in jobs],
             counts=[len(job.bodies) for job in jobs],
             distinct_ids=[job.distinct_ids for job in jobs],
+            submitters=[each.submitted_by for each in submissions],
             callbacks=_callbacks(jobs),
             jobs=[job_id for job_id, _, _ in bodies],
             ordinals=[ordinal for _, ordinal, _ in bodies],

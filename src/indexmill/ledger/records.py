@@ -39,4 +39,6 @@ def job_of(row: Row) -> Job:
         finished_at=row["finished_at"],
         result=row.get("result"),
         collection_number=row.get("collection_number"),
+        submitted_by=row.get("submitted_by"),
+        done=row.get("done"),
     )

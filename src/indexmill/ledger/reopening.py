@@ -36,6 +36,7 @@ class Reopening:
             BodiesExpired: the items are no longer kept.
             Conflict: its collection was deleted.
             ModelNotFound: the model has been withdrawn, and the job is no deletion.
+            Conflict: its collection has been deleted.
             IndexingJobRunning: another job is at work on its knowledge base.
         """
 
@@ -62,7 +63,8 @@ class Reopening:
         Raises:
             BodiesExpired: the items are no longer kept.
             ModelNotFound: the model has been withdrawn, and the job is no deletion.
-            Conflict: its collection was deleted, or its items were found by a scan, which only a new job makes again.
+            Conflict: its items were found by a scan, which only a new job makes again, or its collection has been
+                deleted.
         """
 
         def work(connection: Connection) -> Job:
@@ -93,8 +95,8 @@ class Reopening:
         if job.kind not in _EMBED_NOTHING and job.kind not in WORK_OF_KIND:
             # A deletion embeds nothing: it runs without its model, as it also goes on when that is withdrawn.
             self.models.require_with(connection, job.model, job.tenant)
-        if run_query(connection, "is_of_deleted_collection", id=job.id):
-            raise Conflict(f"Task `{job.name}` cannot run again: its collection was deleted; submit it to another one")
+        if run_query(connection, "homeless_job", id=job.id):
+            raise Conflict(f"Task `{job.name}` cannot run again: its collection has been deleted")
         if run_query(connection, "bodies_deleted", id=job.id):
             raise BodiesExpired(
                 f"Task `{job.name}` cannot run again: its items are no longer kept; submit them as a new task"

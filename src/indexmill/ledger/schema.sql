@@ -236,6 +236,8 @@ CREATE TABLE job (
     -- Of a job that changes a whole collection: since when it is its turn, and what came of it.
     turn_at timestamptz,
     result jsonb,
+    -- The key or the token with which it was submitted, by name; NULL: without any, or by the service itself.
+    submitted_by text CHECK (char_length(submitted_by) BETWEEN 1 AND 255),
     -- Who is told of its progress and its end: {"amqp": {...}, "properties": {...}} (domain/callback.py).
     callback jsonb,
     -- Sums over the batches, copied here when the job ends.
@@ -383,7 +385,7 @@ CREATE TABLE crawl_page (
 );
 CREATE INDEX crawl_page_due ON crawl_page (job, source, number) WHERE due_at IS NOT NULL;
 
--- How far a job is that changes a whole collection; only its worker knows what it says.
+-- How far a job is that changes a whole collection: `done`, 0 to 1; what else it says only its worker knows.
 CREATE TABLE structural_progress (
     job uuid PRIMARY KEY REFERENCES job ON DELETE CASCADE,
     progress jsonb NOT NULL
@@ -414,9 +416,11 @@ SELECT j.id, j.fingerprint, j.external_id, j.tenant, j.kind, j.state, j.reason, 
        CASE WHEN j.finished_at IS NULL THEN s.chunks ELSE j.chunks END AS chunks,
        CASE WHEN j.finished_at IS NULL THEN s.tokens ELSE j.tokens END AS tokens,
        CASE WHEN j.finished_at IS NULL THEN s.embedded ELSE j.embedded END AS embedded, j.result,
-       j.collection AS collection_number
+       j.collection AS collection_number, j.submitted_by,
+       (p.progress ->> 'done')::float8 AS done
 FROM job j
 JOIN collection c ON c.id = j.collection
+LEFT JOIN structural_progress p ON p.job = j.id
 -- Progress of an unfinished job is summed on read; an ended one has its sums in its row.
 LEFT JOIN LATERAL (
     SELECT sum(b.indexed) AS indexed, sum(b.unchanged) AS unchanged, sum(b.payload_updated) AS payload_updated,

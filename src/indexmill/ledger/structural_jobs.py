@@ -39,7 +39,14 @@ class StructuralJobs:
     database: Database
     batches: Batches
 
-    def submit(self, collection: Collection, kind: JobKind, request: dict[str, Any] | None = None) -> Job:
+    def submit(
+        self,
+        collection: Collection,
+        kind: JobKind,
+        request: dict[str, Any] | None = None,
+        *,
+        submitted_by: str | None = None,
+    ) -> Job:
         """Queue the job behind those of the collection. `request`: what its worker finds in its item's `item_info`.
 
         Raises:
@@ -61,6 +68,7 @@ class StructuralJobs:
                     work=work,
                     collection=collection.id,
                     body=body,
+                    submitted_by=submitted_by,
                 )
                 stored = read_job(connection, job_id)
             if stored is None:
@@ -86,8 +94,9 @@ class StructuralJobs:
 
     # Within the transaction of a step, in which the job and its batch are held
 
-    def note_progress(self, connection: Connection, job: UUID, progress: dict[str, Any]) -> None:
-        run_query(connection, "note_structural_progress", job=job, progress=Jsonb(progress))
+    def note_progress(self, connection: Connection, job: UUID, progress: dict[str, Any], done: float) -> None:
+        """`done`: how much of it, 0 to 1, for people."""
+        run_query(connection, "note_structural_progress", job=job, progress=Jsonb({**progress, "done": round(done, 4)}))
 
     def end(self, connection: Connection, batch: ClaimedBatch, result: dict[str, Any], chunks: int = 0) -> None:
         """The item is done."""

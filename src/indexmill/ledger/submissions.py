@@ -221,6 +221,7 @@ def _identity(submission: Submission, job_id: UUID) -> dict[str, Any]:
         "collection": submission.collection_name,
         "deletes": submission.kind is JobKind.DELETION,
         "references": list(submission.spooled),
+        "submitted_by": submission.submitted_by,
     }
 
 

@@ -16,6 +16,7 @@ from indexmill.ledger.collections import Collection
 from indexmill.ledger.database import Connection
 from indexmill.ledger.ledger import Ledger
 from indexmill.pipeline.scan_slice import commit_scan
+from indexmill.pipeline.structural_work import count_work
 from indexmill.settings import SearchSettings
 from indexmill.vectors.chunk_tables import table_of
 from indexmill.vectors.generation_copy import GenerationCopy
@@ -44,7 +45,9 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True)
 class RebuildProgress:
-    """How far a rebuild is. `cursor`: the last document that was copied; None: all were. `chunks`: copied so far."""
+    """How far a rebuild is. `cursor`: the last document that was copied; None: all were. `chunks`: copied so far, of
+    `total` that there were at its beginning.
+    """
 
     generation: int
     phase: Phase = Phase.COPYING
@@ -52,6 +55,14 @@ class RebuildProgress:
     chunks: int = 0
     recall: Recall = field(default_factory=Recall)
     has_index: bool = False
+    total: int = 0
+
+    @property
+    def done(self) -> float:
+        """0 to 1: copying and building an index take about as long as each other."""
+        if self.phase is Phase.COPYING:
+            return 0.5 * self.chunks / max(self.chunks, self.total) if self.total else 0.0
+        return {Phase.INDEXING: 0.5, Phase.MEASURING: 0.9}.get(self.phase, 0.95)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -61,6 +72,7 @@ class RebuildProgress:
             "chunks": self.chunks,
             "recall": self.recall.as_json(),
             "has_index": self.has_index,
+            "total": self.total,
         }
 
     @classmethod
@@ -72,6 +84,7 @@ class RebuildProgress:
             stored["chunks"],
             Recall.of_json(stored["recall"]),
             stored["has_index"],
+            stored["total"],
         )
 
 
@@ -146,11 +159,12 @@ class _Slice:
         self._commit(lambda connection: self._ledger.scans.let_go(connection, self.token, self.batch, seconds))
 
     def _note(self, connection: Connection, progress: RebuildProgress) -> None:
-        self._ledger.structural_jobs.note_progress(connection, self.batch.job, progress.as_json())
+        self._ledger.structural_jobs.note_progress(connection, self.batch.job, progress.as_json(), progress.done)
 
     def _begin(self, collection: Collection) -> RebuildProgress:
         """An empty generation; from here on every commit logs what it changes."""
         begun: list[RebuildProgress] = []
+        total = count_work(self._ledger, collection.id).parts
 
         def work(connection: Connection) -> None:
             self._ledger.generations.hold(connection, collection.id)
@@ -158,7 +172,7 @@ class _Slice:
             self.rebuild.vectors.create_generation(
                 connection, replace(collection, generation=number), collection.deployment.dimension
             )
-            begun.append(RebuildProgress(number))
+            begun.append(RebuildProgress(number, total=total))
             self._note(connection, begun[-1])
 
         self._commit(work)

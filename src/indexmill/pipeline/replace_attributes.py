@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+import psycopg
+
 from indexmill.domain.bodies import decode_body
 from indexmill.domain.failure import Failure, FailureCode, Stage
 from indexmill.domain.filter_attributes import attributes_from_json
-from indexmill.errors import Conflict, InvalidRequest, ItemError
+from indexmill.errors import Conflict, InvalidRequest, ItemError, ServiceError
 from indexmill.ledger.claims import ClaimedBatch
 from indexmill.ledger.database import Connection
 from indexmill.ledger.failed_items import insert_failures
 from indexmill.ledger.ledger import Ledger
 from indexmill.pipeline.scan_slice import commit_scan
+from indexmill.pipeline.structural_work import count_work
 from indexmill.vectors.attribute_sets import AttributeSets, DocumentMisfits
 
 __all__ = ["ReplaceAttributes"]
+
+_log = logging.getLogger(__name__)
 
 #: Documents whose values do not fit that are reported one by one; of all of them the number is told.
 _MAX_REPORTED: Final = 10_000
@@ -65,14 +71,15 @@ class ReplaceAttributes:
 
     def _begin(self, token: UUID, batch: ClaimedBatch) -> dict[str, Any]:
         request = decode_body(batch.body)[0].item_info or {}
-        progress: dict[str, Any] = {"after": None, "documents": 0, "misfits": 0, "is_filled": False}
+        total = count_work(self.ledger, batch.collection).documents
+        progress: dict[str, Any] = {"after": None, "documents": 0, "misfits": 0, "is_filled": False, "total": total}
 
         def work(connection: Connection) -> None:
             for unused in self.sets.unused_sets(connection, batch.collection):
                 self.sets.drop_set(connection, batch.collection, unused)
             attributes = attributes_from_json(request["attributes"])
             progress["number"] = self.sets.prepare_set(connection, batch.collection, attributes)
-            self.ledger.structural_jobs.note_progress(connection, batch.job, progress)
+            self.ledger.structural_jobs.note_progress(connection, batch.job, progress, 0.0)
 
         try:
             commit_scan(self.ledger, token, batch, work)
@@ -99,7 +106,8 @@ class ReplaceAttributes:
                 _failure(batch, before["misfits"] + number, each) for number, each in enumerate(page.misfits[:left], 1)
             ]
             insert_failures(connection, batch.job, batch.ordinal, failures)
-            self.ledger.structural_jobs.note_progress(connection, batch.job, after)
+            done = after["documents"] / after["total"] if after["total"] else 0.0
+            self.ledger.structural_jobs.note_progress(connection, batch.job, after, done)
 
         commit_scan(self.ledger, token, batch, work)
         return after
@@ -119,12 +127,15 @@ class ReplaceAttributes:
         commit_scan(self.ledger, token, batch, work)
         number = previous[-1]
         if number is not None:
-            # Searches that began before may still read it: it is waited for, and where that takes too long the next
-            # job drops it.
             self._drop(batch.collection, number)
 
     def _drop(self, collection: int, number: int) -> None:
-        self.ledger.database.repeat(lambda connection: self.sets.drop_set(connection, collection, number))
+        """Searches that began before may still read it: where waiting for them takes too long, a sweep drops it."""
+        try:
+            with self.ledger.database.transaction() as connection:
+                self.sets.drop_set(connection, collection, number)
+        except (psycopg.Error, ServiceError) as error:
+            _log.info("attribute set %s is left for the sweep: %s", number, type(error).__name__)
 
 
 def _failure(batch: ClaimedBatch, number: int, misfits: DocumentMisfits) -> Failure:

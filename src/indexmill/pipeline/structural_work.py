@@ -6,14 +6,15 @@ from collections.abc import Callable, Mapping
 from typing import Protocol, TypeAlias
 from uuid import UUID
 
+from indexmill.domain.corpus import CorpusSize
 from indexmill.domain.job import BatchWork
-from indexmill.errors import ItemError
+from indexmill.errors import ItemError, SearchTimeout
 from indexmill.ledger.claims import ClaimedBatch
 from indexmill.ledger.ledger import Ledger
 from indexmill.ledger.structural_jobs import lost_worker
 from indexmill.pipeline.scan_slice import commit_scan
 
-__all__ = ["StructuralWork", "StructuralWorks", "run_slice"]
+__all__ = ["StructuralWork", "StructuralWorks", "count_work", "run_slice"]
 
 
 class StructuralWork(Protocol):
@@ -31,6 +32,14 @@ class StructuralWork(Protocol):
 
 
 StructuralWorks: TypeAlias = Mapping[BatchWork, StructuralWork]
+
+
+def count_work(ledger: Ledger, collection: int) -> CorpusSize:
+    """How much there is to do, for people; nothing where counting takes too long."""
+    try:
+        return ledger.corpora.size(collection, characters=False)
+    except SearchTimeout:
+        return CorpusSize(0, 0)
 
 
 def run_slice(

@@ -107,7 +107,7 @@ class Authenticator:
         started = time.monotonic()
         if credential.startswith(KEY_PREFIX):
             key = self._opened(credential)
-            principal, seconds = Principal(key.tenant, key.role, key.id), REMEMBERED_SECONDS
+            principal, seconds = Principal(key.tenant, key.role, key.id, key.name), REMEMBERED_SECONDS
         else:
             principal, seconds = self._of_token(credential)
         if principal.tenant not in self._welcomed:
@@ -166,7 +166,7 @@ class Authenticator:
                 raise Unauthorized("The token is not valid")
             # What the key may now: a token is worth no more than the key that it was given for.
             key = self._good(found)
-            return Principal(key.tenant, key.role, key.id), said["exp"] - time.time()
+            return Principal(key.tenant, key.role, key.id, key.name), said["exp"] - time.time()
         issuer = self.issuers.get(str(claims.get("iss")))
         if issuer is None:
             raise Unauthorized("The token is not valid")

@@ -9,7 +9,7 @@ from typing import Any
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from indexmill.domain.document import DocumentPart, canonical_json, with_plain_floats
+from indexmill.domain.document import StoredPart, canonical_json, with_plain_floats
 from indexmill.domain.filter_attributes import PART_LANGUAGE, AttributeLevel
 from indexmill.domain.metadata_coercion import Misfit, coerce_metadata
 from indexmill.ledger.database import Connection
@@ -26,7 +26,7 @@ MAX_MISFITS = 20
 class DocumentMetadata:
     key: int
     metadata: dict[str, Any] | None
-    parts: Sequence[DocumentPart] = ()
+    parts: Sequence[StoredPart] = ()
 
 
 def write_rows(connection: Connection, attribute_set: AttributeSet, documents: Iterable[DocumentMetadata]) -> None:

@@ -6,8 +6,8 @@ one is a column of the collection's row, read in the snapshot of the search.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 import psycopg
@@ -32,6 +32,7 @@ from indexmill.vectors.statements import run_statement
 
 __all__ = ["MAX_FILL_PAGE", "AttributeSets", "DocumentMisfits", "FilledPage", "active_set"]
 
+_log = logging.getLogger(__name__)
 MAX_FILL_PAGE = 1000
 #: Of metadata that a page of filling holds together; one document may have more alone.
 _PAGE_BYTES = 4 * 1024 * 1024
@@ -173,31 +174,26 @@ class AttributeSets:
             raise Conflict(f"filter attributes: expected a set that is not in use, {number} is")
         self._drop(connection, collection, number)
 
-    def drop_deleted(self, seconds: float) -> list[int]:
-        """Drop the sets of collections that were deleted so long ago and that nobody works on; which those were.
-
-        One whose values a search still reads keeps them until the next time.
-        """
-        with self.database.connection() as connection:
-            found = [row["id"] for row in run_statement(connection, "deleted_collections_with_sets", seconds=seconds)]
-        dropped: list[int] = []
-        for collection in found:
-            with suppress(psycopg.errors.LockNotAvailable), self.database.transaction() as connection:
-                self.drop_all(connection, collection)
-                dropped.append(collection)
-        return dropped
-
-    def drop_all(self, connection: Connection, collection: int) -> None:
-        """Drop every set of a collection that goes too; as `drop_set`."""
-        run_statement(connection, "begin_set_change")
-        run_statement(connection, "lock_collection", collection=collection)
-        run_statement(connection, "forget_sets", collection=collection)
-        for number in self.unused_sets(connection, collection):
-            self._drop(connection, collection, number)
-
     def unused_sets(self, connection: Connection, collection: int) -> list[int]:
         """Sets that were switched away from and are not dropped yet: their job was killed in between."""
         return [row["number"] for row in run_statement(connection, "unused_attribute_sets", collection=collection)]
+
+    def drop_abandoned(self, seconds: float) -> list[int]:
+        """Drop the sets that have been of no use for so long; one that is being read stays until the next time."""
+        dropped: list[int] = []
+        for row in self.database.read(
+            lambda connection: run_statement(connection, "abandoned_attribute_sets", seconds=seconds)
+        ):
+            collection, number = row["collection"], row["number"]
+            try:
+                with self.database.transaction() as connection:
+                    run_statement(connection, "forget_sets_of_deleted", collection=collection)
+                    self.drop_set(connection, collection, number)
+            except (Conflict, psycopg.errors.LockNotAvailable) as error:
+                _log.info("attribute set %s stays: %s", number, type(error).__name__)
+            else:
+                dropped.append(number)
+        return dropped
 
     def read(self, connection: Connection, number: int) -> AttributeSet:
         known = self._known.get(number)

@@ -6,14 +6,14 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Collection as AbstractCollection
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from indexmill.domain.document import HASH_BYTES, Version
+from indexmill.domain.document import HASH_BYTES, Version, canonical_json, parts_from_json, with_plain_floats
 from indexmill.domain.outcome import ItemStatus
 from indexmill.domain.splitting import WHOLE
 from indexmill.errors import CollectionNotFound, InvalidRequest, ServiceError
@@ -26,7 +26,7 @@ from indexmill.vectors.chunk_search import ChunkHit, ChunkQuery, find_chunks
 from indexmill.vectors.chunk_tables import MAX_INLINE_DIMENSION, chunk_table
 from indexmill.vectors.generation_copy import log_changes
 from indexmill.vectors.index_search import IndexSearch, candidates_for, found
-from indexmill.vectors.selection import Selection
+from indexmill.vectors.selection import Selection, can_be_id
 from indexmill.vectors.statements import read_within, run_statement
 from indexmill.vectors.stored_documents import DocumentContent, PageQuery, StoredDocument, read_contents, read_documents
 from indexmill.vectors.vector_store import (
@@ -164,6 +164,37 @@ class PgvectorStore:
                 winner = winners[document.id]
                 results.append(_judge(document, winner, rows.get(document.id), rivals.get(document.id)))
         return results
+
+    def update_payload(
+        self,
+        connection: Connection,
+        collection: Collection,
+        document_id: str,
+        payload: dict[str, Any],
+        *,
+        replaces: bool,
+    ) -> dict[str, Any] | None:
+        """Change what is said of a living document, and nothing else of it; the payload that it has now.
+
+        The transaction shares the collection, and has read it after that. None: there is no such document.
+        """
+        if not can_be_id(document_id):
+            return None
+        rows = run_statement(
+            connection,
+            "update_payload",
+            collection=collection.id,
+            id=document_id,
+            payload=Jsonb(payload, dumps=_dumps),
+            replaces=replaces,
+        )
+        if not rows:
+            return None
+        row = rows[0]
+        written = DocumentMetadata(row["key"], row["payload"], parts_from_json(row["parts"]))
+        self.attribute_sets.write(connection, collection, [written], [])
+        found: dict[str, Any] = row["payload"]
+        return found
 
     def _write_attributes(
         self,
@@ -308,6 +339,10 @@ def _near_documents(
     for row in index.near(vector, wanted, Selection(equal=(query.equal,) if query.equal else ()), collection.id):
         best.setdefault(row["document"], row)
     return list(best.values())[: query.limit] if len(best) >= query.limit else None
+
+
+def _dumps(payload: object) -> str:
+    return with_plain_floats(canonical_json(payload))
 
 
 def _table(collection: Collection) -> dict[str, sql.Composable]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import sql
 
-from indexmill.domain.document import DocumentPart, parts_from_json
+from indexmill.domain.document import StoredPart, parts_from_json
 from indexmill.domain.filter_attributes import AttributeLevel
 from indexmill.errors import InvalidRequest
 from indexmill.ledger.collections import Collection
@@ -54,7 +54,7 @@ class DocumentContent:
     text: str
     structure: dict[str, Any] | None
     #: Its parts, in order, with their metadata; empty where it was not given in parts.
-    parts: tuple[DocumentPart, ...] = ()
+    parts: tuple[StoredPart, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from indexmill.domain.document import DocumentPart, Version
+from indexmill.domain.document import StoredPart, Version
 from indexmill.domain.outcome import ItemStatus
 from indexmill.ledger.collections import Collection
 from indexmill.ledger.database import Connection
@@ -83,7 +83,7 @@ class StagedDocument:
     structure: str | None = None
     vectors: npt.NDArray[np.float32] | None = None
     spans: tuple[tuple[int, int], ...] = ()
-    parts: tuple[DocumentPart, ...] = ()
+    parts: tuple[StoredPart, ...] = ()
 
     @property
     def chunks(self) -> int:
@@ -166,6 +166,21 @@ class VectorStore(Protocol):
         writable: AbstractCollection[int],
     ) -> list[Written]:
         """Apply those of the staged documents whose item may be written; one result each, in no order."""
+        ...
+
+    def update_payload(
+        self,
+        connection: Connection,
+        collection: Collection,
+        document_id: str,
+        payload: dict[str, Any],
+        *,
+        replaces: bool,
+    ) -> dict[str, Any] | None:
+        """Change what is said of a living document, and nothing else of it; the payload that it has now.
+
+        The transaction shares the collection, and has read it after that. None: there is no such document.
+        """
         ...
 
     def search(self, collection: Collection, query: SearchQuery) -> list[Hit]: ...

@@ -53,7 +53,7 @@ class FakeKnowledgeBases:
     raises: Exception | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def of(self, tenant: int, /) -> FakeKnowledgeBases:
+    def of(self, tenant: int, caller: str | None = None, /) -> FakeKnowledgeBases:
         assert tenant == 1
         return self
 

@@ -15,6 +15,7 @@ from typing import Any
 from indexmill.domain.corpus import (
     Corpus,
     CorpusDocument,
+    CorpusSize,
     DocumentPart,
     DocumentState,
     NewDocument,
@@ -37,7 +38,6 @@ class FakeCorpora:
     engine: Engine
     model: str = "tiny"
     corpora: dict[str, Corpus] = field(default_factory=dict)
-    sets: dict[str, Sequence[FilterAttribute]] = field(default_factory=dict)
     stored: dict[str, dict[str, CorpusDocument]] = field(default_factory=dict)
     given: dict[tuple[str, str], NewDocument | NewFile] = field(default_factory=dict)
     #: What has been called with which seconds to wait.
@@ -45,7 +45,7 @@ class FakeCorpora:
     #: Raised by every verb while it is set.
     raises: Exception | None = None
 
-    def of(self, _: int) -> FakeCorpora:
+    def of(self, _: int, caller: str | None = None) -> FakeCorpora:
         """Tenants are told apart by those that do the work."""
         return self
 
@@ -64,8 +64,7 @@ class FakeCorpora:
             raise Conflict(f"Corpus `{key}` is there already; choose another key")
         checked_attributes(attributes)
         number = self.engine.open_collection(key, self.model, WHOLE).id
-        self.corpora[key] = Corpus(number, key, name, description, self.model, START, details=details)
-        self.sets[key] = attributes
+        self.corpora[key] = Corpus(number, key, name, description, self.model, START, details, tuple(attributes))
         self.stored[key] = {}
         return self.corpora[key]
 
@@ -73,8 +72,7 @@ class FakeCorpora:
         self._enter()
         for each in self.corpora.values():
             if reference in (each.key, each.number):
-                documents = self.stored[each.key].values()
-                return replace(each, documents=len(documents), parts=sum(len(one.parts or ()) for one in documents))
+                return each
         raise CollectionNotFound(str(reference), sorted(self.corpora))
 
     def page(self, limit: int, after: int | None, name_regex: str | None, /) -> Sequence[Corpus]:
@@ -113,14 +111,16 @@ class FakeCorpora:
         self.get(key)
         self.stored[key] = {}
 
-    def attributes(self, key: str, /) -> Sequence[FilterAttribute]:
+    def size(self, key: str, /, *, characters: bool = False) -> CorpusSize:
         self.get(key)
-        return self.sets[key]
+        documents = self.stored[key].values()
+        parts = [part for one in documents for part in one.parts or ()]
+        return CorpusSize(len(documents), len(parts), sum(len(part.text) for part in parts) if characters else 0)
 
     def replace_attributes(self, key: str, attributes: Sequence[FilterAttribute], /) -> Job:
         self.get(key)
         checked_attributes(attributes)
-        self.sets[key] = attributes
+        self.corpora[key] = replace(self.corpora[key], attributes=tuple(attributes))
         return self._job(key)
 
     def rebuild(self, key: str, /) -> Job:
@@ -153,6 +153,17 @@ class FakeCorpora:
         self.given[key, document.id] = document
         self.stored[key][document.id] = CorpusDocument(document.id, document.metadata, parts, len(parts), START)
         return DocumentState.INDEXED, self.stored[key][document.id]
+
+    def update_metadata(
+        self, key: str, document_id: str, metadata: dict[str, Any], /, *, replaces: bool = False
+    ) -> CorpusDocument | None:
+        self.get(key)
+        found = self.stored[key].get(document_id)
+        if found is None:
+            return None
+        said = metadata if replaces else {**found.metadata, **metadata}
+        self.stored[key][document_id] = replace(found, metadata=said)
+        return self.stored[key][document_id]
 
     def document(self, key: str, document_id: str, /) -> CorpusDocument | None:
         self.get(key)

@@ -83,6 +83,8 @@ def test_documents(client: Vectara, verbs: FakeCorpora) -> None:
     ]
     read = documents.get("handbook", "s")
     assert [each.text for each in read.parts or ()] == ["text"]
+    assert documents.update("handbook", "s", metadata={"year": 1979}).metadata == {"title": "S", "year": 1979}
+    assert documents.update_metadata("handbook", "s", metadata={"half": "b"}).metadata == {"half": "b"}
     documents.delete("handbook", "s")
     started = documents.bulk_delete("handbook", document_ids="d/0,d/1")
     assert started.response_type == "async"
@@ -106,6 +108,9 @@ def test_search(client: Vectara) -> None:
     wanted: Any = {"metadata_filter": "doc.half = 'a'", "limit": 2}
     found = client.corpora.query("handbook", query="x", search=wanted).search_results
     assert [each.document_id for each in found or ()] == ["handbook-0", "handbook-1"]
+    events: list[Any] = list(client.corpora.query_stream("handbook", query="x", search=wanted))
+    assert [each.type for each in events] == ["search_results", "end"]
+    assert events[0].search_results == found
     found = client.corpora.search("handbook", query="x", limit=1).search_results
     assert [each.part_metadata for each in found or ()] == [{"page": 1}]
     corpora = [vectara.KeyedSearchCorpus(corpus_key=key) for key in ("handbook", "other")]
@@ -116,3 +121,6 @@ def test_search(client: Vectara) -> None:
         ("other-0", 1),
         ("handbook-1", 0),
     ]
+    events = list(client.queries.query_stream(query="x", search=search))
+    assert [each.type for each in events] == ["search_results", "end"]
+    assert events[0].search_results == both

@@ -39,7 +39,7 @@ def test_corpora_are_made_read_and_listed(send: Checked, verbs: FakeCorpora) -> 
     wanted = {"name": "hand book", "description": "All", "filter_attributes": attributes, "customDimensions": []}
     made = send.v1(vendor.CreatedCorpus, "create-corpus", {"corpus": wanted})
     assert verbs.get(made.corpus_id).key == "hand-book"
-    assert verbs.attributes("hand-book")[0] == FilterAttribute(
+    assert verbs.get("hand-book").attributes[0] == FilterAttribute(
         "integer", AttributeLevel.DOCUMENT, AttributeType.INTEGER, indexed=True
     )
     (info, missing) = send.v1(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -105,7 +106,7 @@ def test_corpora_are_made_changed_listed_and_deleted(send: Checked, verbs: FakeC
     body = {"key": "handbook", "name": "The handbook", "filter_attributes": attributes, "save_history": True}
     made = send.v2(vendor.V2Corpus, "POST", "corpora", body, expected=201)
     assert (made.id, made.save_history, made.enabled) == (f"crp_{verbs.get('handbook').number}", True, True)
-    assert verbs.attributes("handbook")[1] == FilterAttribute(
+    assert verbs.get("handbook").attributes[1] == FilterAttribute(
         "tags", AttributeLevel.PART, AttributeType.TEXT_LIST, indexed=False, description="words"
     )
     assert "handbook" in send.v2_refused(409, "POST", "corpora", body).messages[0]
@@ -121,6 +122,8 @@ def test_corpora_are_made_changed_listed_and_deleted(send: Checked, verbs: FakeC
         page = send.v2(vendor.V2Corpora, "GET", f"corpora?page_key={page.metadata.page_key}")
         met += page.corpora
     assert [each.key for each in met] == keys
+    # Nothing is counted for a list.
+    assert {each.limits for each in met} == {None}
     assert [each.key for each in send.v2(vendor.V2Corpora, "GET", "corpora?filter=c1").corpora] == ["c1"]
     numbered = send.v2(vendor.V2Corpora, "GET", f"corpora?corpus_id={made.id}&corpus_id=crp_999999").corpora
     assert [each.key for each in numbered] == ["handbook"]
@@ -160,7 +163,16 @@ def test_documents_are_made_read_listed_and_deleted(send: Checked, verbs: FakeCo
         met += page.documents
     assert [each.id for each in met] == ["d0", "d1", "d2", "d3"]
     assert met[0].metadata == {"title": "T", "half": "a"}
-    assert send.http.post(f"/v2/corpora/{key}/compute_size").json() == {"used_docs": 5, "used_parts": 9}
+    size = {"used_docs": 5, "used_parts": 9, "used_characters": 11, "used_metadata_characters": 0}
+    assert send.http.post(f"/v2/corpora/{key}/compute_size").json() == size
+    assert send.v2(vendor.V2Corpus, "GET", f"corpora/{key}").limits == vendor.Limits(used_docs=5, used_parts=9)
+    changed = send.v2(vendor.V2Document, "PATCH", f"{path}/a%2Fb%20c", {"metadata": {"n": 2}})
+    assert changed.metadata == {"n": 2, "none": None}
+    changed = send.v2(vendor.V2Document, "PUT", f"{path}/a%2Fb%20c/metadata", {"metadata": {"m": None}})
+    assert changed.metadata == {"m": None}
+    assert send.v2(vendor.V2Document, "PATCH", f"{path}/a%2Fb%20c", {}).metadata == {"m": None}
+    assert send.v2_refused(404, "PATCH", f"{path}/gone", {"metadata": {}}).id == "gone"
+    assert "NUL" in send.v2_refused(400, "PATCH", f"{path}/d0", {"metadata": {"a": "\0"}}).messages[0]
     send.v2_done("DELETE", f"{path}/a%2Fb%20c")
     started = send.v2(vendor.BulkStarted, "DELETE", f"{path}?document_ids=d0,d1,", expected=202)
     assert send.v2(vendor.V2Job, "GET", f"jobs/{started.job_id}").state == "completed"
@@ -188,6 +200,25 @@ def test_corpora_are_searched(send: Checked, key: str) -> None:
     assert [(each.document_id, each.request_corpora_index) for each in found] == [("d3", 1)]
 
 
+def test_a_search_may_come_as_events(send: Checked, key: str) -> None:
+    document = {"id": "d", "type": "core", "document_parts": [{"text": "one\n\nline"}]}
+    send.v2(vendor.V2Document, "POST", f"corpora/{key}/documents", document, expected=201)
+    body = {"query": "x", "stream_response": True}
+    for path, wanted in (
+        (f"corpora/{key}/query", body),
+        ("query", {**body, "search": {"corpora": [{"corpus_key": key}]}}),
+    ):
+        answer = send.http.post(f"/v2/{path}", json=wanted)
+        assert (answer.status_code, answer.headers["content-type"].split(";")[0]) == (200, "text/event-stream")
+        results, end, rest = answer.text.split("\n\n")
+        assert results.startswith("event: search_results\ndata: ")
+        said = json.loads(results.partition("data: ")[2])
+        assert said.pop("type") == "search_results"
+        assert vendor.V2Results.model_validate(said).search_results[0].text == "one\n\nline"
+        assert (end, rest) == ('event: end\ndata: {"type":"end"}', "")
+    assert send.v2_refused(404, "POST", "corpora/nowhere/query", body).id == "nowhere"
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "words"),
     [
@@ -212,7 +243,6 @@ def test_corpora_are_searched(send: Checked, key: str) -> None:
         ("DELETE", "corpora/c/documents", None, "exactly one"),
         ("DELETE", "corpora/c/documents?document_ids=,", None, "1 to 1000"),
         ("POST", "corpora/c/query", {"query": ""}, "query"),
-        ("POST", "corpora/c/query", {"query": "x", "stream_response": True}, "stream_response"),
         ("POST", "corpora/c/query", {"query": "x", "search": {"limit": 1000, "offset": 1}}, "1000"),
         ("POST", "query", {"query": "x", "search": {"corpora": []}}, "corpora"),
     ],

@@ -283,7 +283,7 @@ class V2Corpus(Vendor):
     save_history: StrictBool
     filter_attributes: list[V2Attribute]
     custom_dimensions: list[Any]
-    limits: Limits
+    limits: Limits | None = None
     created_at: Time
 
 

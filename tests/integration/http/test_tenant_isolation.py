@@ -131,6 +131,8 @@ def body_of(path: str, ids: Ids) -> tuple[Any, dict[str, str]]:
         "/v2/jobs": (None, {"corpus_key": ids.collection}),
         "/v2/corpora": ({"key": f"mine-{ids.collection}"}, {}),
         "/v2/corpora/{corpus_key}": ({"name": "stolen"}, {}),
+        "{document_id:path}": ({"metadata": {"stolen": True}}, {}),
+        "/metadata": ({"metadata": {"stolen": True}}, {}),
         "/replace_filter_attributes": ({"filter_attributes": []}, {}),
         "{corpus_key}/documents": (
             {"id": ids.document, "type": "core", "document_parts": [{"text": "x"}]}, {"document_ids": ids.document},
@@ -151,6 +153,7 @@ def path_of(path: str, ids: Ids) -> str:
         "{model_id:path}": ids.model,
         "{object_key:path}": ids.object_key,
         "{corpus_key}": ids.collection,
+        "{collection:path}": ids.collection,
         "{document_id:path}": ids.document,
         "{job_id}": ids.job,
     }

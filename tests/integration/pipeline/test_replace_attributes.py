@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
+from functools import partial
+
 import pytest
 
 from indexmill.corpora import Corpora
 from indexmill.domain.corpus import DocumentPart, NewDocument
 from indexmill.domain.filter_attributes import AttributeLevel, AttributeType, FilterAttribute
+from indexmill.domain.job import Item
 from indexmill.domain.job_state import JobState
 from indexmill.engine import Engine
 from indexmill.errors import InvalidRequest
 from indexmill.pipeline.replace_attributes import ReplaceAttributes
-from tests.draining import claim_next, drain, failures, job_of, lose, run, runner_of
+from tests.draining import claim_next, drain, failures, job_of, lose, run, runner_of, submit
+from tests.replacing import BY_BOTH, BY_NEW, NEW, OLD, Answer, Watch, texts_and_values
+from tests.running_service import wait_until
 
 DOC, INTEGER, TEXT = AttributeLevel.DOCUMENT, AttributeType.INTEGER, AttributeType.TEXT
 
@@ -38,6 +44,7 @@ def test_the_old_ones_apply_until_the_new_ones_do(corpora: Corpora) -> None:
     )
     work = ReplaceAttributes(engine.ledger, engine.vectors.attribute_sets, slice_seconds=0.0, page_documents=2)
     steps = 0
+    progress = []
     while (claim := claim_next(engine)) is not None:
         assert found(corpora, "doc.year >= 5") == {"d5", "d6"}
         with pytest.raises(InvalidRequest, match="place"):
@@ -45,12 +52,17 @@ def test_the_old_ones_apply_until_the_new_ones_do(corpora: Corpora) -> None:
         runner = runner_of(engine)
         runner.structural = {claim.batches[0].work: work}
         steps += 1
+        progress.append(job_of(engine, job).progress)
         if steps == 2:
             # Its worker dies; the next one goes on.
             lose(engine, claim)
             continue
         run(engine, claim, runner)
     assert steps > 4
+    # It is told how far it is, and that nothing remains only at its end.
+    assert progress == sorted(progress)
+    assert len(set(progress)) > 3
+    assert 0 < max(progress) < job_of(engine, job).progress == 1
     assert found(corpora, "doc.place = 'fen1'") == {"d1", "d3", "d5"}
     assert found(corpora, "doc.odd < 10") == {f"d{number}" for number in range(7) if number != 3}
     with pytest.raises(InvalidRequest, match="year"):
@@ -77,6 +89,48 @@ def test_what_is_written_meanwhile_is_right_before_and_after(corpora: Corpora) -
     drain(engine)
     assert found(corpora, "doc.place = 'moor'") == {"d0"}
     assert found(corpora, "doc.place = 'fen1'") == {"d3", "d5"}
+
+
+def test_every_answer_is_by_the_old_set_or_by_the_new_one(engine: Engine) -> None:
+    payloads = texts_and_values(500)
+    submit(engine, [Item(name, payload) for name, payload in payloads.items()])
+    drain(engine)
+    corpora = Corpora(engine, "tiny", "whole")
+    corpora.replace_attributes("tiny", OLD)
+    drain(engine)
+
+    def ask(metadata_filter: str) -> Answer:
+        try:
+            hits = corpora.query("tiny", "document", 500, metadata_filter=metadata_filter)
+        except InvalidRequest:
+            return None
+        return frozenset(hit.document_id for hit in hits)
+
+    changes = iter(payloads)
+    watches = [Watch(partial(ask, each)) for each in (BY_BOTH, BY_NEW)]
+    # It changes nothing that is asked for, in documents that are being read anew.
+    writer = Watch(lambda: frozenset() if corpora.update_metadata("tiny", next(changes), {"n": 1}) else None)
+    work = ReplaceAttributes(engine.ledger, engine.vectors.attribute_sets, slice_seconds=0.0, page_documents=40)
+    with watches[0].running(2), watches[1].running(), writer.running():
+        job = corpora.replace_attributes("tiny", NEW)
+        for step in itertools.count():
+            claim = claim_next(engine)
+            if claim is None:
+                break
+            runner = runner_of(engine)
+            runner.structural = {claim.batches[0].work: work}
+            if step == 6:
+                lose(engine, claim)
+            else:
+                run(engine, claim, runner)
+        before = len(watches[0].answers)
+        wait_until(lambda: len(watches[0].answers) > before + 4, 10, "answers after the switch")
+    assert job_of(engine, job).state is JobState.SUCCEEDED
+    names = list(payloads)
+    watches[0].check(frozenset(names[::2]), frozenset(names[1::2]))
+    watches[1].check(None, frozenset(names))
+    assert writer.problems == []
+    assert {answer for _, _, answer in writer.answers} == {frozenset()}
 
 
 def test_a_second_one_queues_behind_the_first(corpora: Corpora) -> None:

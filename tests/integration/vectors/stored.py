@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from indexmill.domain.document import DocumentPart, Version
+from indexmill.domain.document import StoredPart, Version
 from indexmill.domain.outcome import ItemStatus
 from indexmill.engine import Engine
 from indexmill.vectors.vector_store import StagedDocument, Written
@@ -26,7 +26,7 @@ class Stored:
 
     chunks: list[list[int]]
     payload: dict[str, Any] | None = None
-    parts: tuple[DocumentPart, ...] = ()
+    parts: tuple[StoredPart, ...] = ()
 
 
 def staged(item: int, name: str, document: Stored, seq: int) -> StagedDocument:

@@ -13,7 +13,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from indexmill.domain.document import DocumentPart, Version
+from indexmill.corpora import Corpora
+from indexmill.domain.document import StoredPart, Version
 from indexmill.domain.filter_attributes import AttributeLevel, AttributeType, FilterAttribute
 from indexmill.domain.outcome import ItemStatus
 from indexmill.engine import Engine
@@ -23,6 +24,7 @@ from indexmill.vectors import attribute_sets, filtered
 from indexmill.vectors.attribute_rows import fill_rows
 from indexmill.vectors.attribute_sets import FilledPage, active_set
 from indexmill.vectors.attribute_tables import AttributeSet
+from indexmill.vectors.chunk_tables import drop_retired
 from indexmill.vectors.vector_store import StagedDocument
 from tests.draining import delete, drain, execute, rows, upsert, waiting_for_locks
 from tests.integration.vectors.stored import Stored, staged, store, write
@@ -115,7 +117,7 @@ def test_documents_that_were_there_before_are_found_after_the_switch(engine: Eng
 
 
 def test_values_that_do_not_fit_are_reported_and_found_by_no_filter(engine: Engine) -> None:
-    parts = (DocumentPart(0, {"page": "one"}), DocumentPart(8, {"page": 2}))
+    parts = (StoredPart(0, {"page": "one"}), StoredPart(8, {"page": 2}))
     store(engine, {"a": Stored([A], {"year": "MMXX", "n": [1]}), "b": Stored([A, A], {"year": "2020"}, parts)})
     number = prepare(engine, attribute("year", INTEGER), attribute("n", INTEGER), attribute("page", INTEGER, PART))
     (page,) = fill(engine, number)
@@ -132,7 +134,7 @@ def test_values_that_do_not_fit_are_reported_and_found_by_no_filter(engine: Engi
 
 def test_chunks_have_the_metadata_of_their_part(engine: Engine) -> None:
     use(engine, attribute("topic", TEXT, PART, indexed=True), attribute("year", INTEGER))
-    parts = (DocumentPart(8, {"topic": "x", "lang": "eng"}), DocumentPart(24, {"topic": "y"}))
+    parts = (StoredPart(8, {"topic": "x", "lang": "eng"}), StoredPart(24, {"topic": "y"}))
     store(engine, {"a": Stored([A] * 5, {"year": 1}, parts), "b": Stored([A] * 2, {"year": 1, "topic": "x"})})
 
     def chunks(condition: str) -> set[tuple[str, int]]:
@@ -148,12 +150,8 @@ def test_chunks_have_the_metadata_of_their_part(engine: Engine) -> None:
 
 def test_a_payload_update_brings_new_metadata_of_document_and_parts(engine: Engine) -> None:
     use(engine, attribute("topic", TEXT, PART), attribute("year", INTEGER))
-    store(
-        engine, {"a": Stored([A, A], {"year": 1}, (DocumentPart(0, {"topic": "x"}), DocumentPart(8, {"topic": "y"})))}
-    )
-    first = staged(
-        0, "a", Stored([A, A], {"year": 2}, (DocumentPart(0, {}), DocumentPart(8, {"topic": "z"}))), 10_000_100
-    )
+    store(engine, {"a": Stored([A, A], {"year": 1}, (StoredPart(0, {"topic": "x"}), StoredPart(8, {"topic": "y"})))})
+    first = staged(0, "a", Stored([A, A], {"year": 2}, (StoredPart(0, {}), StoredPart(8, {"topic": "z"}))), 10_000_100)
     update = replace(first, action=ItemStatus.PAYLOAD_UPDATED, vectors=None, spans=(), text=None)
     assert [each.status for each in write(engine, [update])] == [ItemStatus.PAYLOAD_UPDATED]
     assert found(engine, "doc.year = 1") == []
@@ -170,7 +168,7 @@ def test_a_payload_update_brings_new_metadata_of_document_and_parts(engine: Engi
 
 def test_what_is_deleted_leaves_no_values(engine: Engine) -> None:
     number = use(engine, attribute("year", INTEGER), attribute("topic", TEXT, PART))
-    store(engine, {"a": Stored([A], {"year": 1}, (DocumentPart(0, {"topic": "x"}),)), "b": Stored([A], {"year": 1})})
+    store(engine, {"a": Stored([A], {"year": 1}, (StoredPart(0, {"topic": "x"}),)), "b": Stored([A], {"year": 1})})
     write(engine, [StagedDocument(0, "a", Version(10_000_100, 0), ItemStatus.REMOVED)])
     assert found(engine, "doc.year = 1") == ["b"]
     assert sizes(engine, number) == [1, 0]
@@ -224,18 +222,41 @@ def test_a_collection_that_goes_takes_all_its_sets_along(engine: Engine) -> None
     store(engine, {"d": Stored([A], {"a": "x"})})
     use(engine, attribute("a", TEXT))
     prepare(engine, attribute("b", TEXT))
-    for _ in range(2):
-        with engine.ledger.database.transaction() as connection:
-            engine.vectors.attribute_sets.drop_all(connection, engine.collection("tiny").id)
+    sets = engine.vectors.attribute_sets
+    with engine.ledger.database.transaction() as connection:
+        engine.ledger.corpora.delete(connection, engine.collection("tiny").id)
+    assert sets.drop_abandoned(3600) == []
+    execute(engine, "UPDATE collection SET deleted_at = now() - interval '2 hours'")
+    assert len(sets.drop_abandoned(3600)) == 2
     assert tables(engine) == []
     assert rows(engine, "SELECT count(*) AS n FROM attribute_set") == [{"n": 0}]
-    assert found(engine, "doc.id = 'd'") == ["d"]
-    store(engine, {"e": Stored([A])})
+    assert len(drop_retired(engine.ledger.database, 3600)) == 1
+    assert sets.drop_abandoned(0) == []
+    assert drop_retired(engine.ledger.database, 0) == []
+
+
+def test_what_a_job_has_left_is_dropped(engine: Engine) -> None:
+    store(engine, {"d": Stored([A], {"a": "x"})})
+    in_use = use(engine, attribute("a", TEXT))
+    given_up = prepare(engine, attribute("b", TEXT))
+    sets = engine.vectors.attribute_sets
+    assert sets.drop_abandoned(3600) == []
+    execute(engine, "UPDATE attribute_set SET created_at = now() - interval '2 hours'")
+    assert sets.drop_abandoned(3600) == [given_up]
+    assert engine.collection("tiny").prepared_set is None
+    assert found(engine, "doc.a = 'x'") == ["d"]
+    filling = prepare(engine, attribute("b", TEXT))
+    corpora = Corpora(engine, "tiny", "whole")
+    job = corpora.replace_attributes("tiny", [attribute("b", TEXT)])
+    assert sets.drop_abandoned(-1) == []
+    engine.cancel(job)
+    assert sets.drop_abandoned(-1) == [filling]
+    assert sets.active(engine.collection("tiny").id).number == in_use
 
 
 def test_a_set_can_be_emptied(engine: Engine) -> None:
     number = use(engine, attribute("a", TEXT))
-    store(engine, {"d": Stored([A], {"a": "x"}, (DocumentPart(0, {}),))})
+    store(engine, {"d": Stored([A], {"a": "x"}, (StoredPart(0, {}),))})
     with engine.ledger.database.transaction() as connection:
         engine.vectors.attribute_sets.clear(connection, engine.collection("tiny"))
     assert sizes(engine, number) == [0, 0]
@@ -245,7 +266,7 @@ def test_a_set_can_be_emptied(engine: Engine) -> None:
 
 
 def test_preparing_and_filling_again_changes_nothing(engine: Engine) -> None:
-    store(engine, {f"d{n}": Stored([A], {"year": n}, (DocumentPart(0, {"topic": "x"}),)) for n in range(6)})
+    store(engine, {f"d{n}": Stored([A], {"year": n}, (StoredPart(0, {"topic": "x"}),)) for n in range(6)})
     attributes = [attribute("year", INTEGER), attribute("topic", TEXT, PART)]
     number = prepare(engine, *attributes)
     next(fill(engine, number, limit=2))
@@ -335,13 +356,11 @@ def running(work: Callable[[], object]) -> Iterator[list[object]]:
 @pytest.mark.parametrize("moment", ["before the filling", "after the filling"])
 def test_what_is_written_while_a_set_is_prepared_is_right_under_both(engine: Engine, moment: str) -> None:
     use(engine, attribute("a", TEXT), attribute("t", TEXT, PART))
-    store(
-        engine, {name: Stored([A], {"a": "1"}, (DocumentPart(0, {"t": "1"}),)) for name in ("kept", "changed", "gone")}
-    )
+    store(engine, {name: Stored([A], {"a": "1"}, (StoredPart(0, {"t": "1"}),)) for name in ("kept", "changed", "gone")})
     new = prepare(engine, attribute("a", INTEGER), attribute("t", INTEGER, PART))
     if moment == "after the filling":
         list(fill(engine, new))
-    two = Stored([A, A], {"a": "2"}, (DocumentPart(0, {}), DocumentPart(8, {"t": "2"})))
+    two = Stored([A, A], {"a": "2"}, (StoredPart(0, {}), StoredPart(8, {"t": "2"})))
     write_shared(
         engine,
         [
@@ -364,8 +383,8 @@ def test_what_is_written_while_a_set_is_prepared_is_right_under_both(engine: Eng
 def test_a_filling_never_overwrites_what_a_writer_wrote_after_it_had_read(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, commits: str
 ) -> None:
-    first = Stored([A, A, A], {"a": 1}, tuple(DocumentPart(8 * n, {"t": 1}) for n in range(3)))
-    second = Stored([A, A], {"a": 2}, (DocumentPart(0, {"t": 2}),))
+    first = Stored([A, A, A], {"a": 1}, tuple(StoredPart(8 * n, {"t": 1}) for n in range(3)))
+    second = Stored([A, A], {"a": 2}, (StoredPart(0, {"t": 2}),))
     store(engine, {"d": first})
     number = prepare(engine, attribute("a", INTEGER), attribute("t", INTEGER, PART))
     document = staged(0, "d", second, 10_000_100)

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from indexmill.domain.attribute_filter import parse_filter
-from indexmill.domain.document import DocumentPart
+from indexmill.domain.document import StoredPart
 from indexmill.domain.filter_attributes import (
     UNKNOWN_LANGUAGE,
     AttributeLevel,
@@ -76,9 +76,7 @@ metadata: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         "lang": st.just("eng"),
     },
 )
-parts = st.lists(metadata, max_size=2).map(
-    lambda each: tuple(DocumentPart(8 * n, one) for n, one in enumerate(each, 1))
-)
+parts = st.lists(metadata, max_size=2).map(lambda each: tuple(StoredPart(8 * n, one) for n, one in enumerate(each, 1)))
 documents = st.lists(
     st.builds(Stored, chunks=st.lists(st.just(A), min_size=1, max_size=4), payload=st.none() | metadata, parts=parts),
     min_size=1,
@@ -212,7 +210,7 @@ def test_names_of_attributes_are_never_part_of_the_statement(engine: Engine) -> 
     with engine.ledger.database.transaction() as connection:
         attributes = [FilterAttribute(name, level, AttributeType.INTEGER) for level in AttributeLevel]
         engine.vectors.attribute_sets.declare(connection, engine.collection("tiny").id, attributes)
-    store(engine, {f"d{n}": Stored([A], {name: n}, (DocumentPart(0, {name: n}),)) for n in range(3)})
+    store(engine, {f"d{n}": Stored([A], {name: n}, (StoredPart(0, {name: n}),)) for n in range(3)})
     for prefix in ("doc", "part"):
         quoted = name.replace('"', '""')
         hits = engine.search_chunks("tiny", "x", limit=10, metadata_filter=f'{prefix}."{quoted}" = 2')

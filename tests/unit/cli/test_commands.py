@@ -142,6 +142,17 @@ def test_collections_are_listed(service: FakeService, capsys: Captured) -> None:
     assert json.loads(capsys.readouterr().out) == {"collections": [collection]}
 
 
+def test_a_rebuild_is_asked_for(service: FakeService, capsys: Captured) -> None:
+    service.answer("POST /collections/a%2Fb/rebuild", JOB | {"kind": "rebuild", "submitted_by": "ops"}, 202)
+    assert run(["collections", "rebuild", "a/b"]) == ExitCode.OK
+    assert [each[0] for each in service.asked] == ["POST /collections/a%2Fb/rebuild"]
+    output = capsys.readouterr().out
+    assert "rebuild" in output
+    assert "ops" in output
+    service.answer("GET /jobs", PAGE)
+    assert run(["jobs", "list", "--kind", "rebuild", "--kind", "replace_filter_attributes"]) == ExitCode.OK
+
+
 @pytest.mark.parametrize(
     ("status", "body", "code", "sentence"),
     [

@@ -84,7 +84,7 @@ class FakeEngine:
         if self.raises is not None:
             raise self.raises()
 
-    def of(self, tenant: int) -> FakeEngine:
+    def of(self, tenant: int, caller: str | None = None) -> FakeEngine:
         """One tenant is all that this one knows."""
         assert tenant == self.tenant
         return self
@@ -278,6 +278,12 @@ class FakeEngine:
     def collections(self) -> list[FakeCollection]:
         self._enter("collections")
         return [FakeCollection(name, name, 0, 0, 1, "whole") for name in self.models]
+
+    def rebuild(self, collection_name: str) -> Job:
+        self._enter("rebuild")
+        if collection_name not in self.models:
+            raise CollectionNotFound(collection_name, sorted(self.models))
+        return self._new(Submission(JobKind.REBUILD, collection_name, ()), [Item(collection_name)])
 
     def search(self, collection_name: str, **query: Any) -> list[FakeHit]:
         self._enter("search")

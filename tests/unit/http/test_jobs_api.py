@@ -51,6 +51,7 @@ def test_a_job_has_the_documented_fields(client: TestClient, engine: FakeEngine)
         "started_at": "2024-05-21T10:00:02.250000Z",
         "finished_at": "2024-05-21T10:00:02.250000Z",
         "result": None,
+        "submitted_by": None,
         "events": [{"number": 1, "at": "2024-05-21T10:00:00Z", "state": "queued", "reason": None, "detail": None}],
     }
 

@@ -73,6 +73,14 @@ def test_collections_are_listed(client: TestClient) -> None:
     assert client.get("/collections").json() == {"collections": [expected]}
 
 
+def test_a_collection_is_rebuilt_by_a_job(client: TestClient, engine: FakeEngine) -> None:
+    engine.deploy("org/model", "static", {})
+    answer = client.post("/collections/org/model/rebuild")
+    assert (answer.status_code, answer.json()["kind"], answer.json()["collection"]) == (202, "rebuild", "org/model")
+    missing = client.post("/collections/nowhere/rebuild")
+    assert (missing.status_code, missing.json()["error"]["code"]) == (404, "collection_not_found")
+
+
 def test_search_answers_hits_with_the_nulls_of_their_payloads(client: TestClient) -> None:
     answer = client.post("/search", json={"collection": "embed-123", "text": "neural", "filter": {"module": "json"}})
     payload = {"text": "neural nets basics", "nothing": None}

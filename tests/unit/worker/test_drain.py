@@ -129,8 +129,8 @@ def test_a_window_that_takes_far_too_long_is_the_last_of_its_size(monkeypatch: p
     monkeypatch.setattr(drain_module, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=lambda _: None))
 
     class SlowParts(FakeParts):
-        def claim(self, lane: str, worker: str, max_bytes: int) -> Claim | None:
-            super().claim(lane, worker, max_bytes)
+        def claim(self, lane: str, worker: str, max_bytes: int, work_bytes: int | None = None) -> Claim | None:
+            super().claim(lane, worker, max_bytes, work_bytes)
             # At least one batch, of 14,000 bytes.
             return claim(max(14_000, max_bytes))
 

@@ -29,7 +29,7 @@ class KnowledgeBaseVerbs(Protocol):
         InvalidRequest: a value that cannot be accepted.
     """
 
-    def of(self, tenant: int, /) -> KnowledgeBaseVerbs:
+    def of(self, tenant: int, caller: str | None = None, /) -> KnowledgeBaseVerbs:
         """Those of another tenant."""
 
     def create(

@@ -36,6 +36,7 @@ from indexmill.dialects.list_jobs.v2_wire import (
     QueryCorporaBody,
     ReplaceAttributesBody,
     UpdateCorpusBody,
+    UpdateDocumentBody,
 )
 from indexmill.dialects.list_jobs.verbs import CorpusVerbs
 from indexmill.http.body import BodyReader
@@ -61,6 +62,7 @@ LIST_JOBS_BODIES: list[type[BaseModel]] = [
     UpdateCorpusBody,
     ReplaceAttributesBody,
     CreateDocumentBody,
+    UpdateDocumentBody,
     QueryBody,
     QueryCorporaBody,
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -19,7 +19,6 @@ from indexmill.dialects.list_jobs.v1_wire import (
     CorpusRequest,
     CorpusSize,
     CorpusStatus,
-    CorpusView,
     CreateCorpusRequest,
     CreatedCorpus,
     ListCorporaRequest,
@@ -29,7 +28,6 @@ from indexmill.dialects.list_jobs.v1_wire import (
     Status,
 )
 from indexmill.dialects.list_jobs.verbs import CorpusVerbs
-from indexmill.domain.corpus import Corpus
 from indexmill.errors import CollectionNotFound, InvalidRequest
 from indexmill.http.auth import Need, needs
 from indexmill.http.body import BodyReader
@@ -83,14 +81,13 @@ class _Corpora:
         except CollectionNotFound:
             return CorpusInfo(corpus_status=Status(code="NOT_FOUND", status_detail=f"Corpus `{number}` not found"))
         info = CorpusInfo()
-        attributes = self._verbs.attributes(found.key)
         if wanted.read_basic_info or not (wanted.read_size or wanted.read_filter_attributes):
-            info.corpus, info.corpus_status = corpus_view(found, attributes), Status()
+            info.corpus, info.corpus_status = corpus_view(found), Status()
         if wanted.read_size:
-            now = int(datetime.now(UTC).timestamp())
-            info.size, info.size_status = CorpusSize(epoch_secs=str(now), size=str(found.parts)), Status()
+            now, size = int(datetime.now(UTC).timestamp()), self._verbs.size(found.key)
+            info.size, info.size_status = CorpusSize(epoch_secs=str(now), size=str(size.parts)), Status()
         if wanted.read_filter_attributes:
-            info.filter_attribute = [attribute_view(each) for each in attributes]
+            info.filter_attribute = [attribute_view(each) for each in found.attributes]
             info.filter_attribute_status = Status()
         return info
 
@@ -103,10 +100,7 @@ class _Corpora:
             lambda said: self._verbs.page(said["limit"], said["after"], said["filter"]),
             lambda last: last.number,
         )
-        return ListedCorpora(corpus=list(self._views(shown)), page_key=key, status=Status())
-
-    def _views(self, found: Sequence[Corpus]) -> Sequence[CorpusView]:
-        return [corpus_view(each, self._verbs.attributes(each.key)) for each in found]
+        return ListedCorpora(corpus=[corpus_view(each) for each in shown], page_key=key, status=Status())
 
     def delete(self, wanted: CorpusRequest) -> CorpusStatus:
         self._verbs.delete(self._verbs.get(corpus_number(wanted.corpus_id)).key)

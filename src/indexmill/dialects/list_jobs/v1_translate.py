@@ -78,6 +78,7 @@ def _job_view(job: Job, detail: str) -> JobView:
         ts_create=created,
         ts_start=started,
         ts_complete=finished,
+        user_handle=job.submitted_by or "",
         kind=str(job.kind),
         progress=progress_of(job),
         items_total=str(job.total_items),
@@ -115,13 +116,13 @@ def attribute_view(attribute: FilterAttribute) -> AttributeView:
     )
 
 
-def corpus_view(corpus: Corpus, attributes: Iterable[FilterAttribute]) -> CorpusView:
+def corpus_view(corpus: Corpus) -> CorpusView:
     return CorpusView(
         id=corpus.number,
         name=corpus.name,
         description=corpus.description,
         dt_provision=str(int(corpus.created_at.timestamp())),
-        filter_attributes=[attribute_view(each) for each in attributes],
+        filter_attributes=[attribute_view(each) for each in corpus.attributes],
     )
 
 

@@ -86,7 +86,7 @@ class _Corpora:
         self, tenant: int, limit: int, pattern: str | None, numbers: Sequence[str] | None, page_key: str | None
     ) -> dict[str, Any]:
         if numbers:
-            return {"corpora": [self._view(each) for each in self._numbered(numbers)], "metadata": {"page_key": ""}}
+            return {"corpora": [corpus_view(each) for each in self._numbered(numbers)], "metadata": {"page_key": ""}}
         shown, key = self._paging.page(
             tenant,
             page_key,
@@ -94,7 +94,7 @@ class _Corpora:
             lambda said: self.verbs.page(said["limit"], said["after"], said["filter"]),
             lambda last: last.number,
         )
-        return {"corpora": [self._view(each) for each in shown], "metadata": {"page_key": key}}
+        return {"corpora": [corpus_view(each) for each in shown], "metadata": {"page_key": key}}
 
     def _numbered(self, numbers: Sequence[str]) -> list[Corpus]:
         found: list[Corpus] = []
@@ -109,14 +109,19 @@ class _Corpora:
         return found
 
     def size(self, key: str) -> dict[str, int]:
-        found = self.verbs.get(key)
-        return {"used_docs": found.documents, "used_parts": found.parts}
+        size = self.verbs.size(key, characters=True)
+        return {
+            "used_docs": size.documents,
+            "used_parts": size.parts,
+            "used_characters": size.characters,
+            "used_metadata_characters": size.metadata_characters,
+        }
 
     def replace(self, key: str, body: ReplaceAttributesBody) -> Job:
         return self.verbs.replace_attributes(key, new_attributes(body.filter_attributes))
 
     def _view(self, corpus: Corpus) -> dict[str, Any]:
-        return corpus_view(corpus, self.verbs.attributes(corpus.key))
+        return corpus_view(corpus, self.verbs.size(corpus.key))
 
 
 def _add_collection(router: APIRouter, door: Door, bodies: BodyReader, corpora: _Corpora) -> None:

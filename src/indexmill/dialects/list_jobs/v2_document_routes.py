@@ -6,9 +6,11 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import StringConstraints
+from pydantic_core import to_json
 
 from indexmill.dialects.list_jobs.caller import tenant_of
 from indexmill.dialects.list_jobs.errors import V2FileRoute, seconds_of, v2_not_found, v2_problems
+from indexmill.dialects.list_jobs.metadata import storable
 from indexmill.dialects.list_jobs.paging import Paging
 from indexmill.dialects.list_jobs.searching import SearchedCorpus, nearest
 from indexmill.dialects.list_jobs.uploaded import FORM, read_file
@@ -25,6 +27,7 @@ from indexmill.dialects.list_jobs.v2_wire import (
     QueryBody,
     QueryCorporaBody,
     SearchAnswer,
+    UpdateDocumentBody,
 )
 from indexmill.dialects.list_jobs.verbs import CorpusVerbs
 from indexmill.domain.corpus import CorpusDocument, DocumentState, NewFile
@@ -42,6 +45,11 @@ from indexmill.security.page_keys import PageKeys
 __all__ = ["add_v2_documents", "v2_files_router"]
 
 _MAX_IDS: Final = 1000
+#: What an answer may come as, beside JSON.
+_STREAM: Final[dict[str, Any]] = {
+    "description": "The nearest parts.",
+    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+}
 _IN_CORPUS: Final = "/v2/corpora/{corpus_key}"
 Text = StringConstraints(max_length=MAX_FILTER, pattern=r"^[^\x00]*$")
 Filter = Annotated[str | None, Text, Query(description="Such as `doc.year > 1970`, over the filter attributes.")]
@@ -64,6 +72,7 @@ def add_v2_documents(
     _add_collection(router, door, large_bodies, documents)
     _add_bulk(router, door, documents)
     _add_document(router, door, documents)
+    _add_updates(router, door, bodies, documents)
     _add_query(router, door, bodies, documents)
 
 
@@ -82,6 +91,13 @@ class _Documents:
 
     def get(self, key: str, document_id: str) -> dict[str, Any]:
         found = self._verbs.document(key, document_id)
+        if found is None:
+            raise v2_not_found("Document", document_id)
+        return document_view(found)
+
+    def update(self, key: str, document_id: str, body: UpdateDocumentBody, *, replaces: bool) -> dict[str, Any]:
+        said = storable(body.metadata or {}, "metadata")
+        found = self._verbs.update_metadata(key, document_id, said, replaces=replaces)
         if found is None:
             raise v2_not_found("Document", document_id)
         return document_view(found)
@@ -220,14 +236,46 @@ def _add_document(router: APIRouter, door: Door, documents: _Documents) -> None:
         return Response(status_code=204)
 
 
+def _add_updates(router: APIRouter, door: Door, bodies: BodyReader, documents: _Documents) -> None:
+    async def updated(request: Request, corpus_key: str, document_id: str, *, replaces: bool) -> Response:
+        async with bodies.read(request, UpdateDocumentBody) as body:
+            view = await door.call(documents.update, corpus_key, document_id, body.value, replaces=replaces)
+        return json_answer(view)
+
+    @router.put(
+        f"{_IN_CORPUS}/documents/{{document_id:path}}/metadata",
+        operation_id="v2_replace_document_metadata",
+        summary="Replace the metadata of a document",
+        description="Nothing is embedded, and its parts stay. Filters see it when this answers.",
+        response_model=DocumentView,
+        responses=v2_problems(404, 408, 413),
+        openapi_extra=json_body(UpdateDocumentBody, {"metadata": {"year": 1980}}),
+    )
+    async def replace(request: Request, corpus_key: CorpusKey, document_id: DocumentId) -> Response:
+        return await updated(request, corpus_key, document_id, replaces=True)
+
+    @router.patch(
+        f"{_IN_CORPUS}/documents/{{document_id:path}}",
+        operation_id="v2_update_document",
+        summary="Change the metadata of a document",
+        description="Fields that are not given stay. Nothing is embedded. Filters see it when this answers.",
+        response_model=DocumentView,
+        responses=v2_problems(404, 408, 413),
+        openapi_extra=json_body(UpdateDocumentBody, {"metadata": {"year": 1980}}),
+    )
+    async def update(request: Request, corpus_key: CorpusKey, document_id: DocumentId) -> Response:
+        return await updated(request, corpus_key, document_id, replaces=False)
+
+
 def _add_query(router: APIRouter, door: Door, bodies: BodyReader, documents: _Documents) -> None:
     @router.post(
         f"{_IN_CORPUS}/query",
         operation_id="v2_query_corpus",
         summary="Search a corpus",
-        description="Nothing is generated and nothing reranked: the answer has the nearest parts, best first.",
+        description="Nothing is generated and nothing reranked: the answer has the nearest parts, best first. With "
+        "`stream_response` it comes as two events, `search_results` and `end`.",
         response_model=SearchAnswer,
-        responses=v2_problems(404, 408, 413),
+        responses={200: _STREAM, **v2_problems(404, 408, 413)},
         openapi_extra=json_body(QueryBody, {"query": "where is the sun"}),
     )
     @needs(Need.READ)
@@ -235,7 +283,8 @@ def _add_query(router: APIRouter, door: Door, bodies: BodyReader, documents: _Do
         async with bodies.read(request, QueryBody) as body:
             wanted = body.value
         search = wanted.search or CorpusSearch()
-        return json_answer(await door.in_turn(documents.search, corpus_key, wanted.query, search))
+        found = await door.in_turn(documents.search, corpus_key, wanted.query, search)
+        return _streamed(found) if wanted.stream_response else json_answer(found)
 
     @router.get(
         f"{_IN_CORPUS}/query",
@@ -253,7 +302,7 @@ def _add_query(router: APIRouter, door: Door, bodies: BodyReader, documents: _Do
         operation_id="v2_query_corpora",
         summary="Search several corpora together",
         response_model=SearchAnswer,
-        responses=v2_problems(404, 408, 413),
+        responses={200: _STREAM, **v2_problems(404, 408, 413)},
         openapi_extra=json_body(
             QueryCorporaBody, {"query": "where is the sun", "search": {"corpora": [{"corpus_key": "handbook"}]}}
         ),
@@ -262,7 +311,15 @@ def _add_query(router: APIRouter, door: Door, bodies: BodyReader, documents: _Do
     async def query_corpora(request: Request) -> Response:
         async with bodies.read(request, QueryCorporaBody) as body:
             wanted = body.value
-        return json_answer(await door.in_turn(documents.search_corpora, wanted))
+        found = await door.in_turn(documents.search_corpora, wanted)
+        return _streamed(found) if wanted.stream_response else json_answer(found)
+
+
+def _streamed(found: dict[str, Any]) -> Response:
+    """As events: nothing is generated, so the results are followed by the end."""
+    events = ({"type": "search_results", **found}, {"type": "end"})
+    text = "".join(f"event: {each['type']}\ndata: {to_json(each, inf_nan_mode='null').decode()}\n\n" for each in events)
+    return Response(text, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
 def v2_files_router(door: Door, verbs: CorpusVerbs, keys: PageKeys) -> APIRouter:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from pydantic_core import to_json
@@ -26,7 +26,7 @@ from indexmill.dialects.list_jobs.v2_wire import (
     SectionBody,
     StorageUsage,
 )
-from indexmill.domain.corpus import Corpus, CorpusDocument, DocumentPart, NewDocument, Removal
+from indexmill.domain.corpus import Corpus, CorpusDocument, CorpusSize, DocumentPart, NewDocument, Removal
 from indexmill.domain.failure import Failure
 from indexmill.domain.filter_attributes import AttributeLevel, AttributeType, FilterAttribute
 from indexmill.domain.job import Job
@@ -81,6 +81,7 @@ def job_view(job: Job, detail: str | None) -> dict[str, Any]:
         created_at=timestamp(job.created_at),
         started_at=timestamp(job.started_at) if job.started_at is not None else None,
         completed_at=timestamp(job.finished_at) if job.finished_at is not None else None,
+        created_by_username=job.submitted_by,
         kind=str(job.kind),
         progress=progress_of(job),
         items_total=job.total_items,
@@ -114,7 +115,11 @@ def new_attributes(views: Sequence[AttributeView]) -> list[FilterAttribute]:
     ]
 
 
-def corpus_view(corpus: Corpus, attributes: Iterable[FilterAttribute]) -> dict[str, Any]:
+def corpus_view(corpus: Corpus, size: CorpusSize | None = None) -> dict[str, Any]:
+    """
+    Args:
+        size: None where it was not counted.
+    """
     said = {name: bool(corpus.details.get(name, default)) for name, default in _DETAILS.items()}
     view = CorpusView(
         id=f"crp_{corpus.number}",
@@ -122,11 +127,11 @@ def corpus_view(corpus: Corpus, attributes: Iterable[FilterAttribute]) -> dict[s
         name=corpus.name,
         description=corpus.description,
         encoder_name=corpus.model,
-        filter_attributes=[_attribute_view(each) for each in attributes],
-        limits=CorpusLimits(used_docs=corpus.documents, used_parts=corpus.parts),
+        filter_attributes=[_attribute_view(each) for each in corpus.attributes],
+        limits=None if size is None else CorpusLimits(used_docs=size.documents, used_parts=size.parts),
         created_at=timestamp(corpus.created_at),
     )
-    return {**view.model_dump(), **said}
+    return _without_none({**view.model_dump(), **said})
 
 
 def _attribute_view(attribute: FilterAttribute) -> AttributeView:

@@ -40,6 +40,7 @@ __all__ = [
     "SizeView",
     "StorageUsage",
     "UpdateCorpusBody",
+    "UpdateDocumentBody",
 ]
 
 MAX_CORPORA: Final = 100
@@ -195,7 +196,7 @@ class CorpusView(BaseModel):
     save_history: bool = False
     filter_attributes: list[AttributeView]
     custom_dimensions: list[dict[str, Any]] = []
-    limits: CorpusLimits
+    limits: CorpusLimits | None = Field(default=None, description="Not counted where corpora are listed.")
     created_at: str
 
 
@@ -215,6 +216,8 @@ class ReplaceAttributesBody(BaseModel):
 class SizeView(BaseModel):
     used_docs: int
     used_parts: int
+    used_characters: int
+    used_metadata_characters: int
 
 
 class CorpusPart(BaseModel):
@@ -261,6 +264,12 @@ class CreateDocumentBody(BaseModel):
         if getattr(self, wanted) is None:
             raise ValueError(f"expected `{wanted}` in a document of the type `{self.type}`")
         return self
+
+
+class UpdateDocumentBody(BaseModel):
+    model_config = ConfigDict(json_schema_extra={"example": {"metadata": {"year": 1980}}})
+
+    metadata: Metadata | None = None
 
 
 class StorageUsage(BaseModel):
@@ -323,13 +332,7 @@ class QueryBody(BaseModel):
 
     query: Annotated[StorableText, Field(min_length=1, max_length=5000)]
     search: CorpusSearch | None = None
-    stream_response: bool | None = Field(default=None, description="Streams are not made: true is a 400.")
-
-    @model_validator(mode="after")
-    def _whole(self) -> QueryBody:
-        if self.stream_response:
-            raise ValueError("stream_response: expected false, as nothing is generated; leave it out")
-        return self
+    stream_response: bool | None = Field(default=None, description="Whether the answer comes as events.")
 
 
 class KeyedCorpus(BaseModel):
@@ -352,13 +355,7 @@ class QueryCorporaBody(BaseModel):
 
     query: Annotated[StorableText, Field(min_length=1, max_length=5000)]
     search: CorporaSearch
-    stream_response: bool | None = Field(default=None, description="Streams are not made: true is a 400.")
-
-    @model_validator(mode="after")
-    def _whole(self) -> QueryCorporaBody:
-        if self.stream_response:
-            raise ValueError("stream_response: expected false, as nothing is generated; leave it out")
-        return self
+    stream_response: bool | None = Field(default=None, description="Whether the answer comes as events.")
 
 
 class SearchResult(BaseModel):

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from indexmill.domain.corpus import Corpus, CorpusDocument, DocumentState, NewDocument, NewFile, QueryHit, Removal
+from indexmill.domain.corpus import (
+    Corpus,
+    CorpusDocument,
+    CorpusSize,
+    DocumentState,
+    NewDocument,
+    NewFile,
+    QueryHit,
+    Removal,
+)
 from indexmill.domain.filter_attributes import FilterAttribute
 from indexmill.domain.job import Job
 from indexmill.domain.pending import Pending
@@ -22,8 +31,8 @@ class CorpusVerbs(Protocol):
         InvalidRequest: a value that cannot be accepted, such as a filter that cannot be read.
     """
 
-    def of(self, tenant: int, /) -> CorpusVerbs:
-        """Those of another tenant."""
+    def of(self, tenant: int, caller: str | None = None, /) -> CorpusVerbs:
+        """Those of another tenant; `caller`: as whose jobs are stored."""
 
     def create(
         self,
@@ -40,7 +49,10 @@ class CorpusVerbs(Protocol):
         """By key, or by number."""
 
     def page(self, limit: int, after: int | None, name_regex: str | None, /) -> Sequence[Corpus]:
-        """By number, those after this number; `name_regex` matches anywhere in the name."""
+        """By number, those after this number; `name_regex` matches anywhere in the name or description."""
+
+    def size(self, key: str, /, *, characters: bool = False) -> CorpusSize:
+        """Counted now; `characters`: of texts and metadata, too."""
 
     def update(
         self,
@@ -57,9 +69,6 @@ class CorpusVerbs(Protocol):
 
     def reset(self, key: str, /) -> None:
         """Remove all its documents."""
-
-    def attributes(self, key: str, /) -> Sequence[FilterAttribute]:
-        """Those by which filters work now."""
 
     def replace_attributes(self, key: str, attributes: Sequence[FilterAttribute], /) -> Job: ...
 
@@ -82,6 +91,11 @@ class CorpusVerbs(Protocol):
         Raises:
             ItemError: it cannot be read or indexed.
         """
+
+    def update_metadata(
+        self, key: str, document_id: str, metadata: dict[str, Any], /, *, replaces: bool = False
+    ) -> CorpusDocument | None:
+        """What is not given stays, or, where it `replaces`, is forgotten; None: there is no such document."""
 
     def document(self, key: str, document_id: str, /) -> CorpusDocument | None:
         """With its parts; None where there is none."""

@@ -1,8 +1,9 @@
 -- A job that changes a whole collection: one item, which waits for the collection's turn.
 WITH new_job AS (
-    INSERT INTO job (id, tenant, kind, seq, state, events, collection, model, lane, total_items, batches, queued_at)
+    INSERT INTO job (id, tenant, kind, seq, state, events, collection, model, lane, total_items, batches, submitted_by,
+                     queued_at)
     SELECT %(id)s, tenant, %(kind)s, next_job_seq(id), 'queued', 1, id, model,
-           tenant_lane(tenant, 'structural'), 1, 1, ledger_now()
+           tenant_lane(tenant, 'structural'), 1, 1, %(submitted_by)s, ledger_now()
     FROM collection WHERE id = %(collection)s
     RETURNING id, lane, queued_at
 ), new_batch AS (

@@ -1,4 +1,6 @@
-"""Drop generations: what rebuilds and deleted collections left, once nobody reads it, and rebuilds given up."""
+"""Drop what no search reads any more: chunks that a rebuild has replaced, sets of filter attributes that another one
+has, and what deleted collections have left.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +25,7 @@ def sweep(ledger: Ledger, search_seconds: float) -> Sweep:
         ledger.generations.give_up_abandoned()
         for name in drop_retired(ledger.database, grace):
             _log.info("table %s is not in use any more; dropped", name)
-        sets.drop_deleted(grace)
+        for number in sets.drop_abandoned(grace):
+            _log.info("attribute set %s is not in use any more; dropped", number)
 
     return Sweep("drop_generations", _SECONDS, run, slow=True)
