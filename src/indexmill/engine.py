@@ -31,6 +31,7 @@ from indexmill.ledger.database import Connection
 from indexmill.ledger.ledger import Ledger
 from indexmill.models.embedding_model import Deployment, Embeddings, refuse_faults
 from indexmill.models.model_cache import ModelCache
+from indexmill.models.token_limit import fitting
 from indexmill.vectors.chunk_search import ChunkHit, ChunkQuery
 from indexmill.vectors.selection import Selection
 from indexmill.vectors.stored_documents import MAX_PAGE, DocumentContent, PageQuery, StoredDocument
@@ -41,8 +42,6 @@ __all__ = ["Engine"]
 MAX_SEARCH_LIMIT = 1000
 MAX_EXPAND = 10
 MAX_EMBED_TEXTS = 2048
-#: Characters of a text whose tokens are counted at a time.
-FITTING_PIECE = 16_384
 MAX_EMBED_CHARACTERS = 8_000_000
 
 
@@ -298,17 +297,7 @@ class Engine:
         Raises:
             ModelNotFound
         """
-        model = self.models.get(self.ledger.models.require(model_id, self.tenant))
-        begin = 0
-        # Piece by piece: no more is counted than the answer has, however long the text goes on.
-        while begin < len(text):
-            piece = text[begin : begin + FITTING_PIECE]
-            used = model.count_tokens([piece])[0]
-            if used > tokens:
-                return begin + _longest(piece, lambda part, left=tokens: model.count_tokens([part])[0] <= left)  # type: ignore[misc]
-            tokens -= used
-            begin += len(piece)
-        return len(text)
+        return fitting(self.models.get(self.ledger.models.require(model_id, self.tenant)), text, tokens)
 
     def deployments(self) -> list[Deployment]:
         return self.ledger.models.deployed(self.tenant)
@@ -484,18 +473,6 @@ class Engine:
         while page := self.documents(collection_name, limit=MAX_PAGE, after=after, **choice):
             yield from page
             after = page[-1].id
-
-
-def _longest(text: str, fits: Callable[[str], bool]) -> int:
-    """How many characters its longest beginning has that fits."""
-    low, high = 0, len(text)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if fits(text[:middle]):
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 def _with_model(collection: Collection, model_id: str) -> Collection:

@@ -302,7 +302,7 @@ def test_a_deleted_corpus_leaves_no_tables_and_its_jobs_do_not_run_again(corpora
     sweep.run()
     assert tables_of(corpora, number) == []
     run(corpora.engine, held)
-    with pytest.raises(Conflict, match="its collection was deleted"):
+    with pytest.raises(Conflict, match="its collection has been deleted"):
         corpora.engine.retry(job_of(corpora.engine, job))
 
 

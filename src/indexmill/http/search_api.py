@@ -28,7 +28,10 @@ _COLLECTION: Final[dict[str, Any]] = {
     "chunk_overlap": 32,
 }
 _MAX_TEXT: Final = 65_536
-Collection = Annotated[Identifier, Path(description="The collection's name.")]
+Collection = Annotated[
+    Identifier,
+    Path(description="The collection's name.", openapi_examples={"collection": {"value": "wordllama-256"}}),
+]
 _MAX_DIMENSION: Final = 16_000
 
 # Beyond this a sum of squares leaves 32-bit floats.
