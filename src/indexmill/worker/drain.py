@@ -24,6 +24,9 @@ __all__ = ["Drain"]
 _log = logging.getLogger(__name__)
 #: One batch of short texts: with a slow model that takes long enough, and other tenants wait for it.
 _MIN_WINDOW_BYTES = 8 * 1024
+#: Below these it is mostly the fixed cost of a window that is measured: one that took a little too long says nothing.
+_STEADY_WINDOW_BYTES = 64 * 1024
+_TELLING_BYTES = 16 * 1024
 _MAX_WINDOW_BYTES = 4 * 1024 * 1024
 _FIRST_WINDOW_BYTES = 64 * 1024
 #: A window that takes so many times what it should is no hiccup: the next one is as small as this one was slow.
@@ -149,16 +152,20 @@ class Drain:
 
     def _learn(self, claim: Claim, seconds: float) -> None:
         """Move the lane's budget towards what this window's speed allows: in steps, unless it is far too large."""
-        if claim.size < _MIN_WINDOW_BYTES // 2 or (claim.size > _MAX_WINDOW_BYTES and len(claim.batches) == 1):
+        budget = self._budget(claim.lane)
+        is_far_too_long = seconds > _FAR_TOO_LONG * self.window_seconds
+        is_telling = is_far_too_long or claim.size >= min(_TELLING_BYTES, budget // 2)
+        if not is_telling or (claim.size > _MAX_WINDOW_BYTES and len(claim.batches) == 1):
             # So little work says more of the fixed cost of a window than of the speed, and one document that is
             # fetched or large says nothing of the others.
             return
-        budget = self._budget(claim.lane)
         measured = int(claim.size / max(seconds, 0.001) * self.window_seconds)
-        moved = min(max(measured, budget // 2), budget * 2)
-        is_far_too_long = seconds > _FAR_TOO_LONG * self.window_seconds
-        wanted = min(measured, budget) if is_far_too_long else (budget + moved) // 2
-        self._budgets[claim.lane] = min(max(wanted, _MIN_WINDOW_BYTES), _MAX_WINDOW_BYTES)
+        if is_far_too_long:
+            wanted, least = min(measured, budget), _MIN_WINDOW_BYTES
+        else:
+            moved = min(max(measured, budget // 2), budget * 2)
+            wanted, least = (budget + moved) // 2, min(budget, _STEADY_WINDOW_BYTES)
+        self._budgets[claim.lane] = min(max(wanted, least), _MAX_WINDOW_BYTES)
 
 
 class _Patience:

@@ -148,6 +148,23 @@ def test_a_window_that_takes_far_too_long_is_the_last_of_its_size(monkeypatch: p
     assert drain_module._MIN_WINDOW_BYTES < 14_000
 
 
+def test_small_windows_that_take_a_little_too_long_do_not_become_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they take is mostly the fixed cost of a window: smaller ones would only be more of them."""
+    now = [0.0]
+    monkeypatch.setattr(drain_module, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=lambda _: None))
+
+    class SmallParts(FakeParts):
+        def run(self, given: Claim, *_: Any) -> WindowOutcome:
+            now[0] += 0.15
+            return WindowOutcome.DONE
+
+    parts = SmallParts([claim(size) for size in (5_000, 15_000, 20_000, 60_000, 5_000)])
+    drain = drain_of(parts)
+    drain.drain_seconds = 1000
+    drain.run(lambda: False)
+    assert parts.asked_bytes == [64 * 1024] * 5
+
+
 @pytest.mark.parametrize("outcome", [WindowOutcome.DEFERRED, WindowOutcome.LOST, WindowOutcome.STOPPED])
 def test_a_window_that_did_not_commit_teaches_nothing(outcome: WindowOutcome) -> None:
     parts = FakeParts([claim(300_000) for _ in range(3)], outcome)
