@@ -80,3 +80,53 @@ def test_a_corpus_from_its_making_to_its_end(client: Vectara, service: RunningSe
     assert list(client.documents.list("marsh")) == []
     client.corpora.delete("marsh")
     assert "marsh" not in [each.key for each in client.corpora.list()]
+
+
+def test_a_job_that_ended_before_the_first_poll_is_found_by_its_id_alone(
+    client: Vectara, service: RunningService
+) -> None:
+    client.corpora.create(key="early", name="Early")
+    job = client.corpora.replace_filter_attributes("early", filter_attributes=[_attribute("year", "integer")]).job_id
+    wait_until(lambda: client.jobs.get(str(job)).state == "completed", 30, "the job's end, seen through another call")
+    answer = service.http.post("/v1/list-jobs", json={"jobId": job}).json()
+    assert [(each["id"], each["state"]) for each in answer["job"]] == [(job, "JOB_STATE__COMPLETED")]
+
+
+def test_the_first_version_of_the_api_from_a_corpus_to_its_end(service: RunningService) -> None:
+    def call(path: str, body: dict[str, Any]) -> dict[str, Any]:
+        answer = service.http.post(f"/v1/{path}", json=body)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def query(text: str, metadata_filter: str) -> list[str]:
+        key = {"corpusId": number, "metadataFilter": metadata_filter}
+        (responses,) = call("query", {"query": [{"query": text, "numResults": 5, "corpusKey": [key]}]})["responseSet"]
+        return [responses["document"][each["documentIndex"]]["id"] for each in responses["response"]]
+
+    def attributes(name: str, kind: str) -> list[dict[str, Any]]:
+        level = "FILTER_ATTRIBUTE_LEVEL__DOCUMENT"
+        return [{"name": name, "type": f"FILTER_ATTRIBUTE_TYPE__{kind}", "level": level, "indexed": True}]
+
+    made = call("create-corpus", {"corpus": {"name": "pond", "filterAttributes": attributes("year", "INTEGER")}})
+    number = made["corpusId"]
+    for year, text in ((2019, "Cranes dance in the fog."), (2021, "Frogs sing at night.")):
+        document = {"documentId": f"d{year}", "metadataJson": f'{{"year": {year}}}', "section": [{"text": text}]}
+        request = {"corpusId": number, "document": document}
+        assert call("index", request)["status"]["code"] == "OK"
+        assert call("index", request)["status"]["code"] == "ALREADY_EXISTS"
+    changed = {"documentId": "d2019", "section": [{"text": "Something else."}]}
+    assert call("index", {"corpusId": number, "document": changed})["status"]["code"] == "CONFLICT"
+    assert query("Cranes dance in the fog.", "doc.year < 2020") == ["d2019"]
+    replaced = call("replace-corpus-filter-attrs", {"corpusId": number, "filterAttributes": attributes("year", "TEXT")})
+    assert _ended(service, replaced["jobId"])["state"] == "JOB_STATE__COMPLETED"
+    assert query("Frogs", "doc.year = '2021'") == ["d2021"]
+    rebuilt = call("rebuild-corpus-vector-index", {"corpusId": number})["jobId"]
+    assert _ended(service, rebuilt)["state"] == "JOB_STATE__COMPLETED"
+    assert query("Frogs", "doc.year = '2021'") == ["d2021"]
+    assert call("delete-doc", {"corpusId": number, "documentId": "d2019"}) == {}
+    listed = call("list-documents", {"corpusId": number})
+    assert [each["id"] for each in listed["document"]] == ["d2021"]
+    call("delete-corpus", {"corpusId": number})
+    (gone,) = call("read-corpus", {"corpusId": [number]})["corpora"]
+    assert gone["corpusStatus"]["code"] == "NOT_FOUND"

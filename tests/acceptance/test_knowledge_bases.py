@@ -254,6 +254,7 @@ def mixed_files(folder: Path, *, expanded_bytes: int) -> dict[str, bytes]:
 
 
 def check_mixed(clients: VendorClients, bucket: str, files: set[str], timeout: float) -> None:
+    workers = {each.pid for each in clients.service.workers()}
     base, job = clients.create("mixed", bucket_source(bucket))
     ended = clients.wait(job, timeout)
     assert ended["status"] == "INDEX_JOB_STATUS_PARTIAL"
@@ -274,7 +275,7 @@ def check_mixed(clients: VendorClients, bucket: str, files: set[str], timeout: f
     }
     for row in rows.values():
         assert len(row["error"].split()) > 4 if row["status"] == "failed" else not row["error"], row
-    assert all(each.is_running() for each in clients.service.workers())
+    assert {each.pid for each in clients.service.workers()} == workers, "a worker had to be replaced"
 
 
 def test_workers_killed_in_a_crawl_and_while_they_embed_lose_and_double_nothing(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from indexmill.dialects.indexing_jobs.translate import source_run_view
 from indexmill.domain.job import Item, JobKind, Submission
 from indexmill.domain.job_state import JobState, Reason
-from indexmill.domain.knowledge_base import FileCounts, SourceRunStatus
+from indexmill.domain.knowledge_base import Chunking, ChunkingAlgorithm, FileCounts, SourceRunStatus
 from indexmill.engine import Engine
 from indexmill.errors import Conflict, DataSourceNotFound, IndexingJobRunning, InvalidRequest
 from indexmill.settings import Settings
@@ -62,6 +64,23 @@ def test_a_bucket_is_indexed_and_then_only_what_changed(shelf: Shelf) -> None:
     hits = shelf.verbs.retrieve(kb.id, "A lamp that has gone out.", 5)
     assert hits[0].document.id.endswith("/lamp.txt")
     assert all(not hit.document.id.endswith("/tide.txt") for hit in hits)
+
+
+@pytest.mark.parametrize("algorithm", [ChunkingAlgorithm.HIERARCHICAL, ChunkingAlgorithm.SEMANTIC])
+def test_a_chunking_that_is_not_there_yet_is_kept_and_the_job_says_what_was_used(
+    shelf: Shelf, algorithm: ChunkingAlgorithm
+) -> None:
+    shelf.put(crane="Cranes dance in the fog.")
+    source = replace(shelf.source(), chunking=Chunking(algorithm))
+    kb = shelf.create(source)
+    assert shelf.verbs.sources(kb.id, 10, 0)[0][0].chunking.algorithm is algorithm
+    shelf.drain()
+    last = shelf.last(kb)
+    assert (last.job.state, last.counts.indexed) == (JobState.SUCCEEDED, 1)
+    said = last.runs[0].error_sentence
+    assert said is not None
+    assert "section" in said
+    assert source_run_view(last.runs[0])["error_details"] == said
 
 
 def test_files_of_a_window_are_fetched_several_at_once(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
