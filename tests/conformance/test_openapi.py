@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import pytest
 import schemathesis
@@ -19,7 +20,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from indexmill.corpora import Corpora
 from indexmill.dialects.indexing_jobs.verbs import KnowledgeBaseVerbs
+from indexmill.domain.pending import Pending
 from indexmill.engine import Engine
 from indexmill.http.app import create_app
 from indexmill.http.service import Service
@@ -33,7 +36,6 @@ from indexmill.settings import ArtifactSettings, Settings
 from indexmill.sources.spool import open_spool
 from indexmill.sources.upload_store import open_upload_store
 from indexmill.sources.uri import open_sources
-from tests.dialects.list_jobs.fake_corpora import FakeCorpora
 from tests.unit.http.fake_service import FakeTenants, open_authenticator
 
 
@@ -43,6 +45,9 @@ def no_server_error(context: Any, response: Any, case: Any) -> bool | None:
 
 
 CHECKS = [no_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+
+
+T = TypeVar("T")
 
 
 class LateEngine:
@@ -55,6 +60,26 @@ class LateEngine:
             return getattr(self.engine, verb)(*args, **kwargs)
 
         return call
+
+
+class ImpatientCorpora(Corpora):
+    """Nobody ends a job here, so nobody waits long for one."""
+
+    def put(self, *given: Any) -> Any:
+        return _soon(super().put(*given))
+
+    def put_file(self, *given: Any) -> Any:
+        return _soon(super().put_file(*given))
+
+    def remove(self, *given: Any) -> Any:
+        return _soon(super().remove(*given))
+
+    def bulk_remove(self, *given: Any) -> Any:
+        return _soon(super().bulk_remove(*given))
+
+
+def _soon(pending: Pending[T]) -> Pending[T]:
+    return replace(pending, seconds=0.02)
 
 
 class LateService:
@@ -100,7 +125,9 @@ def _own_database(engine: Engine) -> Iterator[None]:
     service.engine.engine = engine
     verbs: KnowledgeBaseVerbs = KnowledgeBases(engine, lambda *_: b"", lambda *_: None)
     service.knowledge_bases.engine = verbs
-    service.corpora.engine = FakeCorpora(engine, "embed-123")
+    corpora = ImpatientCorpora(engine, "embed-123", "tokens-8-0")
+    corpora.create("my-corpus", "Mine")
+    service.corpora.engine = corpora
     yield
     service.engine.engine = service.knowledge_bases.engine = service.corpora.engine = None
 

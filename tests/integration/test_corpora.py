@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -12,13 +13,17 @@ import psycopg
 import pytest
 
 from indexmill.corpora import Corpora
+from indexmill.dialects.list_jobs.paging import Paging
 from indexmill.domain.corpus import Corpus, CorpusSize, DocumentPart, DocumentState, NewDocument, NewFile
 from indexmill.domain.filter_attributes import AttributeLevel, AttributeType, FilterAttribute
-from indexmill.domain.job import Job, JobFilter
+from indexmill.domain.job import Item, Job, JobFilter, JobKind, Submission
 from indexmill.domain.job_state import JobState
 from indexmill.domain.pending import Pending
 from indexmill.engine import Engine
 from indexmill.errors import CollectionNotFound, Conflict, InvalidRequest, ItemError
+from indexmill.security.keyring import Keyring
+from indexmill.security.page_keys import PageKeys
+from indexmill.vectors import stored_documents
 from indexmill.worker.sweeps import drop_generations
 from tests.draining import alter_query, assert_conserved, claimed, drain, execute, job_of, rows, run
 
@@ -330,3 +335,41 @@ def test_keys_and_pages(corpora: Corpora) -> None:
     assert pages == sorted({corpora.get("birds").number, second.number, third.number})
     with pytest.raises(InvalidRequest, match="regular expression"):
         corpora.page(2, 0, "(")
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 5), (1, 20_000), (15_000, 5_000)])
+def test_items_that_come_while_their_corpus_is_deleted_are_not_kept(corpora: Corpora, before: int, after: int) -> None:
+    """Few items, which are stored at once; many, before the first of them are staged, and when some of them are."""
+    number = corpora.get("birds").number
+
+    def items() -> Iterator[Item]:
+        yield from (Item(f"early {place}", {"text": f"Early bird {place}. {'x' * 100}"}) for place in range(before))
+        corpora.delete("birds")
+        yield from (Item(f"late {place}", {"text": f"Late bird {place}. {'x' * 100}"}) for place in range(after))
+
+    with pytest.raises(Conflict, match="was deleted while the items came"):
+        corpora.engine.submit(Submission(JobKind.UPSERTION, "tiny", items(), collection="birds"))
+    drain(corpora.engine)
+    assert not any(each["collection"] == number for each in rows(corpora.engine, "SELECT collection FROM document"))
+    assert rows(corpora.engine, "SELECT id FROM job WHERE finished_at IS NULL") == []
+
+
+def test_a_page_that_is_cut_by_its_bytes_is_not_the_last(corpora: Corpora, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(7):
+        put(corpora, document(f"cranes {number}", 2020, (f"Cranes dance {number}.", "dance")))
+    monkeypatch.setattr(stored_documents, "_PAGE_BYTES", 1)
+    paging = Paging(PageKeys(Keyring((b"k" * 32,))), "documents")
+    found: list[str] = []
+    key: str | None = None
+    for _ in range(20):
+        shown, key = paging.page(
+            1,
+            key,
+            {"limit": 5},
+            lambda said: corpora.documents("birds", said["limit"], said["after"]),
+            lambda last: last.id,
+        )
+        found += (each.id for each in shown)
+        if not key:
+            break
+    assert found == [f"cranes {number}" for number in range(7)]

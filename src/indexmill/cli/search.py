@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from indexmill.cli.connection import asks_service
 from indexmill.cli.exit_codes import ExitCode
@@ -50,7 +51,12 @@ def search(
 @asks_service
 def collections(client: IndexmillClient, as_json: bool) -> int:
     """List the collections and how much is in them, or rebuild the vector index of one."""
-    if click.get_current_context().invoked_subcommand is not None:
+    context = click.get_current_context()
+    if context.invoked_subcommand is not None:
+        given = (context.get_parameter_source(each.name or "") for each in context.command.params)
+        if ParameterSource.COMMANDLINE in given:
+            # They would be dropped in silence, and another service be asked.
+            raise click.UsageError(f"expected options behind `{context.invoked_subcommand}`, got some before it")
         return ExitCode.OK
     found = client.collections()
     if as_json:

@@ -18,7 +18,7 @@ from indexmill.domain.backoff import backoff_seconds
 from indexmill.domain.bodies import Body, DistinctIds, RequestDigest, pack
 from indexmill.domain.identifier import new_job_id
 from indexmill.domain.job import MADE_HERE, Job, JobKind, Submission, Submitted
-from indexmill.errors import IndexmillError, JobExists, ServiceError
+from indexmill.errors import Conflict, IndexmillError, JobExists, ServiceError
 from indexmill.ledger.database import Connection, Database, is_repeatable, run_query
 from indexmill.ledger.jobs import Jobs, read_job
 from indexmill.ledger.models import Models
@@ -165,7 +165,10 @@ class Submissions:
         except psycopg.errors.UniqueViolation:
             run_query(connection, "drop_receiving_job", id=job_id)
             return None
-        return read_job(connection, job_id)
+        job = read_job(connection, job_id)
+        if job is None:
+            raise _deleted_meanwhile(submission)
+        return job
 
     def _existing(self, submission: Submission, fingerprint: bytes) -> Submitted:
         rows = self.database.query(
@@ -176,6 +179,8 @@ class Submissions:
         )
         if not rows:
             self.models.require(submission.model, submission.tenant)
+            if submission.collection is not None:
+                raise _deleted_meanwhile(submission)
             raise ServiceError("database: expected the job to be stored, it was not; send the request again")
         if bytes(rows[0]["fingerprint"]) != fingerprint:
             raise JobExists(submission.external_id or "")
@@ -233,3 +238,8 @@ def _columns(first_ordinal: int, bodies: list[Body]) -> dict[str, Any]:
         "sizes": [body.size for body in bodies],
         "bodies": [body.data for body in bodies],
     }
+
+
+def _deleted_meanwhile(submission: Submission) -> Conflict:
+    name = submission.collection or submission.model
+    return Conflict(f"Collection `{name}` was deleted while the items came; submit them to another one")

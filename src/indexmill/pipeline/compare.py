@@ -26,6 +26,8 @@ def compare_batches(window: Window, collections: Collections, vectors: VectorSto
     settled = collections.settled(list(window.collections)) if is_worth_asking else {}
     for number, collection in window.collections.items():
         batches = [batch for batch in window.claim.batches if batch.collection == number]
+        if not batches:
+            continue
         newest = _compare(window, vectors, batches)
         for batch in batches:
             comes_last = max(newest + 1, collection.min_seq) <= batch.seq <= settled.get(number, 0)

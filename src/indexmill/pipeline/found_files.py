@@ -20,7 +20,7 @@ from indexmill.sources.source import file_name_of_path
 __all__ = ["document_id", "failed_page", "file_item", "new_batches", "read_as", "spooled_item", "text_item"]
 
 #: What fetching and reading any file takes, as bytes of work: so that a window holds few enough of them. Small enough
-#: that the smallest window has about as many as are fetched at once.
+#: that, unless its model is slow, the smallest window has more than are fetched at once.
 _FILE_WEIGHT: Final = 4 * 1024
 
 

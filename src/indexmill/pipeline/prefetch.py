@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, wait
@@ -41,8 +42,9 @@ class Prefetch:
     A fetch that is ended stops at its next piece, and its file is removed; nobody waits for that.
     """
 
-    def __init__(self, wanted: Sequence[WantedFile], executor: Executor, at_once: int) -> None:
-        """`at_once`: files ahead, at least 1."""
+    def __init__(self, wanted: Sequence[WantedFile], executor: Executor, at_once: int, patience: float) -> None:
+        """`at_once`: files ahead, at least 1. `patience`: seconds that waiting for one is a sign of life."""
+        self._patience = patience
         self._waiting = deque(wanted)
         self._ahead: deque[tuple[WantedFile, Future[FetchedSource]]] = deque()
         self._executor = executor
@@ -65,7 +67,8 @@ class Prefetch:
         """The file, the caller's own now; None where it was not wanted. What stands before it is passed over.
 
         Raises:
-            What fetching it has raised, and what `check` raises, which is called several times a second.
+            What fetching it has raised, and what `check` raises, which is called several times a second. After
+            `patience` it is not called any more: the fetch hangs, and whoever watches the window ends it.
         """
         self._skip_to(number)
         self._fill()
@@ -73,11 +76,17 @@ class Prefetch:
             return None
         wanted, future = self._ahead[0]
         check()
+        until = time.monotonic() + self._patience
         while not wait([future], timeout=_POLL_SECONDS).done:
-            check()
+            if time.monotonic() < until:
+                check()
         self._ahead.popleft()
         self._bytes -= wanted.size
-        self._fill()
+        try:
+            self._fill()
+        except BaseException:
+            _discard(future)
+            raise
         return future.result()
 
     def _skip_to(self, number: int) -> None:

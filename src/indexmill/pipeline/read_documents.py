@@ -33,6 +33,10 @@ from indexmill.sources.uri import Sources, file_name_of, open_sources
 __all__ = ["DocumentReader", "open_document_reader"]
 
 
+#: What a fetch may take beyond its own time-out: to notice that, and to write what it has.
+_FETCH_MARGIN_SECONDS = 10.0
+
+
 @dataclass(frozen=True)
 class DocumentReader:
     """One a worker process, for one thread."""
@@ -45,6 +49,8 @@ class DocumentReader:
     #: Its threads fetch files of data sources; as many as it has are fetched at once.
     fetching: ThreadPoolExecutor
     files_at_once: int
+    #: So long after a fetch should have ended it is held to hang.
+    fetch_patience: float
 
     def close(self) -> None:
         """End the extraction process; the next document starts another."""
@@ -54,7 +60,9 @@ class DocumentReader:
     def prefetch(self, items: Sequence[WorkItem]) -> Prefetch:
         """For these items, in the order in which they will be read."""
         wanted = [self._wanted(item) for item in items if item.batch.source is not None]
-        return Prefetch([each for each in wanted if each is not None], self.fetching, self.files_at_once)
+        return Prefetch(
+            [each for each in wanted if each is not None], self.fetching, self.files_at_once, self.fetch_patience
+        )
 
     def _wanted(self, item: WorkItem) -> WantedFile | None:
         info = item.content.item_info or {}
@@ -184,5 +192,12 @@ def open_document_reader(settings: Settings, ledger: Ledger) -> DocumentReader:
     # Its threads are started when they are needed: this process may still be forked.
     fetching = ThreadPoolExecutor(at_once, thread_name_prefix="fetch")
     return DocumentReader(
-        open_sources(settings), open_spool(settings), data_sources, extractor, max_text_bytes, fetching, at_once
+        open_sources(settings),
+        open_spool(settings),
+        data_sources,
+        extractor,
+        max_text_bytes,
+        fetching,
+        at_once,
+        settings.sources.timeout_seconds + _FETCH_MARGIN_SECONDS,
     )

@@ -81,6 +81,8 @@ class WindowRunner:
     deadline_seconds: float
     #: Called where the deadline starts anew: with an item that runs alone, and while the database is away.
     restart_deadline: Callable[[], None] = lambda: None
+    #: What splitting and embedding took in the last window, without loading its model.
+    embed_seconds: float = 0.0
 
     def run(
         self, claim: Claim, is_held: Callable[[], bool], must_release: Callable[[], bool] = lambda: False
@@ -99,6 +101,7 @@ class WindowRunner:
             if must_release():
                 raise WindowReleased
 
+        self.embed_seconds = 0.0
         deadline = time.monotonic() + self.deadline_seconds
         collections = self.ledger.collections.by_id(sorted({batch.collection for batch in claim.batches}))
         window = Window(claim, collections, deadline, must_release)
@@ -339,9 +342,11 @@ class WindowRunner:
             if mine:
                 model = self._model(window, number)
                 before = self._before(window)
+                began = time.monotonic()
                 split_items(mine, collection.splitting, model, check, before)
                 mine = [item for item in mine if item.failure is None]
                 embed_items(model, mine, check=check, before=before)
+                self.embed_seconds += time.monotonic() - began
         if window.claim.runs_item_by_item:
             self._restart_deadline(window, None)
 

@@ -27,6 +27,7 @@ _READY = b"r"
 #: An orphan that has not stopped by then ends hard: nobody is left to kill it. Requests have 10 s for their answers.
 _ORPHAN_SECONDS = 15.0
 _LOOK_SECONDS = 0.5
+_LAST_WORDS_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)
 
@@ -127,8 +128,12 @@ def _follow(parent: int, seconds: float) -> None:
     while os.getppid() == parent:
         time.sleep(_LOOK_SECONDS)
     time.sleep(seconds)
-    _log.error(
-        "the supervisor is gone and this process did not stop within %g s: ended; its threads stood at:", seconds
-    )
-    faulthandler.dump_traceback(all_threads=True)
-    os._exit(1)
+    # Whatever the log does: the pipe that it is written to may be full, and nobody reads it any more.
+    last = threading.Timer(_LAST_WORDS_SECONDS, os._exit, (1,))
+    last.daemon = True
+    last.start()
+    try:
+        _log.error("the supervisor is gone and this process did not stop within %g s; its threads stood at:", seconds)
+        faulthandler.dump_traceback(all_threads=True)
+    finally:
+        os._exit(1)

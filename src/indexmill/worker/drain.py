@@ -120,11 +120,10 @@ class Drain:
         if outcome is WindowOutcome.UNCHANGED:
             # It says nothing of what embedding takes.
             self._unchanged.add(claim.lane)
-        elif outcome is WindowOutcome.DONE and claim.lane in self._unchanged:
-            # Most of it may have gone back.
-            self._unchanged.discard(claim.lane)
         elif outcome is WindowOutcome.DONE:
-            self._learn(claim, seconds)
+            # After a comparison most of it may have gone back: then only what is far too slow is to be seen in it.
+            self._learn(claim, seconds, has_compared=claim.lane in self._unchanged)
+            self._unchanged.discard(claim.lane)
         claimed_alone = any(batch.losses for batch in claim.batches)
         if claim.size < self._budget(claim.lane) // 4 and not claimed_alone and not is_stopping():
             # A window costs much the same however small it is: let what trickles in gather for the next one.
@@ -150,19 +149,22 @@ class Drain:
     def _budget(self, lane: str) -> int:
         return self._budgets.get(lane, _FIRST_WINDOW_BYTES)
 
-    def _learn(self, claim: Claim, seconds: float) -> None:
+    def _learn(self, claim: Claim, seconds: float, *, has_compared: bool) -> None:
         """Move the lane's budget towards what this window's speed allows: in steps, unless it is far too large."""
         budget = self._budget(claim.lane)
-        is_far_too_long = seconds > _FAR_TOO_LONG * self.window_seconds
-        is_telling = is_far_too_long or claim.size >= min(_TELLING_BYTES, budget // 2)
-        if not is_telling or (claim.size > _MAX_WINDOW_BYTES and len(claim.batches) == 1):
+        size = min(claim.size, claim.work_bytes)
+        # Of embedding alone: what commits and fetches take does not become less with the window.
+        embedding = self.runner.embed_seconds
+        is_far_too_long = embedding > _FAR_TOO_LONG * self.window_seconds
+        is_telling = not has_compared and size >= min(_TELLING_BYTES, budget // 2)
+        if not (is_telling or is_far_too_long) or (size > _MAX_WINDOW_BYTES and len(claim.batches) == 1):
             # So little work says more of the fixed cost of a window than of the speed, and one document that is
             # fetched or large says nothing of the others.
             return
-        measured = int(claim.size / max(seconds, 0.001) * self.window_seconds)
         if is_far_too_long:
-            wanted, least = min(measured, budget), _MIN_WINDOW_BYTES
+            wanted, least = min(int(size / embedding * self.window_seconds), budget), _MIN_WINDOW_BYTES
         else:
+            measured = int(size / max(seconds, 0.001) * self.window_seconds)
             moved = min(max(measured, budget // 2), budget * 2)
             wanted, least = (budget + moved) // 2, min(budget, _STEADY_WINDOW_BYTES)
         self._budgets[claim.lane] = min(max(wanted, least), _MAX_WINDOW_BYTES)

@@ -182,6 +182,18 @@ def test_documents_are_made_read_listed_and_deleted(send: Checked, verbs: FakeCo
     assert (done.deleted_count, verbs.waits[-3:]) == (1, [None, 30, 30])
 
 
+@pytest.mark.parametrize("blank", ["", "%20", "%09%0A"])
+def test_an_empty_filter_is_no_wish_to_delete_everything(
+    send: Checked, verbs: FakeCorpora, key: str, blank: str
+) -> None:
+    path = f"/v2/corpora/{key}/documents"
+    before = dict(verbs.stored[key])
+    answer = send.http.request("DELETE", f"{path}?metadata_filter={blank}")
+    assert answer.status_code == 400
+    assert "reset the corpus" in answer.json()["messages"][0]
+    assert verbs.stored[key] == before
+
+
 def test_corpora_are_searched(send: Checked, key: str) -> None:
     other = send.v2(vendor.V2Corpus, "POST", "corpora", {"key": "other"}, expected=201).key
     for n in range(4):

@@ -207,6 +207,8 @@ def test_who_shows_many_that_open_nothing_waits_at_every_door(
     refused, throttled = _failures(service)
     good, late = service.key("acme"), service.key("acme")
     assert DOORS[-1].knock(service, x_api_key=good).status_code == 200
+    known = {"client_id": key_id_of(good), "client_secret": good, "grant_type": "client_credentials"}
+    assert service.http.post("/oauth/token", json=known).status_code == 200
     wrong = [new_api_key().text for _ in range(4)]
     for key in wrong:
         for _ in range(3):
@@ -223,6 +225,10 @@ def test_who_shows_many_that_open_nothing_waits_at_every_door(
     answer = service.http.post("/oauth/token", json=client)
     assert (answer.status_code, answer.json()["error"]) == (429, "slow_down")
     assert int(answer.headers["retry-after"]) >= 1
+    answer = service.http.post("/oauth/token", json=known)
+    assert answer.status_code == 200, "this client has come in before"
+    token = answer.json()["access_token"]
+    assert DOORS[-1].knock(service, Authorization=f"Bearer {token}").status_code == 200, "and so may its new token"
     logins.clock = lambda: 1060.0
     assert DOORS[-1].knock(service, x_api_key=late).status_code == 200
 

@@ -142,6 +142,15 @@ def test_collections_are_listed(service: FakeService, capsys: Captured) -> None:
     assert json.loads(capsys.readouterr().out) == {"collections": [collection]}
 
 
+@pytest.mark.parametrize("option", [["--url", "http://127.0.0.1:1"], ["--api-key", "im_x"], ["--json"]])
+def test_options_before_a_subcommand_are_not_dropped_in_silence(
+    service: FakeService, capsys: Captured, option: list[str]
+) -> None:
+    assert run(["collections", *option, "rebuild", "docs"]) == ExitCode.USAGE
+    assert "behind `rebuild`" in capsys.readouterr().err
+    assert service.asked == []
+
+
 def test_a_rebuild_is_asked_for(service: FakeService, capsys: Captured) -> None:
     service.answer("POST /collections/a%2Fb/rebuild", JOB | {"kind": "rebuild", "submitted_by": "ops"}, 202)
     assert run(["collections", "rebuild", "a/b"]) == ExitCode.OK

@@ -159,6 +159,21 @@ def test_the_document_has_an_example_of_every_answer_and_every_id_of_tasks_and_n
         assert "examples" in media or "example" in known, name
 
 
+def test_every_id_in_a_path_has_a_meaning_and_an_example(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    places = [
+        (operation["operationId"], parameter)
+        for path in document["paths"].values()
+        for operation in path.values()
+        for parameter in operation.get("parameters", [])
+        if parameter["in"] == "path"
+    ]
+    assert len(places) > 30
+    for name, parameter in places:
+        assert parameter.get("description"), (name, parameter["name"])
+        assert parameter.get("examples"), (name, parameter["name"])
+
+
 def test_the_headers_of_a_page_of_tasks_are_documented(client: TestClient) -> None:
     document = client.get("/openapi.json").json()
     for family in ("upsertion", "deletion"):

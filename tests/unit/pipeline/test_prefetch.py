@@ -14,6 +14,7 @@ from indexmill.pipeline.prefetch import MAX_BYTES, Prefetch, WantedFile
 from indexmill.sources.source import Check, FetchedSource, go_on, unavailable
 
 AT_ONCE = 4
+PATIENCE = 60.0
 SECONDS = 10.0
 
 
@@ -76,7 +77,7 @@ def test_so_many_are_fetched_at_once_and_no_more(tmp_path: Path, executor: Threa
         barrier.wait(SECONDS)
 
     files = Files(tmp_path, fetch)
-    with Prefetch([files.wanted(n) for n in range(12)], executor, AT_ONCE) as ahead:
+    with Prefetch([files.wanted(n) for n in range(12)], executor, AT_ONCE, PATIENCE) as ahead:
         for number in range(12):
             fetched = ahead.take(number, go_on)
             assert fetched is not None
@@ -89,7 +90,7 @@ def test_so_many_are_fetched_at_once_and_no_more(tmp_path: Path, executor: Threa
 
 def test_one_at_once_is_one_after_another(tmp_path: Path, executor: ThreadPoolExecutor) -> None:
     files = Files(tmp_path, _nothing)
-    with Prefetch([files.wanted(n) for n in range(5)], executor, 1) as ahead:
+    with Prefetch([files.wanted(n) for n in range(5)], executor, 1, PATIENCE) as ahead:
         for number in range(5):
             fetched = ahead.take(number, go_on)
             assert fetched is not None
@@ -101,7 +102,7 @@ def test_one_at_once_is_one_after_another(tmp_path: Path, executor: ThreadPoolEx
 def test_large_files_are_not_ahead_together(tmp_path: Path, executor: ThreadPoolExecutor) -> None:
     files = Files(tmp_path, _nothing)
     sizes = [2 * MAX_BYTES, MAX_BYTES // 2, MAX_BYTES // 2, 1, 1]
-    with Prefetch([files.wanted(n, size) for n, size in enumerate(sizes)], executor, AT_ONCE) as ahead:
+    with Prefetch([files.wanted(n, size) for n, size in enumerate(sizes)], executor, AT_ONCE, PATIENCE) as ahead:
         for number, begun in ((0, 3), (1, 5), (2, 5), (3, 5), (4, 5)):
             fetched = ahead.take(number, go_on)
             assert fetched is not None
@@ -114,7 +115,7 @@ def test_what_is_not_taken_is_passed_over_and_what_was_never_wanted_is_none(
     tmp_path: Path, executor: ThreadPoolExecutor
 ) -> None:
     files = Files(tmp_path, _nothing)
-    with Prefetch([files.wanted(n) for n in (1, 3, 5, 7, 9, 11)], executor, 2) as ahead:
+    with Prefetch([files.wanted(n) for n in (1, 3, 5, 7, 9, 11)], executor, 2, PATIENCE) as ahead:
         assert ahead.take(0, go_on) is None
         assert ahead.take(2, go_on) is None
         fetched = ahead.take(9, go_on)
@@ -137,7 +138,7 @@ def test_failures_come_with_their_own_file(tmp_path: Path, executor: ThreadPoolE
 
     files = Files(tmp_path, fetch)
     wanted = [files.wanted(n) for n in range(3)]
-    with Prefetch([*wanted, WantedFile(3, 1, closed)], executor, AT_ONCE) as ahead:
+    with Prefetch([*wanted, WantedFile(3, 1, closed)], executor, AT_ONCE, PATIENCE) as ahead:
         first = ahead.take(0, go_on)
         assert first is not None
         first.remove()
@@ -174,7 +175,7 @@ def test_who_stops_waits_for_nobody_and_leaves_no_file(tmp_path: Path, executor:
         if len(files.begun) == AT_ONCE:
             raise Stopped
 
-    with pytest.raises(Stopped), Prefetch([files.wanted(n) for n in range(20)], executor, AT_ONCE) as ahead:
+    with pytest.raises(Stopped), Prefetch([files.wanted(n) for n in range(20)], executor, AT_ONCE, PATIENCE) as ahead:
         ahead.take(0, check)
     assert files.running > 0
     _until(lambda: sorted(stopped) == [1, 2, 3])

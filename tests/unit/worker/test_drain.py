@@ -45,6 +45,7 @@ class FakeParts:
         self.asked_bytes: list[int] = []
         self.kept_bytes: list[int | None] = []
         self.worker = "test"
+        self.embed_seconds = 0.0
 
     def lane_heads(self) -> list[LaneHead]:
         return [head("lane", 0)] if self.claims else []
@@ -136,7 +137,8 @@ def test_a_window_that_takes_far_too_long_is_the_last_of_its_size(monkeypatch: p
 
         def run(self, given: Claim, *_: Any) -> WindowOutcome:
             # 50 bytes a text, and five milliseconds each.
-            now[0] += given.size / 50 * 0.005
+            self.embed_seconds = given.size / 50 * 0.005
+            now[0] += self.embed_seconds
             return WindowOutcome.DONE
 
     parts = SlowParts([claim(1) for _ in range(4)])
@@ -146,6 +148,39 @@ def test_a_window_that_takes_far_too_long_is_the_last_of_its_size(monkeypatch: p
     assert parts.asked_bytes[0] <= 64 * 1024
     assert parts.asked_bytes[1:] == [drain_module._MIN_WINDOW_BYTES] * 3
     assert drain_module._MIN_WINDOW_BYTES < 14_000
+
+
+def test_what_commits_and_fetches_take_makes_no_window_tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However small a window is, they take as long: smaller ones would only be more of them."""
+    now = [0.0]
+    monkeypatch.setattr(drain_module, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=lambda _: None))
+
+    class SlowCommits(FakeParts):
+        def run(self, given: Claim, *_: Any) -> WindowOutcome:
+            self.embed_seconds = 0.01
+            now[0] += 2.0
+            return WindowOutcome.DONE
+
+    parts = SlowCommits([claim(60_000) for _ in range(6)])
+    drain = drain_of(parts)
+    drain.drain_seconds = 1000
+    drain.run(lambda: False)
+    assert parts.asked_bytes == [64 * 1024] * 6
+
+
+def test_a_slow_model_is_noticed_after_a_comparison_too() -> None:
+    parts = FakeParts([claim(60_000) for _ in range(3)], WindowOutcome.UNCHANGED)
+    drain = drain_of(parts)
+
+    def run(*_: Any) -> WindowOutcome:
+        parts.embed_seconds = 0.0 if len(parts.claims) == 2 else 5.0
+        return WindowOutcome.UNCHANGED if len(parts.claims) == 2 else WindowOutcome.DONE
+
+    parts.run = run  # type: ignore[method-assign]
+    drain.run(lambda: False)
+    first, compared, after = parts.asked_bytes
+    assert compared > first
+    assert after == drain_module._MIN_WINDOW_BYTES
 
 
 def test_small_windows_that_take_a_little_too_long_do_not_become_smaller(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,9 @@ def _tree(document: DocumentContent, text: str) -> dict[str, Any]:
 
 def filtered(root: dict[str, Any], wanted: ContentFilter) -> dict[str, Any]:
     """The tree with the nodes that are wanted, each below the nearest that is; the root stays."""
+    # Sets: a document has up to a hundred thousand headings, and each is looked for.
+    named = {name: frozenset(getattr(wanted, name) or ()) for name in ("node_ids", "include", "exclude")}
+    wanted = wanted.model_copy(update=named)
     is_inside = bool(wanted.node_ids) and root["id"] in (wanted.node_ids or ()) and wanted.include_children
     return {**root, "children": _kept_below(root, wanted, is_inside=is_inside)}
 

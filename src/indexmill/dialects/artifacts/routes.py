@@ -6,7 +6,7 @@ import base64
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic_core import from_json, to_json
 from starlette.responses import StreamingResponse
 
@@ -69,6 +69,13 @@ _PAGE: Final = 500
 #: What one submission of this door takes in a commit that several share.
 _SUBMISSION_BYTES: Final = 64 * 1024
 
+TaskId = Annotated[
+    str,
+    Path(
+        description="As the request was answered.",
+        openapi_examples={"task": {"value": "task_0192e4a1-7c3b-7def-8a90-1b2c3d4e5f60"}},
+    ),
+]
 Collection = Annotated[
     str, Query(min_length=1, max_length=255, pattern=r"^[^\x00]*$", description="The collection's name.")
 ]
@@ -200,7 +207,7 @@ def _add_ingest(router: APIRouter, uploads: UploadReader, tasks: _Tasks) -> None
         response_model=TaskStatus,
         responses=artifact_problems(400, 403, 404, 503),
     )
-    async def ingest_status(task_id: str) -> Response:
+    async def ingest_status(task_id: TaskId) -> Response:
         return await tasks.status(task_id)
 
     @router.post(
@@ -277,7 +284,7 @@ def _add_delete(router: APIRouter, bodies: BodyReader, tasks: _Tasks) -> None:
         response_model=TaskStatus,
         responses=artifact_problems(400, 403, 404, 503),
     )
-    async def delete_status(task_id: str) -> Response:
+    async def delete_status(task_id: TaskId) -> Response:
         return await tasks.status(task_id)
 
     @router.post(

@@ -34,11 +34,21 @@ from indexmill.http.problems import Problem, ProblemError
 from indexmill.http.service import Door
 from indexmill.security.signed_urls import LinkPurpose, UrlSigner
 
-__all__ = ["REPORT_LIFE", "add_jobs"]
+__all__ = ["REPORT_LIFE", "BaseId", "add_jobs"]
 
 #: How long the address of a report works.
 REPORT_LIFE: Final = timedelta(hours=1)
-JobId = Annotated[str, Path(description="The job's uuid.")]
+BaseId = Annotated[
+    str,
+    Path(
+        description="The knowledge base's uuid.",
+        openapi_examples={"knowledge base": {"value": "123e4567-e89b-12d3-a456-426614174000"}},
+    ),
+]
+JobId = Annotated[
+    str,
+    Path(description="The job's uuid.", openapi_examples={"job": {"value": "123e4567-e89b-12d3-a456-426614174000"}}),
+]
 _CSV: Final = {
     "description": f"A row a file: {', '.join(COLUMNS)}.",
     "content": {"text/csv": {"schema": {"type": "string"}}},
@@ -109,7 +119,9 @@ def _add_lists(router: APIRouter, door: Door, link: MakeLink) -> None:
         response_model=IndexingJobList,
         responses=indexing_problems(400, 403, 404, 503),
     )
-    async def list_jobs_of(request: Request, uuid: str, page: PageNumber = None, per_page: PerPage = None) -> Response:
+    async def list_jobs_of(
+        request: Request, uuid: BaseId, page: PageNumber = None, per_page: PerPage = None
+    ) -> Response:
         try:
             base = UUID(uuid)
         except ValueError as error:

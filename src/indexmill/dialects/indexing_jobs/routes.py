@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from indexmill.dialects.indexing_jobs.errors import PREFIX, IndexingRoute, indexing_problems, not_found
-from indexmill.dialects.indexing_jobs.job_routes import add_jobs
+from indexmill.dialects.indexing_jobs.job_routes import BaseId, add_jobs
 from indexmill.dialects.indexing_jobs.paging import PageNumber, PerPage, page_of
 from indexmill.dialects.indexing_jobs.requests import (
     CREATE_BASE_EXAMPLE,
@@ -61,8 +61,13 @@ from indexmill.sources.upload_store import UploadStore
 
 __all__ = ["indexing_router"]
 
-BaseId = Annotated[str, Path(description="The knowledge base's uuid.")]
-SourceId = Annotated[str, Path(description="The data source's uuid.")]
+SourceId = Annotated[
+    str,
+    Path(
+        description="The data source's uuid.",
+        openapi_examples={"data source": {"value": "123e4567-e89b-12d3-a456-426614174000"}},
+    ),
+]
 UseCases = Annotated[
     list[str] | None,
     Query(description="Only models for these, comma-joined or repeated; all here are for knowledge bases."),

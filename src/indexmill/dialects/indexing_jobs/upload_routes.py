@@ -31,7 +31,13 @@ __all__ = ["UPLOAD_LIFE", "add_uploads"]
 #: How long a file may be sent to its address.
 UPLOAD_LIFE: Final = timedelta(hours=1)
 _UPLOADS: Final = f"{PREFIX}/uploads"
-ObjectKey = Annotated[str, Path(description="The `object_key` that came with the address.")]
+ObjectKey = Annotated[
+    str,
+    Path(
+        description="The `object_key` that came with the address.",
+        openapi_examples={"object": {"value": "uploads/123e4567-e89b-12d3-a456-426614174000"}},
+    ),
+]
 _BYTES: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,

@@ -43,6 +43,10 @@ class Paging:
         # One more than asked for says whether there is another page.
         found = read({**said, "limit": limit + 1})
         shown = found[:limit]
-        if len(found) == len(shown):
+        if not shown:
             return shown, ""
-        return shown, self.keys.seal(self.listing, tenant, {**said, "after": place(shown[-1])})
+        after = {**said, "after": place(shown[-1])}
+        # A page of large entries is cut by their bytes, so that a short one need not be the last.
+        if len(found) == len(shown) and not read({**after, "limit": 1}):
+            return shown, ""
+        return shown, self.keys.seal(self.listing, tenant, after)

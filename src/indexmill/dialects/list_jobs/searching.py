@@ -47,9 +47,10 @@ def nearest(
     if len(corpora) == 1:
         hits = verbs.query(corpora[0].key, text, limit, offset, corpora[0].metadata_filter)
         return [FoundPart(0, corpora[0], hit) for hit in hits]
-    found = [
-        FoundPart(place, corpus, hit)
-        for place, corpus in enumerate(corpora)
-        for hit in verbs.query(corpus.key, text, offset + limit, 0, corpus.metadata_filter)
-    ]
-    return sorted(found, key=lambda each: -each.hit.score)[offset : offset + limit]
+    found: list[FoundPart] = []
+    for place, corpus in enumerate(corpora):
+        hits = verbs.query(corpus.key, text, offset + limit, 0, corpus.metadata_filter)
+        # No more is kept than may be shown, however many corpora there are.
+        found += (FoundPart(place, corpus, hit) for hit in hits)
+        found = sorted(found, key=lambda each: -each.hit.score)[: offset + limit]
+    return found[offset:]

@@ -42,7 +42,10 @@ _NUMBERED: Final = re.compile(r"crp_([1-9][0-9]{0,8})")
 CorpusKey = Annotated[
     str,
     StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00]*$"),
-    Path(description="The corpus's key: the name of its collection at every other door."),
+    Path(
+        description="The corpus's key: the name of its collection at every other door.",
+        openapi_examples={"corpus": {"value": "my-corpus"}},
+    ),
 ]
 Limit = Annotated[int, Query(ge=1, le=100)]
 Pattern = Annotated[str | None, Query(max_length=256, description="A regular expression for names.")]

@@ -62,7 +62,9 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 Offset = Annotated[int, Query(ge=0, le=1000)]
 Searched = Annotated[str, StringConstraints(min_length=1, max_length=5000, pattern=r"^[^\x00]*$"), Query()]
 IsAsync = Annotated[bool, Query(alias="async", description="Whether to answer before it is done.")]
-DocumentId = Annotated[ObjectId, Path()]
+DocumentId = Annotated[
+    ObjectId, Path(description="As it was given.", openapi_examples={"document": {"value": "doc-1"}})
+]
 
 
 def add_v2_documents(
@@ -110,6 +112,11 @@ class _Documents:
     ) -> Pending[dict[str, Any]]:
         if (ids is None) == (metadata_filter is None):
             raise InvalidRequest("document_ids, metadata_filter: expected exactly one of them")
+        if metadata_filter is not None and not metadata_filter.strip():
+            # An empty variable of a script is no wish to lose everything.
+            raise InvalidRequest(
+                "metadata_filter: expected a condition, got nothing; reset the corpus to remove all its documents"
+            )
         named = None if ids is None else [each.strip() for each in ids.split(",") if each.strip()]
         if named is not None and not 1 <= len(named) <= _MAX_IDS:
             raise InvalidRequest(f"document_ids: expected 1 to {_MAX_IDS} ids, got {len(named)}")

@@ -28,7 +28,13 @@ __all__ = ["PageKey", "add_v2_jobs"]
 PageKey = Annotated[
     str | None, Query(max_length=32_768, description="Of the page before; all other parameters are then ignored.")
 ]
-JobId = Annotated[Identifier, Path(description="`job_` and the id; every other door's form of it, too.")]
+JobId = Annotated[
+    Identifier,
+    Path(
+        description="`job_` and the id; every other door's form of it, too.",
+        openapi_examples={"job": {"value": "job_0192e4a1-7c3b-7def-8a90-1b2c3d4e5f60"}},
+    ),
+]
 CorpusKeys = Annotated[
     list[Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00]*$")]] | None,
     Query(description="Jobs of any of these corpora.", max_length=MAX_CORPORA),

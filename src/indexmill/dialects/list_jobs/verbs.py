@@ -103,7 +103,7 @@ class CorpusVerbs(Protocol):
     def documents(
         self, key: str, limit: int, after: str | None, metadata_filter: str | None, /
     ) -> Sequence[CorpusDocument]:
-        """By id, those after this id, without their parts; a short page is the last one."""
+        """By id, those after this id, without their parts; fewer where they are large, none only at the end."""
 
     def remove(self, key: str, document_id: str, /) -> Pending[bool]:
         """When it answers the document cannot be found; whether there was one."""

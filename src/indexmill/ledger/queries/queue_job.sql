@@ -6,6 +6,8 @@ WITH changed AS (
         total_items = %(total_items)s, batches = (SELECT count(*) FROM batch WHERE job = %(id)s), events = 1,
         queued_at = ledger_now(), updated_at = ledger_now(), callback = %(callback)s::jsonb
     WHERE id = %(id)s AND state = 'receiving'
+      -- Deleted while its items came: nothing would ever remove what it would write.
+      AND EXISTS (SELECT FROM collection c WHERE c.id = job.collection AND c.deleted_at IS NULL)
     RETURNING id, state, queued_at
 ), event AS (
     INSERT INTO job_event (job, number, state) SELECT id, 1, state FROM changed
