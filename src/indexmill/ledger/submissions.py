@@ -151,7 +151,7 @@ class Submissions:
     def _queue(
         self, connection: Connection, submission: Submission, job_id: UUID, received: dict[str, Any]
     ) -> Job | None:
-        """receiving -> queued; where the external id is taken the staging is dropped and None returned."""
+        """receiving -> queued; where the external id is taken, or the collection gone, the staging is dropped: None."""
         try:
             with connection.transaction():
                 run_query(
@@ -167,7 +167,8 @@ class Submissions:
             return None
         job = read_job(connection, job_id)
         if job is None:
-            raise _deleted_meanwhile(submission)
+            # Its collection was deleted meanwhile, or its staging pruned.
+            run_query(connection, "drop_receiving_job", id=job_id)
         return job
 
     def _existing(self, submission: Submission, fingerprint: bytes) -> Submitted:
@@ -179,8 +180,9 @@ class Submissions:
         )
         if not rows:
             self.models.require(submission.model, submission.tenant)
-            if submission.collection is not None:
-                raise _deleted_meanwhile(submission)
+            name = submission.collection_name
+            if not self.database.query("find_collection", tenant=submission.tenant, name=name):
+                raise Conflict(f"Collection `{name}` was deleted while the items came; submit them to another one")
             raise ServiceError("database: expected the job to be stored, it was not; send the request again")
         if bytes(rows[0]["fingerprint"]) != fingerprint:
             raise JobExists(submission.external_id or "")
@@ -238,8 +240,3 @@ def _columns(first_ordinal: int, bodies: list[Body]) -> dict[str, Any]:
         "sizes": [body.size for body in bodies],
         "bodies": [body.data for body in bodies],
     }
-
-
-def _deleted_meanwhile(submission: Submission) -> Conflict:
-    name = submission.collection or submission.model
-    return Conflict(f"Collection `{name}` was deleted while the items came; submit them to another one")

@@ -48,7 +48,16 @@ _MAX_IDS: Final = 1000
 #: What an answer may come as, beside JSON.
 _STREAM: Final[dict[str, Any]] = {
     "description": "The nearest parts.",
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": {
+        "text/event-stream": {
+            "schema": {
+                "type": "object",
+                "description": "An event; its `data` is JSON.",
+                "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
+                "required": ["event", "data"],
+            }
+        }
+    },
 }
 _IN_CORPUS: Final = "/v2/corpora/{corpus_key}"
 Text = StringConstraints(max_length=MAX_FILTER, pattern=r"^[^\x00]*$")
