@@ -107,6 +107,10 @@ class Fleet:
             busy.add(pid)
             if lease.past_deadline and self._is_local and not may_wait_for_database:
                 self._kill(pid, "its window is past its deadline")
+        if may_wait_for_database:
+            # Nor is it deaf: its wake may not have been sent yet.
+            self._idle_looks.clear()
+            return
         # Between two windows there is no lease: whoever has committed one lately hears its broker.
         for worker in self.ledger.workload.recently_committed(self.name, _COMMITTED_SECONDS):
             busy.add(int(worker.rpartition("/")[2]))

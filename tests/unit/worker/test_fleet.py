@@ -62,7 +62,7 @@ class OutageLedger:
             report=self._nothing,
             leases_of=self._leases,
             recently_committed=lambda *_: [],
-            ready=lambda: SimpleNamespace(waited=0.0),
+            ready=lambda: SimpleNamespace(waited=60.0),
         )
 
     def _nothing(self, *_: object) -> None:
@@ -89,8 +89,15 @@ def test_after_an_outage_a_window_past_its_deadline_is_left_the_time_to_find_the
         assert first is not None
         ledger.pid = child.pid
         ledger.is_away = False
-        fleet.look_after()
+        monkeypatch.setattr(fleet_module, "_START_PATIENCE", 0.0)
+        for _ in range(10):
+            fleet.look_after()
         assert first.poll() is None, "it waits for its connection, it does not hang"
+        pid, ledger.pid = ledger.pid, 0
+        for _ in range(10):
+            fleet.look_after()
+        assert first.poll() is None, "its wake may not have been sent yet, it is not deaf"
+        ledger.pid = pid
         monkeypatch.setattr(fleet_module, "_AFTER_OUTAGE_SECONDS", 0.0)
         fleet.look_after()
         assert first.poll() == -9, "long after the outage it hangs"
