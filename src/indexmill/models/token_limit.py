@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from indexmill.models.embedding_model import EmbeddingModel
 
-__all__ = ["PIECE", "fitting"]
+__all__ = ["fitting"]
 
 #: Characters of a text whose tokens are counted at a time.
-PIECE = 16_384
+_PIECE = 16_384
 
 
 def fitting(model: EmbeddingModel, text: str, tokens: int) -> int:
@@ -17,21 +15,21 @@ def fitting(model: EmbeddingModel, text: str, tokens: int) -> int:
     begin = 0
     # Piece by piece: no more is counted than the answer has, however long the text goes on.
     while begin < len(text):
-        piece = text[begin : begin + PIECE]
+        piece = text[begin : begin + _PIECE]
         used = model.count_tokens([piece])[0]
         if used > tokens:
-            return begin + _longest(piece, lambda part, left=tokens: model.count_tokens([part])[0] <= left)  # type: ignore[misc]
+            return begin + _longest(model, piece, tokens)
         tokens -= used
         begin += len(piece)
     return len(text)
 
 
-def _longest(text: str, fits: Callable[[str], bool]) -> int:
-    """How many characters its longest beginning has that fits."""
+def _longest(model: EmbeddingModel, text: str, tokens: int) -> int:
+    """The same of one piece, by halving."""
     low, high = 0, len(text)
     while low < high:
         middle = (low + high + 1) // 2
-        if fits(text[:middle]):
+        if model.count_tokens([text[:middle]])[0] <= tokens:
             low = middle
         else:
             high = middle - 1
