@@ -349,6 +349,20 @@ CREATE INDEX batch_waiting ON batch (available_at) WHERE state = 'waiting';
 CREATE INDEX batch_running ON batch (lease) WHERE state = 'running';
 CREATE INDEX batch_open ON batch (job) WHERE state IN ('ready', 'waiting', 'running');
 
+-- The first ready batch of each lane that may be claimed from. One index probe for each lane with work, however many have
+-- none: every tenant has lanes of its own, and most have nothing to do.
+CREATE VIEW lane_head AS
+WITH RECURSIVE head AS (
+    (SELECT lane, rank, available_at FROM batch WHERE state = 'ready' ORDER BY lane, rank, job, ordinal LIMIT 1)
+    UNION ALL
+    SELECT following.* FROM head CROSS JOIN LATERAL (
+        SELECT b.lane, b.rank, b.available_at FROM batch b
+        WHERE b.state = 'ready' AND b.lane > head.lane ORDER BY b.lane, b.rank, b.job, b.ordinal LIMIT 1
+    ) following
+)
+SELECT head.*, coalesce(lane.tenant, 1) AS tenant FROM head JOIN lane ON lane.name = head.lane
+WHERE lane.stopped_at IS NULL OR lane.probe_at <= ledger_now();
+
 -- One data source in one indexing job: how far its scan is, and why it ended.
 CREATE TABLE job_source (
     job uuid NOT NULL REFERENCES job ON DELETE CASCADE,
