@@ -102,12 +102,13 @@ class Claim:
         return sum(batch.size for batch in self.batches)
 
     @property
-    def job_ids(self) -> list[UUID]:
-        return sorted({batch.job for batch in self.batches})
+    def may_go_back(self) -> bool:
+        """Whether it holds more than its window will work on: all is compared, and what has changed may be too much."""
+        return self.size > self.work_bytes and self.batches[0].work is BatchWork.WRITE
 
     @property
-    def queued_jobs(self) -> list[UUID]:
-        return sorted({batch.job for batch in self.batches if batch.is_queued})
+    def job_ids(self) -> list[UUID]:
+        return sorted({batch.job for batch in self.batches})
 
     @property
     def runs_item_by_item(self) -> bool:

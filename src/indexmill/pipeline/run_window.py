@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from uuid import UUID
@@ -17,7 +17,7 @@ from indexmill.domain.job import BatchWork
 from indexmill.domain.outcome import ItemStatus
 from indexmill.errors import InvalidRequest, ItemError, ModelError, SourceError, TransientError
 from indexmill.ledger.batches import BatchKey
-from indexmill.ledger.claims import Claim
+from indexmill.ledger.claims import Claim, ClaimedBatch
 from indexmill.ledger.collections import Collection
 from indexmill.ledger.ledger import Ledger
 from indexmill.models.embedding_model import EmbeddingModel, text_keys
@@ -105,8 +105,8 @@ class WindowRunner:
         deadline = time.monotonic() + self.deadline_seconds
         collections = self.ledger.collections.by_id(sorted({batch.collection for batch in claim.batches}))
         window = Window(claim, collections, deadline, must_release)
-        if queued := claim.queued_jobs:
-            self.ledger.transitions.start(queued)
+        if not claim.may_go_back:
+            self._start(claim.batches)
         if any(batch.tries for batch in claim.batches):
             self.ledger.transitions.resume(claim.job_ids)
         try:
@@ -159,7 +159,13 @@ class WindowRunner:
             return WindowOutcome.LOST
         return self._conclude(window, {batch.key})
 
+    def _start(self, batches: Iterable[ClaimedBatch]) -> None:
+        """Before anything of them is committed. Jobs whose batches are only compared, and go back, have not begun."""
+        if queued := sorted({batch.job for batch in batches if batch.is_queued}):
+            self.ledger.transitions.start(queued)
+
     def _run(self, window: Window, check: Callable[[], None]) -> WindowOutcome:
+        claimed = window.claim
         self._end_unreadable(window, load_heads(window))
         skipped: set[BatchKey] = set()
         if window.claim.batches and not window.deletes:
@@ -171,6 +177,8 @@ class WindowRunner:
             if skipped:
                 self.ledger.transitions.finish(sorted({job for job, _ in skipped}))
             self._return_what_is_too_much(window)
+        if claimed.may_go_back:
+            self._start(window.claim.batches)
         self._end_unreadable(window, load_bodies(window))
         if not window.claim.batches:
             self.ledger.leases.give_back(window.claim.token)
@@ -238,6 +246,8 @@ class WindowRunner:
         if not unchanged or len(set(ids)) < len(ids):
             # The same document in two batches: which of them wins is for the whole window to decide.
             return set()
+        if window.claim.may_go_back:
+            self._start(batch for batch in window.claim.batches if batch.key in unchanged)
         writer = self._writer(window)
         try:
             done = writer.commit_skips(unchanged)

@@ -48,10 +48,10 @@ def test_a_job_that_has_been_started_is_not_started_by_every_window(engine: Engi
     job = upsert(engine, {f"d{n}": "text" for n in range(600)})
     first = claim_next(engine, max_bytes=1)
     assert first is not None
-    assert first.queued_jobs == [job.id]
+    assert [batch.is_queued for batch in first.batches] == [True]
     run(engine, first)
     second = claimed(engine)
-    assert (second.job_ids, second.queued_jobs) == ([job.id], [])
+    assert {(batch.job, batch.is_queued) for batch in second.batches} == {(job.id, False)}
     assert [event.state for event in engine.events(job)] == ["queued", "running"]
 
 

@@ -87,6 +87,17 @@ def test_of_what_has_changed_a_window_keeps_what_it_has_the_time_for_and_the_res
     assert_conserved(engine)
 
 
+def test_jobs_whose_batches_were_only_compared_have_not_started(engine: Engine) -> None:
+    upsert(engine, {"a": "one", "b": "two", "c": "three"})
+    drain(engine)
+    jobs = [upsert(engine, {key: text}) for key, text in {"a": "one", "b": "new two", "c": "new three"}.items()]
+    assert run(engine, replace(claimed(engine), work_bytes=1)) is WindowOutcome.DONE
+    assert [job_of(engine, job).state for job in jobs] == [JobState.SUCCEEDED, JobState.SUCCEEDED, JobState.QUEUED]
+    drain(engine)
+    assert [[event.state for event in engine.events(job)] for job in jobs] == [["queued", "running", "succeeded"]] * 3
+    assert_conserved(engine)
+
+
 def test_a_window_of_which_nothing_has_changed_says_so(engine: Engine) -> None:
     upsert(engine, {"a": "one"})
     assert drain(engine) == [WindowOutcome.DONE]
