@@ -51,6 +51,8 @@ def make_celery(settings: Settings) -> Celery:
         + settings.worker.window_deadline_seconds * MAX_BATCH_ITEMS
         + _LIMIT_MARGIN_SECONDS,
         worker_enable_remote_control=False,
+        # Its timer looks so often whether the worker stops: it keeps a stop waiting for up to a second otherwise.
+        worker_timer_precision=0.1,
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         # A window does not need the broker: it goes on without it, and a wake that comes twice does no harm.
