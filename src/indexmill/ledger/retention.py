@@ -41,6 +41,8 @@ class Retention:
             "prune_bodies": {"days": self.body_days},
             "prune_callbacks": {},
             "prune_jobs": {"days": self.job_days},
+            "delete_left_collections": {},
+            "prune_source_files": {},
             # What jobs name outlives them.
             "prune_data_sources": {"days": self.job_days},
             "prune_knowledge_bases": {"days": self.job_days},

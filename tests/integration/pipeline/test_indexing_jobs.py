@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from indexmill.corpora import Corpora
 from indexmill.dialects.indexing_jobs.translate import source_run_view
 from indexmill.domain.job import Item, JobKind, Submission
 from indexmill.domain.job_state import JobState, Reason
@@ -236,6 +237,40 @@ def test_what_is_deleted_is_forgotten_when_no_job_names_it_any_more(shelf: Shelf
     assert [row["id"] for row in rows(shelf.engine, "SELECT id FROM knowledge_base")] == [stays.id]
     assert rows(shelf.engine, "SELECT 1 FROM batch") == []
     assert shelf.run(stays).counts.indexed == 1
+
+
+def test_the_collection_of_a_deleted_knowledge_base_goes_when_it_is_empty(shelf: Shelf) -> None:
+    shelf.put(crane="Cranes dance.")
+    empty, shared = shelf.create(), shelf.create()
+    shelf.drain()
+    shelf.engine.submit(
+        Submission(JobKind.UPSERTION, "tiny", [Item("mine", {"text": "A"})], collection=shared.collection)
+    )
+    shelf.verbs.delete(empty.id)
+    shelf.verbs.delete(shared.id)
+
+    def left() -> list[str]:
+        shelf.engine.ledger.retention.prune()
+        return [each.name for each in shelf.engine.collections() if each.name in (empty.collection, shared.collection)]
+
+    # Its documents are still to be removed.
+    assert left() == [empty.collection, shared.collection]
+    shelf.drain()
+    assert left() == [shared.collection]
+    assert [each.id for each in shelf.engine.documents(shared.collection, limit=10)] == ["mine"]
+    assert shelf.create().collection == empty.collection
+
+
+def test_the_files_of_a_knowledge_base_whose_corpus_was_deleted_are_forgotten(shelf: Shelf) -> None:
+    shelf.put(crane="Cranes dance.")
+    kb = shelf.create()
+    shelf.drain()
+    shelf.verbs.delete(kb.id)
+    Corpora(shelf.engine, "tiny", "whole").delete(kb.collection)
+    shelf.drain()
+    _age(shelf, 181, "job", "data_source", "knowledge_base")
+    shelf.engine.ledger.retention.prune()
+    assert [rows(shelf.engine, f"SELECT 1 FROM {table}") for table in ("source_file", "data_source")] == [[], []]  # noqa: S608
 
 
 def test_a_deleted_source_whose_documents_are_still_there_is_not_forgotten(shelf: Shelf) -> None:

@@ -1,4 +1,5 @@
--- Deleted ones that no job names any more, behind their data sources. The collection stays: it may hold other documents.
+-- Deleted ones that no job names any more, behind their data sources. A collection that is still there stays: it holds other
+-- documents.
 DELETE FROM knowledge_base WHERE id IN (
     SELECT k.id FROM knowledge_base k
     WHERE k.deleted_at < ledger_now() - make_interval(secs => %(days)s * 86400)
