@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import warnings
 
 from celery import signals
@@ -27,23 +28,23 @@ def main() -> None:
     add_drain_task(app, settings, inherited.url, inherited.supervisor)
     signals.worker_ready.connect(lambda **_: inherited.report_ready(), weak=False)
     is_local = settings.celery.broker_mode == "local"
-    # prefork's control of its children wedges over the blocking local transport: there, a process a slot.
-    pool = ["--pool=solo"] if is_local else ["--pool=prefork", f"--concurrency={inherited.slots}"]
     logging.getLogger("celery").setLevel(logging.WARNING)
     # Celery warns of root because of pickled messages; only JSON is accepted here, and its content is ignored.
     warnings.filterwarnings("ignore", category=SecurityWarning)
-    app.worker_main(
-        [
-            "--quiet",
-            "worker",
-            "--loglevel=WARNING",
-            "--without-gossip",
-            "--without-mingle",
-            # What Flower shows; where nobody listens the broker drops it. Nothing here reads it.
-            "--task-events",
-            *pool,
-        ]
+    # Not by Celery's command line: that loads every command, a shell and Flower before it starts a worker.
+    worker = app.Worker(
+        # prefork's control of its children wedges over the blocking local transport: there, a process a slot.
+        pool_cls="solo" if is_local else "prefork",
+        concurrency=inherited.slots,
+        loglevel="WARNING",
+        quiet=True,
+        without_gossip=True,
+        without_mingle=True,
+        # What Flower shows; where nobody listens the broker drops it. Nothing here reads it.
+        task_events=True,
     )
+    worker.start()
+    sys.exit(worker.exitcode)
 
 
 if __name__ == "__main__":
