@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -21,10 +21,7 @@ from indexmill.domain.corpus import (
     checked_key,
     keys_of,
 )
-from indexmill.domain.document import canonical_json
 from indexmill.domain.filter_attributes import FilterAttribute, attributes_to_json, checked_attributes
-from indexmill.domain.given_parts import parts_value
-from indexmill.domain.item_source import SourceKind
 from indexmill.domain.job import Item, Job, JobKind, Submission
 from indexmill.domain.job_state import JobState, Reason
 from indexmill.domain.metadata_coercion import check_fit
@@ -34,13 +31,13 @@ from indexmill.engine import Engine
 from indexmill.errors import CollectionNotFound, Conflict, InvalidRequest, ItemError, TransientError
 from indexmill.ledger.collections import Collection
 from indexmill.ledger.database import Connection
+from indexmill.new_documents import Making, WantedDocument, begin_making, settled_state, submission_of
 from indexmill.vectors.selection import Selection
 from indexmill.vectors.stored_documents import MAX_PAGE, DocumentContent, PageQuery, StoredDocument
 
 __all__ = ["Corpora"]
 
 _MAX_PATTERN: Final = 200
-_REMOVAL_SECONDS: Final = 30.0
 
 
 @dataclass
@@ -102,6 +99,10 @@ class Corpora:
         if found is None:
             raise CollectionNotFound(str(reference), [])
         return found
+
+    def several(self, numbers: Sequence[int]) -> dict[int, Corpus]:
+        """Those that are there, by number, in one query."""
+        return {each.number: each for each in self.engine.ledger.corpora.numbered(numbers, self.engine.tenant)}
 
     def page(self, limit: int, after: int | None = None, pattern: str | None = None) -> list[Corpus]:
         """By number; `pattern`: a regular expression that their names or descriptions match.
@@ -187,18 +188,14 @@ class Corpora:
 
     # Documents
 
-    def submit(self, reference: str | int, document: NewDocument) -> tuple[DocumentState, Job | None]:
-        """Queue the document, unless there is one of its id; the job is its ingestion.
+    def submit(self, reference: str | int, document: NewDocument) -> Making:
+        """Queue the document, unless there is one of its id.
 
         Raises:
             CollectionNotFound
             InvalidRequest: an id or text that cannot be stored, or metadata that the filter attributes do not take.
         """
-        corpus = self.get(reference)
-        state = self._state_of(corpus, document.id, ("digest", document.digest), document.metadata)
-        if state is not None:
-            return state, None
-        return DocumentState.INDEXED, self._ingest(corpus, document)
+        return begin_making(self.engine, self.get(reference), WantedDocument.of_parts(document))
 
     def replace(self, reference: str | int, document: NewDocument) -> Job:
         """Queue the document, whatever is there.
@@ -206,30 +203,7 @@ class Corpora:
         Raises:
             What `submit` raises.
         """
-        return self._ingest(self.get(reference), document)
-
-    def _ingest(self, corpus: Corpus, document: NewDocument) -> Job:
-        check_fit(corpus.attributes, document.metadata, [part.metadata for part in document.parts])
-        value = parts_value(
-            [(part.embedded, part.metadata) for part in document.parts],
-            whole_parts=document.is_core,
-            digest=document.digest,
-        )
-        item = Item(document.id, document.metadata, {"source": str(SourceKind.PARTS), "value": value})
-        submission = Submission(JobKind.INGESTION, corpus.model, [item], collection=corpus.key, document=document.id)
-        return self.engine.submit(submission).job
-
-    def _state_of(
-        self, corpus: Corpus, document_id: str, mark: tuple[str, str], metadata: Mapping[str, Any]
-    ) -> DocumentState | None:
-        """Whether what is stored under the id is the same: by this mark in its `item_info`, and by its metadata."""
-        stored = self._stored(corpus, document_id)
-        if stored is None:
-            return None
-        name, value = mark
-        is_same = (stored.item_info or {}).get(name) == value
-        is_same = is_same and canonical_json(stored.payload or {}) == canonical_json(metadata)
-        return DocumentState.ALREADY_THERE if is_same else DocumentState.CONFLICT
+        return self.engine.submit(submission_of(self.get(reference), WantedDocument.of_parts(document))).job
 
     def put(
         self, reference: str | int, document: NewDocument, wait_seconds: float
@@ -239,10 +213,9 @@ class Corpora:
         Raises:
             What `submit` raises; at its end
             ItemError: it cannot be indexed.
+            Conflict: it was cancelled; or one of its id that was being made has come to nothing.
         """
-        document_id = document.id
-        state, job = self.submit(reference, document)
-        return Pending(job, wait_seconds, lambda ended: (state, self._required(reference, document_id, ended)))
+        return self._put(self.get(reference), WantedDocument.of_parts(document), wait_seconds)
 
     def put_file(
         self, reference: str | int, file: NewFile, wait_seconds: float
@@ -253,28 +226,27 @@ class Corpora:
             CollectionNotFound
             InvalidRequest: metadata that the filter attributes do not take; at its end
             ItemError: it cannot be read or indexed.
+            Conflict: as `put`.
         """
-        corpus = self.get(reference)
-        state = self._state_of(corpus, file.id, ("hash", file.sha256), file.metadata)
-        if state is not None:
-            return Pending.done((state, self._required(corpus.number, file.id)))
-        check_fit(corpus.attributes, file.metadata)
-        info = {"source": str(SourceKind.SPOOL), "value": file.reference, "file_name": file.id}
-        if file.media_type:
-            info["media_type"] = file.media_type
-        item = Item(file.id, file.metadata, info, weight=file.size)
-        submission = Submission(
-            JobKind.INGESTION,
-            corpus.model,
-            [item],
-            collection=corpus.key,
-            document=file.id,
-            spooled=(file.reference,),
-        )
-        job = self.engine.submit(submission).job
-        return Pending(
-            job, wait_seconds, lambda ended: (DocumentState.INDEXED, self._required(corpus.number, file.id, ended))
-        )
+        return self._put(self.get(reference), WantedDocument.of_file(file), wait_seconds)
+
+    def _put(
+        self, corpus: Corpus, wanted: WantedDocument, wait_seconds: float
+    ) -> Pending[tuple[DocumentState, CorpusDocument]]:
+        making = begin_making(self.engine, corpus, wanted)
+
+        def finish(ended: Job | None) -> tuple[DocumentState, CorpusDocument]:
+            if making.state is None:
+                state = settled_state(self.engine, corpus, wanted)
+            else:
+                state = making.state
+                if ended is not None:
+                    self._check(ended)
+            found = self.document(corpus.number, wanted.id)
+            # Removed by somebody else a moment ago: it has been there.
+            return state, found if found is not None else CorpusDocument(wanted.id, {}, ())
+
+        return Pending(making.job, wait_seconds, finish)
 
     def update_metadata(
         self, reference: str | int, document_id: str, metadata: dict[str, Any], *, replaces: bool = False
@@ -297,13 +269,6 @@ class Corpora:
 
         said = self.engine.ledger.database.repeat(work)
         return None if said is None else CorpusDocument(document_id, said)
-
-    def _required(self, reference: str | int, document_id: str, ended: Job | None = None) -> CorpusDocument:
-        if ended is not None:
-            self._check(ended)
-        found = self.document(reference, document_id)
-        # Removed by somebody else a moment ago: it has been there.
-        return found if found is not None else CorpusDocument(document_id, {}, ())
 
     def _check(self, ended: Job) -> None:
         """
@@ -346,14 +311,14 @@ class Corpora:
         found = self._page(self.engine.collection(corpus.key), limit, after, metadata_filter)
         return [CorpusDocument(each.id, each.payload or {}, None, each.chunks, each.updated_at) for each in found]
 
-    def remove(self, reference: str | int, document_id: str) -> Pending[bool]:
+    def remove(self, reference: str | int, document_id: str, wait_seconds: float) -> Pending[bool]:
         """When its job has ended the document cannot be found; whether there was one.
 
         Raises:
             CollectionNotFound
         """
         job = self.remove_all(reference, [document_id])
-        return Pending(job, _REMOVAL_SECONDS, lambda ended: bool(self._removal(ended or job).deleted))
+        return Pending(job, wait_seconds, lambda ended: bool(self._removal(ended or job).deleted))
 
     def bulk_remove(
         self,

@@ -87,6 +87,22 @@ class Engine:
             self.wake()
         return submitted
 
+    def submit_new(self, submission: Submission) -> Submitted | None:
+        """As `submit`, of the ingestion of one document, which makes it only where there is none.
+
+        Returns:
+            None: the document is there. Not `created`: another job, which is making it now.
+
+        Raises:
+            What `submit` raises.
+        """
+        owned = replace(submission, tenant=self.tenant, submitted_by=self.caller)
+        self._check_queue(owned)
+        submitted = self.ledger.submissions.submit_new(owned)
+        if submitted is not None and submitted.created:
+            self.wake()
+        return submitted
+
     def submit_together(self, submissions: list[Submission]) -> list[Submitted | IndexmillError]:
         """Store several small requests in one commit; each one's result, or what `submit` would have raised for it.
 

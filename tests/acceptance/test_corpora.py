@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -80,6 +81,21 @@ def test_a_corpus_from_its_making_to_its_end(client: Vectara, service: RunningSe
     assert list(client.documents.list("marsh")) == []
     client.corpora.delete("marsh")
     assert "marsh" not in [each.key for each in client.corpora.list()]
+
+
+def test_of_many_who_make_a_document_of_one_id_one_is_told_that_it_did(service: RunningService) -> None:
+    assert service.http.post("/v2/corpora", json={"key": "race"}).status_code == 201
+    path = "/v2/corpora/race/documents"
+
+    def make(number: int) -> int:
+        document = {"id": "one", "type": "core", "document_parts": [{"text": f"Of {number}."}]}
+        return service.http.post(path, json=document).status_code
+
+    with ThreadPoolExecutor(8) as threads:
+        statuses = list(threads.map(make, range(8)))
+    assert sorted(statuses) == [201] + 7 * [409]
+    (part,) = service.http.get(f"{path}/one").json()["parts"]
+    assert part["text"] == f"Of {statuses.index(201)}."
 
 
 def test_a_job_that_ended_before_the_first_poll_is_found_by_its_id_alone(

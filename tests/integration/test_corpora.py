@@ -47,7 +47,7 @@ def document(name: str, year: int, *parts: tuple[str, str], is_core: bool = True
 
 def put(corpora: Corpora, *documents: NewDocument) -> None:
     for each in documents:
-        assert corpora.submit("birds", each)[0] is DocumentState.INDEXED
+        assert corpora.submit("birds", each).state is DocumentState.INDEXED
     drain(corpora.engine)
     assert_conserved(corpora.engine)
 
@@ -91,10 +91,10 @@ def test_no_chunk_lies_in_two_parts(corpora: Corpora) -> None:
 
 def test_the_same_document_again(corpora: Corpora) -> None:
     put(corpora, document("cranes", 2020, ("Cranes dance.", "dance")))
-    assert (
-        corpora.submit("birds", document("cranes", 2020, ("Cranes dance.", "dance")))[0] is DocumentState.ALREADY_THERE
-    )
-    assert corpora.submit("birds", document("cranes", 2021, ("Cranes dance.", "dance")))[0] is DocumentState.CONFLICT
+    again = corpora.submit("birds", document("cranes", 2020, ("Cranes dance.", "dance")))
+    assert again.state is DocumentState.ALREADY_THERE
+    other = corpora.submit("birds", document("cranes", 2021, ("Cranes dance.", "dance")))
+    assert other.state is DocumentState.CONFLICT
 
 
 def test_verbs_that_wait_hold_nobody_up(corpora: Corpora) -> None:
@@ -111,7 +111,7 @@ def test_verbs_that_wait_hold_nobody_up(corpora: Corpora) -> None:
     assert again.job is None
     assert again.finish(None)[0] is DocumentState.ALREADY_THERE
     for was_there in (True, False):
-        removal = corpora.remove("birds", "cranes")
+        removal = corpora.remove("birds", "cranes", 5)
         drain(corpora.engine)
         assert removal.finish(_ended(corpora, removal)) is was_there
     many = corpora.bulk_remove("birds", ["cranes", "storks"], None, 5)
@@ -148,8 +148,8 @@ def test_metadata_change_without_a_job(corpora: Corpora) -> None:
     assert corpora.engine.list_jobs(JobFilter(), limit=10).total == jobs
     # It is another document now: by what is said of it.
     given = document("cranes", 2020, ("Cranes dance.", "dance"))
-    assert corpora.submit("birds", given)[0] is DocumentState.CONFLICT
-    assert corpora.submit("birds", replace(given, metadata={"colour": None}))[0] is DocumentState.ALREADY_THERE
+    assert corpora.submit("birds", given).state is DocumentState.CONFLICT
+    assert corpora.submit("birds", replace(given, metadata={"colour": None})).state is DocumentState.ALREADY_THERE
     # Submitted anew, all of it is as it was given; nothing is embedded for that.
     job = corpora.replace("birds", given)
     drain(corpora.engine)
@@ -262,7 +262,7 @@ def test_removal_is_not_by_two_sets_of_filter_attributes(corpora: Corpora, monke
 
 def test_a_reset_wins_over_what_runs(corpora: Corpora) -> None:
     put(corpora, document("cranes", 2020, ("Cranes dance.", "dance")))
-    _, job = corpora.submit("birds", document("storks", 2021, ("Storks.", "x")))
+    job = corpora.submit("birds", document("storks", 2021, ("Storks.", "x"))).job
     held = claimed(corpora.engine)
     corpora.reset("birds")
     run(corpora.engine, held)
@@ -295,7 +295,7 @@ def test_a_deleted_corpus_is_gone_and_its_key_free(corpora: Corpora) -> None:
 
 def test_a_deleted_corpus_leaves_no_tables_and_its_jobs_do_not_run_again(corpora: Corpora) -> None:
     put(corpora, document("cranes", 2020, ("Cranes dance.", "dance")))
-    _, job = corpora.submit("birds", document("storks", 2021, ("Storks.", "x")))
+    job = corpora.submit("birds", document("storks", 2021, ("Storks.", "x"))).job
     assert job is not None
     held = claimed(corpora.engine)
     number = corpora.get("birds").number
@@ -335,6 +335,32 @@ def test_keys_and_pages(corpora: Corpora) -> None:
     assert pages == sorted({corpora.get("birds").number, second.number, third.number})
     with pytest.raises(InvalidRequest, match="regular expression"):
         corpora.page(2, 0, "(")
+
+
+def test_what_changed_a_corpus_of_one_document_says_so(corpora: Corpora) -> None:
+    put(corpora, document("cranes", 2020, ("Cranes dance.", "dance")))
+    replaced = corpora.replace_attributes("birds", ATTRIBUTES)
+    drain(corpora.engine)
+    rebuilt = corpora.rebuild("birds")
+    drain(corpora.engine)
+    for job, said in ((replaced, "attributes of 1 document"), (rebuilt, "holds 1 chunk; search is exact")):
+        assert (job_of(corpora.engine, job).result or {})["sentence"].endswith(said)
+
+
+def test_several_corpora_are_found_by_their_numbers_at_once(corpora: Corpora, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = [corpora.get("birds").number, corpora.create("fish", "Fish").number]
+    read, reads = corpora.engine.ledger.database.repeat, itertools.count()
+
+    def counted(*work: Any) -> Any:
+        next(reads)
+        return read(*work)
+
+    monkeypatch.setattr(corpora.engine.ledger.database, "repeat", counted)
+    found = corpora.several([*numbers, numbers[0], 999_999, 2**33])
+    assert {number: each.key for number, each in found.items()} == dict(zip(numbers, ("birds", "fish"), strict=True))
+    assert next(reads) == 1
+    assert corpora.several([]) == {}
+    assert corpora.several([2**33]) == {}
 
 
 @pytest.mark.parametrize(("before", "after"), [(1, 5), (1, 20_000), (15_000, 5_000)])

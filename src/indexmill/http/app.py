@@ -185,7 +185,7 @@ def _http_error(request: Request, error: Exception) -> Response:
     message = str(error.detail) if isinstance(error, HTTPException) else "Internal error"
     headers = (error.headers if isinstance(error, HTTPException) else None) or {}
     code = {404: "no_such_path", 405: "method_not_allowed"}.get(status, "http_error")
-    return _shape(request.url.path, Problem(status, code, message, headers))
+    return _shape(request.scope["path"], Problem(status, code, message, headers))
 
 
 def _has_other_slash(request: Request) -> bool:
@@ -200,4 +200,4 @@ def _has_other_slash(request: Request) -> bool:
 def _defect(request: Request, _: Exception) -> Response:
     """A defect of ours: the server logs it, the client gets no traceback."""
     message = "Internal error: a defect of Indexmill, its log says more"
-    return _shape(request.url.path, Problem(500, "internal_error", message))
+    return _shape(request.scope["path"], Problem(500, "internal_error", message))

@@ -149,7 +149,7 @@ class Gate:
             try:
                 found = look()
             except Unauthorized as error:
-                self._note_failure(address, credential, error, request.url.path)
+                self._note_failure(address, credential, error, request.scope["path"])
                 raise
             failed.opened(credential)
             return found

@@ -28,12 +28,16 @@ _ENCODINGS: Final = {"", "7bit", "8bit", "binary"}
 
 @dataclass(frozen=True)
 class FormFile:
-    """A file that was written aside: `size` bytes from `begin` on. Its name has no folder, and names a type at most."""
+    """A file that was written aside: `size` bytes from `begin` on. Its name has no folder, and names a type at most.
+
+    `given_name`: all of it, as it came.
+    """
 
     begin: int
     size: int
     file_name: str | None
     media_type: str | None
+    given_name: str = ""
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _: Any, __: GetCoreSchemaHandler) -> CoreSchema:
@@ -51,7 +55,7 @@ class _Part:
     name: str
     #: Where the file begins; None: a field.
     file_at: int | None
-    file_name: str | None
+    given_name: str
     media_type: str | None
     value: bytearray
 
@@ -149,11 +153,12 @@ class FormData:
         if encoding not in _ENCODINGS:
             raise ValueError(f"expected the part `{name}` as it is, got it in the transfer encoding {encoding[:40]!r}")
         is_file = name == FILE_FIELD
-        if not is_file and b"filename" in options:
+        given_name = _utf8(options.get(b"filename", b""))
+        # Some clients call a text so that is given among their files: by the name of its field.
+        if not is_file and b"filename" in options and given_name != name:
             raise ValueError(f"expected the file in the part `{FILE_FIELD}`, got one in `{name}`")
-        file_name = clean_file_name(_utf8(options.get(b"filename", b"")))
         media_type = clean_media_type(_text(self._headers.get(b"content-type", b"")))
-        self._part = _Part(name, self._holding.size if is_file else None, file_name, media_type, bytearray())
+        self._part = _Part(name, self._holding.size if is_file else None, given_name, media_type, bytearray())
 
     def _add(self, data: bytes) -> None:
         part = self._current()
@@ -169,7 +174,8 @@ class FormData:
         part = self._current()
         if part.file_at is not None:
             size = self._holding.size - part.file_at
-            self._fields[part.name] = FormFile(part.file_at, size, part.file_name, part.media_type)
+            file_name = clean_file_name(part.given_name)
+            self._fields[part.name] = FormFile(part.file_at, size, file_name, part.media_type, part.given_name)
             return
         try:
             self._fields[part.name] = part.value.decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -44,14 +45,24 @@ class Corpora:
 
     def find(self, key: str | None, number: int | None, tenant: int) -> Corpus | None:
         """By its key, or by its number."""
-        if (key is not None and "\0" in key) or (number is not None and number > _MAX_NUMBER):
-            return None
-        found = self._read(tenant=tenant, key=key, number=number, pattern=None, after=0, limit=1)
+        if number is not None:
+            found = self.numbered([number], tenant)
+        elif key is None or "\0" in key:
+            found = []
+        else:
+            found = self._read(tenant=tenant, key=key, numbers=None, pattern=None, after=0, limit=1)
         return found[0] if found else None
+
+    def numbered(self, numbers: Sequence[int], tenant: int) -> list[Corpus]:
+        """Those of these numbers that are there, by number."""
+        wanted = [number for number in numbers if number <= _MAX_NUMBER]
+        if not wanted:
+            return []
+        return self._read(tenant=tenant, key=None, numbers=wanted, pattern=None, after=0, limit=len(wanted))
 
     def page(self, limit: int, after: int, pattern: str | None, tenant: int) -> list[Corpus]:
         """By number. `pattern`: a regular expression that their names or descriptions match."""
-        return self._read(tenant=tenant, key=None, number=None, pattern=pattern, after=after, limit=limit)
+        return self._read(tenant=tenant, key=None, numbers=None, pattern=pattern, after=after, limit=limit)
 
     def size(self, collection: int, *, characters: bool) -> CorpusSize:
         """How much is in it. It takes the longer the more there is, and with `characters` much longer.

@@ -22,7 +22,7 @@ from indexmill.errors import Conflict, IndexmillError, JobExists, ServiceError
 from indexmill.ledger.database import Connection, Database, is_repeatable, run_query
 from indexmill.ledger.jobs import Jobs, read_job
 from indexmill.ledger.models import Models
-from indexmill.ledger.new_jobs import NewJob, store_jobs
+from indexmill.ledger.new_jobs import NewJob, insert_jobs, store_jobs
 from indexmill.ledger.records import job_of
 from indexmill.ledger.transitions import Transitions
 
@@ -60,6 +60,47 @@ class Submissions:
             return self._submit_small(NewJob(submission, new_job_id(), first, digest.value(), ids.value()))
         created = self._receive(submission, new_job_id(), itertools.chain([first, second], groups), digest, ids)
         return self._submitted(submission, created, digest.value())
+
+    def submit_new(self, submission: Submission) -> Submitted | None:
+        """Store the ingestion that makes a document, unless there is one or another job is making it.
+
+        Nothing comes between the look and the job: of those who make one document at once, one does. A job that will
+        lose by its version makes nothing.
+
+        Returns:
+            None: the document is there. Not `created`: the job that is making it, of whatever content.
+
+        Raises:
+            What `submit` raises.
+        """
+        job = _encoded(submission)
+        place: dict[str, Any] = {
+            "tenant": submission.tenant,
+            "collection": submission.collection_name,
+            "document": submission.document,
+        }
+
+        def work(connection: Connection) -> tuple[bool, Job | None]:
+            run_query(connection, "lock_document", **place)
+            # A statement of its own: it sees what was committed before it was this one's turn.
+            for found in run_query(connection, "document_in_the_way", **place):
+                if found["is_there"]:
+                    return True, None
+                if found["job"] is not None:
+                    return False, read_job(connection, found["job"])
+            rows = insert_jobs(connection, [job])
+            return False, job_of(rows[0]) if rows else None
+
+        try:
+            is_there, stored = self.database.repeat(work)
+        except psycopg.errors.UniqueViolation:
+            # An earlier try of ours was committed although its answer was lost, and has failed since.
+            is_there, stored = False, self.jobs.get(job.id)
+        if is_there:
+            return None
+        if stored is not None and stored.id != job.id:
+            return Submitted(stored, created=False)
+        return self._submitted(submission, stored, job.fingerprint)
 
     def submit_together(self, submissions: Sequence[Submission]) -> list[Submitted | IndexmillError]:
         """Store several small requests in one commit; each one's result, or what `submit` would have raised for it."""

@@ -290,12 +290,14 @@ def _ignore(_: object) -> None:
 
 
 def _result(progress: RebuildProgress, ef_search: int | None, recall: float) -> dict[str, Any]:
+    sentence = (
+        f"Generation {progress.generation} holds {progress.chunks} {'chunk' if progress.chunks == 1 else 'chunks'}"
+    )
     if ef_search is None:
-        sentence = f"Generation {progress.generation} holds {progress.chunks} chunks; search is exact"
+        sentence += "; search is exact"
     else:
-        sentence = (
-            f"Generation {progress.generation} holds {progress.chunks} chunks; its index finds {recall:.4f} of the ten "
-            f"nearest, measured with {progress.recall.queries} of them"
+        sentence += (
+            f"; its index finds {recall:.4f} of the ten nearest, measured with {progress.recall.queries} of them"
         )
     return {
         "generation": progress.generation,

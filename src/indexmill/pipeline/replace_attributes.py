@@ -114,7 +114,7 @@ class ReplaceAttributes:
 
     def _switch(self, token: UUID, batch: ClaimedBatch, progress: dict[str, Any]) -> None:
         documents, misfits = progress["documents"], progress["misfits"]
-        sentence = f"Filters see the new attributes of {documents} documents"
+        sentence = f"Filters see the new attributes of {documents} {'document' if documents == 1 else 'documents'}"
         if misfits:
             sentence += f"; of {misfits} of them values do not fit and are found by no filter"
         result = {"documents": documents, "misfits": misfits, "sentence": sentence}

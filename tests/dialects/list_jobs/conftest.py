@@ -89,8 +89,8 @@ class Checked:
         assert answer.status_code == expected, answer.text
         return model.model_validate(answer.json())
 
-    def v2_done(self, method: str, path: str) -> None:
-        answer = self.http.request(method, f"/v2/{path}")
+    def v2_done(self, method: str, path: str, **options: Any) -> None:
+        answer = self.http.request(method, f"/v2/{path}", **options)
         assert (answer.status_code, answer.content) == (204, b"")
 
     def v2_refused(self, status: int, method: str, path: str, body: Any = None, **options: Any) -> Any:

@@ -42,6 +42,8 @@ class FakeCorpora:
     given: dict[tuple[str, str], NewDocument | NewFile] = field(default_factory=dict)
     #: What has been called with which seconds to wait.
     waits: list[float | None] = field(default_factory=list)
+    #: What has been searched for, by corpus.
+    asked: list[tuple[str, str]] = field(default_factory=list)
     #: Raised by every verb while it is set.
     raises: Exception | None = None
 
@@ -74,6 +76,10 @@ class FakeCorpora:
             if reference in (each.key, each.number):
                 return each
         raise CollectionNotFound(str(reference), sorted(self.corpora))
+
+    def several(self, numbers: Sequence[int], /) -> dict[int, Corpus]:
+        self._enter()
+        return {each.number: each for each in self.corpora.values() if each.number in numbers}
 
     def page(self, limit: int, after: int | None, name_regex: str | None, /) -> Sequence[Corpus]:
         self._enter()
@@ -176,8 +182,9 @@ class FakeCorpora:
         fitting = [each for _, each in sorted(self.stored[key].items()) if _fits(each, metadata_filter)]
         return [replace(each, parts=None) for each in fitting if after is None or each.id > after][:limit]
 
-    def remove(self, key: str, document_id: str, /) -> Pending[bool]:
+    def remove(self, key: str, document_id: str, wait_seconds: float, /) -> Pending[bool]:
         self.get(key)
+        self.waits.append(wait_seconds)
         return Pending.done(self.stored[key].pop(document_id, None) is not None)
 
     def bulk_remove(
@@ -196,6 +203,7 @@ class FakeCorpora:
 
     def query(self, key: str, text: str, limit: int, offset: int, metadata_filter: str | None, /) -> Sequence[QueryHit]:
         self.get(key)
+        self.asked.append((key, text))
         fitting = [each for _, each in sorted(self.stored[key].items()) if _fits(each, metadata_filter)]
         hits = [
             QueryHit(each.id, part.text, 1 / (1 + len(part.text)), part.metadata, each.metadata)

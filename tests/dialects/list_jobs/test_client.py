@@ -6,6 +6,7 @@ Behind the door are the real ledger and a fake of the verbs of corpora: that req
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ import pytest
 import vectara
 from vectara import Vectara, VectaraEnvironment
 from vectara.errors import BadRequestError, ConflictError, NotFoundError
+from vectara.managers.upload import UploadManager
 
 from indexmill.domain.job import Item, JobKind, Submission
 from indexmill.engine import Engine
@@ -100,7 +102,17 @@ def test_documents(client: Vectara, verbs: FakeCorpora) -> None:
     assert list(verbs.stored["handbook"]) == ["given.txt"]
 
 
-def test_search(client: Vectara) -> None:
+def test_a_file_that_the_clients_manager_uploads(client: Vectara, verbs: FakeCorpora, tmp_path: Path) -> None:
+    client.corpora.create(key="handbook")
+    path = tmp_path / "a b.txt"
+    path.write_text("hello")
+    # It sends `null` for metadata that nobody gave.
+    uploaded = UploadManager(client.upload).upload("handbook", path)
+    assert (uploaded.id, uploaded.metadata) == ("a b.txt", {})
+    assert list(verbs.stored["handbook"]) == ["a b.txt"]
+
+
+def test_search(client: Vectara, verbs: FakeCorpora) -> None:
     for key in ("handbook", "other"):
         client.corpora.create(key=key)
         for n in range(3):
@@ -121,6 +133,9 @@ def test_search(client: Vectara) -> None:
         ("other-0", 1),
         ("handbook-1", 0),
     ]
+    corpora[1] = vectara.KeyedSearchCorpus(corpus_key="other", query="of its own")
+    client.queries.query(query="x", search=search.model_copy(update={"corpora": corpora}))
+    assert verbs.asked[-2:] == [("handbook", "x"), ("other", "of its own")]
     events = list(client.queries.query_stream(query="x", search=search))
     assert [each.type for each in events] == ["search_results", "end"]
     assert events[0].search_results == both

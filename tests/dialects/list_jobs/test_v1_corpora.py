@@ -22,7 +22,13 @@ BOOK: dict[str, Any] = {
     "title": "A guide",
     "metadataJson": '{"year": 1979, "tags": ["a"], "is_read": true}',
     "section": [
-        {"text": "Far out", "metadataJson": '{"page": 1}', "title": "One", "section": [{"text": "in the uncharted"}]},
+        {
+            "id": 3,
+            "text": "Far out",
+            "metadataJson": '{"page": 1}',
+            "title": "One",
+            "section": [{"text": "in the uncharted"}],
+        },
         {"section": [{"text": "backwaters"}]},
     ],
 }
@@ -34,7 +40,7 @@ def _index(send: Checked, corpus: int, document: dict[str, Any] | None = None, *
 
 def test_corpora_are_made_read_and_listed(send: Checked, verbs: FakeCorpora) -> None:
     attributes = [
-        {"name": kind.lower(), "indexed": True, "type": f"FILTER_ATTRIBUTE_TYPE__{kind}", "level": 1} for kind in TYPES
+        {"name": kind.lower(), "indexed": True, "type": 5 * number, "level": 5} for number, kind in enumerate(TYPES, 1)
     ]
     wanted = {"name": "hand book", "description": "All", "filter_attributes": attributes, "customDimensions": []}
     made = send.v1(vendor.CreatedCorpus, "create-corpus", {"corpus": wanted})
@@ -83,21 +89,23 @@ def test_a_document_is_indexed_once(send: Checked, verbs: FakeCorpora, corpus: i
     assert verbs.given["handbook", BOOK["documentId"]] == NewDocument(
         "isbn-9781405053976",
         (
-            DocumentPart("Far out", {"page": 1}, "One"),
+            DocumentPart("Far out", {"section": 3, "page": 1}, "One"),
             DocumentPart("in the uncharted"),
             DocumentPart("backwaters"),
         ),
         {"title": "A guide", "year": 1979, "tags": ["a"], "is_read": True},
     )
-    assert _index(send, corpus).status.code == "ALREADY_EXISTS"
-    assert _index(send, corpus, {**BOOK, "title": "Another"}).status.code == "CONFLICT"
+    again = _index(send, corpus)
+    assert (again.status.code, again.quota_consumed) == ("ALREADY_EXISTS", first.quota_consumed)
+    other = _index(send, corpus, {**BOOK, "title": "Another"})
+    assert (other.status.code, other.quota_consumed.num_chars) == ("CONFLICT", "0")
     core = {"documentId": "b", "parts": [{"text": "one", "metadataJson": "{}"}, {"text": "two"}]}
     answer = send.v1(vendor.Indexed, "core/index", {"corpusId": corpus, "document": core})
     assert answer.status.code == "OK"
     assert verbs.given["handbook", "b"] == NewDocument("b", (DocumentPart("one"), DocumentPart("two")), is_core=True)
 
 
-def test_documents_are_listed_searched_and_deleted(send: Checked, corpus: int) -> None:
+def test_documents_are_listed_searched_and_deleted(send: Checked, verbs: FakeCorpora, corpus: int) -> None:
     for n in range(5):
         document = {"documentId": f"d{n}", "metadataJson": json.dumps({"half": "ab"[n % 2], "n": n})}
         _index(send, corpus, {**document, "section": [{"text": "x" * (n + 1), "metadataJson": '{"page": 1}'}]})
@@ -117,7 +125,9 @@ def test_documents_are_listed_searched_and_deleted(send: Checked, corpus: int) -
     assert [each.id for each in found.document] == ["d2", "d4"]
     assert found.response[0].corpus_key.corpus_id == corpus
     for _ in range(2):
-        send.v1(vendor.Nothing, "delete-doc", {"customerId": "1", "corpusId": str(corpus), "documentId": "d3"})
+        wanted = {"customerId": "1", "corpusId": str(corpus), "documentId": "d3"}
+        send.v1(vendor.Nothing, "delete-doc", wanted, headers={"timeout": "45S"})
+    assert verbs.waits[-2:] == [45, 45]
     rest = send.v1(vendor.V1Documents, "list-documents", {"corpusId": corpus}).document
     assert [each.id for each in rest] == ["d0", "d1", "d2", "d4"]
 
@@ -152,6 +162,22 @@ def test_a_file_is_indexed_under_its_name(send: Checked, verbs: FakeCorpora, cor
         400, 3, f"upload?o={corpus}", files={"file": ("a", b"x")}, data={"doc_metadata": "{"}
     )
     assert "form" in send.v1_refused(400, 3, f"upload?o={corpus}", {})
+    # As clients send it whose library gives every part of a form a file's name; the id is all that the file is called.
+    answer = send.http.post(
+        f"/v1/upload?c=12&o={corpus}&d=True",
+        files={
+            "file": ("https://example.com/a%20b/c.txt", b"hello", "text/plain"),
+            "doc_metadata": ("doc_metadata", '{"year": 2025}'),
+        },
+    )
+    assert answer.status_code == 200, answer.text
+    assert verbs.given["handbook", "https://example.com/a b/c.txt"].metadata == {"year": 2025}
+    # null: as clients write what nobody said.
+    again: dict[str, Any] = {"files": {"file": ("b", b"x", "text/plain")}, "data": {"doc_metadata": "null"}}
+    codes = [send.http.post(f"/v1/upload?o={corpus}", **again).json()["response"]["status"]["code"] for _ in range(2)]
+    assert codes == ["OK", "ALREADY_EXISTS"]
+    # Unlike other documents': its original says it so.
+    assert "id" in send.v1_refused(409, 6, f"upload?o={corpus}", files={"file": ("b", b"other", "text/plain")})
     assert "corpus" in send.v1_refused(404, 5, "upload?o=99999", files={"file": ("a", b"x")}).lower()
 
 

@@ -300,7 +300,7 @@ def test_each_bit_of_a_page_key_counts(send: Checked, engine: Engine) -> None:
 def test_a_job_that_has_ended_before_the_first_poll_is_seen_completed(
     send: Checked, verbs: FakeCorpora, corpus: int
 ) -> None:
-    attribute = {"name": "year", "type": 1, "level": 1, "indexed": True}
+    attribute = {"name": "year", "type": 5, "level": 5, "indexed": True}
     body = {"corpusId": corpus, "filterAttributes": [attribute]}
     for path, wanted in (("replace-corpus-filter-attrs", body), ("rebuild-corpus-vector-index", {"corpusId": corpus})):
         job = send.v1(vendor.StartedJob, path, wanted).job_id
@@ -334,7 +334,7 @@ def test_a_failed_job_says_which_item_failed_first(send: Checked, engine: Engine
             [job.id],
         )
     (found,) = _list(send, jobId=str(job.id)).job
-    assert found.detail == "1 of 1 items failed; the first: It is no text"
+    assert found.detail == "1 of 1 item failed; the first: It is no text"
     assert (found.items_total, found.items_done, found.items_failed) == ("1", "0", "1")
     (second,) = send.v2(vendor.V2Jobs, "GET", "jobs").jobs
     assert second.detail == found.detail

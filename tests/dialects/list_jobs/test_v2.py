@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from indexmill.dialects.list_jobs.searching import SearchedCorpus, nearest
 from indexmill.domain.filter_attributes import AttributeLevel, AttributeType, FilterAttribute
 from indexmill.domain.job import Item, Job, JobKind, Submission
 from indexmill.engine import Engine
@@ -155,7 +156,9 @@ def test_documents_are_made_read_listed_and_deleted(send: Checked, verbs: FakeCo
     }
     for n in range(4):
         send.v2(vendor.V2Document, "POST", path, {**structured, "id": f"d{n}"}, expected=201)
-    assert [part.text for part in verbs.stored[key]["d0"].parts or ()] == ["x", "y"]
+    # The section's id is said of its own parts.
+    parts = [(part.text, part.metadata) for part in verbs.stored[key]["d0"].parts or ()]
+    assert parts == [("x", {"section": 1, "p": 1}), ("y", {})]
     page = send.v2(vendor.V2Documents, "GET", f"{path}?limit=2&metadata_filter=doc.half = 'a'")
     met = page.documents
     while page.metadata.page_key:
@@ -173,7 +176,8 @@ def test_documents_are_made_read_listed_and_deleted(send: Checked, verbs: FakeCo
     assert send.v2(vendor.V2Document, "PATCH", f"{path}/a%2Fb%20c", {}).metadata == {"m": None}
     assert send.v2_refused(404, "PATCH", f"{path}/gone", {"metadata": {}}).id == "gone"
     assert "NUL" in send.v2_refused(400, "PATCH", f"{path}/d0", {"metadata": {"a": "\0"}}).messages[0]
-    send.v2_done("DELETE", f"{path}/a%2Fb%20c")
+    send.v2_done("DELETE", f"{path}/a%2Fb%20c", headers={"Request-Timeout": "50"})
+    assert verbs.waits[-1] == 50
     started = send.v2(vendor.BulkStarted, "DELETE", f"{path}?document_ids=d0,d1,", expected=202)
     assert send.v2(vendor.V2Job, "GET", f"jobs/{started.job_id}").state == "completed"
     done = send.v2(vendor.BulkDone, "DELETE", f"{path}?document_ids=d2,gone&async=false")
@@ -212,6 +216,15 @@ def test_corpora_are_searched(send: Checked, key: str) -> None:
     assert [(each.document_id, each.request_corpora_index) for each in found] == [("d3", 1)]
 
 
+def test_no_further_corpus_is_searched_when_nobody_waits_any_more(verbs: FakeCorpora, key: str) -> None:
+    corpora = [SearchedCorpus(key, None)] * 2
+    with pytest.raises(TimeoutError):
+        nearest(verbs, corpora, "x", 1, 0, seconds=0)
+    assert verbs.asked == []
+    nearest(verbs, corpora, "x", 1, 0, seconds=60)
+    assert len(verbs.asked) == 2
+
+
 def test_a_search_may_come_as_events(send: Checked, key: str) -> None:
     document = {"id": "d", "type": "core", "document_parts": [{"text": "one\n\nline"}]}
     send.v2(vendor.V2Document, "POST", f"corpora/{key}/documents", document, expected=201)
@@ -243,6 +256,16 @@ def test_a_search_may_come_as_events(send: Checked, key: str) -> None:
         ("POST", "corpora", {}, "key"),
         ("POST", "corpora", {"key": "a b"}, "key"),
         ("POST", "corpora", {"key": "a", "filter_attributes": [{"name": "x"}]}, "level"),
+        (
+            "POST",
+            "corpora",
+            {
+                "key": "a",
+                "filter_attributes": [{"name": "x", "level": "part", "type": "text", "description": "\0"}],
+            },
+            "description",
+        ),
+        ("GET", "corpora?filter=%00", None, "filter"),
         ("POST", "corpora/c/documents", {"id": "a", "type": "core"}, "document_parts"),
         ("POST", "corpora/c/documents", {"id": "a", "type": "structured"}, "sections"),
         ("POST", "corpora/c/documents", {"id": "", "type": "core", "document_parts": []}, "id"),
@@ -252,6 +275,8 @@ def test_a_search_may_come_as_events(send: Checked, key: str) -> None:
             {"id": "a", "type": "core", "document_parts": [{"text": "x", "metadata": {"a": ["\0"]}}]},
             "NUL",
         ),
+        ("POST", "corpora/c/documents", {"id": "a", "type": "core", "document_parts": []}, "document_parts"),
+        ("POST", "corpora/c/documents", {"id": "a", "type": "structured", "sections": []}, "sections"),
         ("DELETE", "corpora/c/documents", None, "exactly one"),
         ("DELETE", "corpora/c/documents?document_ids=,", None, "1 to 1000"),
         ("POST", "corpora/c/query", {"query": ""}, "query"),

@@ -70,7 +70,21 @@ def test_what_an_ordinary_client_sends_arrives(holding: HoldingFile, data: bytes
 )
 def test_a_file_name_is_a_name_and_no_place(holding: HoldingFile, given_name: bytes, cleaned: str | None) -> None:
     head = HEAD % b"file" + b'; filename="' + given_name + b'"'
-    assert parse(holding, parts((head, b"x"))) == {"file": FormFile(0, 1, cleaned, None)}
+    (file,) = parse(holding, parts((head, b"x"))).values()
+    assert (file.file_name, file.size) == (cleaned, 1)
+
+
+def test_whoever_wants_it_has_the_name_as_it_came(holding: HoldingFile) -> None:
+    head = HEAD % b"file" + b'; filename="https://example.com/a/b.pdf"'
+    given = FormFile(0, 1, "b.pdf", None, "https://example.com/a/b.pdf")
+    assert parse(holding, parts((head, b"x"))) == {"file": given}
+
+
+def test_a_text_that_a_client_gives_among_its_files_is_a_field(holding: HoldingFile) -> None:
+    request = httpx.Request("POST", "http://x/", files={"file": ("a", b"x"), "metadata": ("metadata", b"{}")})
+    boundary = boundary_of(request.headers["content-type"])
+    assert boundary is not None
+    assert parse(holding, request.read(), boundary)["metadata"] == "{}"
 
 
 def test_a_file_without_a_name_is_a_file(holding: HoldingFile) -> None:

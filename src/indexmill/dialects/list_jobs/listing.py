@@ -99,8 +99,9 @@ class JobListing:
         for job in untold:
             first = failures.get(job.id)
             if first:
+                items = "item" if job.total_items == 1 else "items"
                 told[job.id] = (
-                    f"{job.counters.failed} of {job.total_items} items failed; the first: {first[0].sentence}"
+                    f"{job.counters.failed} of {job.total_items} {items} failed; the first: {first[0].sentence}"
                 )
         return told
 

@@ -7,11 +7,11 @@ from typing import Any
 from indexmill.errors import InvalidRequest
 from indexmill.http.json_values import parse_json
 
-__all__ = ["metadata_of", "storable"]
+__all__ = ["metadata_of", "of_section", "storable"]
 
 
 def metadata_of(text: str, place: str) -> dict[str, Any]:
-    """The object that the JSON in `text` is; empty where there is none.
+    """The object that the JSON in `text` is; empty where there is none, or null, as clients write what nobody said.
 
     Raises:
         InvalidRequest: it is no such JSON, or cannot be stored.
@@ -22,6 +22,8 @@ def metadata_of(text: str, place: str) -> dict[str, Any]:
         value = parse_json(text.encode())
     except ValueError as error:
         raise InvalidRequest(f"{place}: expected JSON in a string: {error}") from error
+    if value is None:
+        return {}
     if not isinstance(value, dict):
         raise InvalidRequest(f"{place}: expected a JSON object in a string, got {type(value).__name__}")
     return storable(value, place)
@@ -36,6 +38,11 @@ def storable(metadata: dict[str, Any], place: str) -> dict[str, Any]:
     if _has_nul(metadata):
         raise InvalidRequest(f"{place}: expected text without NUL characters")
     return metadata
+
+
+def of_section(number: int | None, metadata: dict[str, Any]) -> dict[str, Any]:
+    """The metadata of a section's parts: its id, as `section`, and what is said of it."""
+    return metadata if number is None else {"section": number, **metadata}
 
 
 def _has_nul(value: Any) -> bool:

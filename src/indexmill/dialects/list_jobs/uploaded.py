@@ -51,7 +51,7 @@ async def read_file(door: Door, request: Request, metadata_field: str) -> AsyncI
         if not isinstance(file, FormFile) or not isinstance(metadata, str):
             raise InvalidRequest("file: expected a form (multipart/form-data) with a file in the part `file`")
         given = form.get("filename")
-        name = given if isinstance(given, str) and given else unquote(file.file_name or "")
+        name = given if isinstance(given, str) and given else unquote(file.given_name)
         if not 1 <= len(name) <= 512 or "\0" in name:
             raise InvalidRequest(
                 "filename: expected the file with a name of 1 to 512 characters: it is the document's id"

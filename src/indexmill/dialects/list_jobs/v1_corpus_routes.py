@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 
 from indexmill.dialects.list_jobs.caller import check_customer, tenant_of
-from indexmill.dialects.list_jobs.errors import v1_problems
+from indexmill.dialects.list_jobs.errors import seconds_of, v1_problems
 from indexmill.dialects.list_jobs.paging import Paging
 from indexmill.dialects.list_jobs.proto_json import message_answer, read_message
 from indexmill.dialects.list_jobs.v1_job_routes import corpus_number
@@ -28,7 +29,8 @@ from indexmill.dialects.list_jobs.v1_wire import (
     Status,
 )
 from indexmill.dialects.list_jobs.verbs import CorpusVerbs
-from indexmill.errors import CollectionNotFound, InvalidRequest
+from indexmill.domain.corpus import Corpus
+from indexmill.errors import InvalidRequest
 from indexmill.http.auth import Need, needs
 from indexmill.http.body import BodyReader
 from indexmill.http.openapi import json_body
@@ -72,14 +74,24 @@ class _Corpora:
         made = self._verbs.create(None, corpus.name, corpus.description, attributes, {})
         return CreatedCorpus(corpus_id=made.number, status=Status())
 
-    def read(self, wanted: ReadCorpusRequest) -> ReadCorpora:
-        return ReadCorpora(corpora=[self._info(number, wanted) for number in wanted.corpus_id])
+    def read(self, wanted: ReadCorpusRequest, seconds: float) -> ReadCorpora:
+        """
+        Args:
+            seconds: after which no further corpus is counted: nobody waits for the answer any more.
 
-    def _info(self, number: int, wanted: ReadCorpusRequest) -> CorpusInfo:
-        try:
-            found = self._verbs.get(number)
-        except CollectionNotFound:
-            return CorpusInfo(corpus_status=Status(code="NOT_FOUND", status_detail=f"Corpus `{number}` not found"))
+        Raises:
+            TimeoutError
+        """
+        end = time.monotonic() + seconds
+        found = self._verbs.several(wanted.corpus_id)
+        infos: list[CorpusInfo] = []
+        for number in wanted.corpus_id:
+            if time.monotonic() >= end:
+                raise TimeoutError
+            infos.append(self._info(found[number], wanted) if number in found else _missing(number))
+        return ReadCorpora(corpora=infos)
+
+    def _info(self, found: Corpus, wanted: ReadCorpusRequest) -> CorpusInfo:
         info = CorpusInfo()
         if wanted.read_basic_info or not (wanted.read_size or wanted.read_filter_attributes):
             info.corpus, info.corpus_status = corpus_view(found), Status()
@@ -109,6 +121,10 @@ class _Corpora:
     def reset(self, wanted: CorpusRequest) -> CorpusStatus:
         self._verbs.reset(self._verbs.get(corpus_number(wanted.corpus_id)).key)
         return CorpusStatus(status=Status())
+
+
+def _missing(number: int) -> CorpusInfo:
+    return CorpusInfo(corpus_status=Status(code="NOT_FOUND", status_detail=f"Corpus `{number}` not found"))
 
 
 def _add_create(router: APIRouter, door: Door, bodies: BodyReader, corpora: _Corpora) -> None:
@@ -141,7 +157,7 @@ def _add_reads(router: APIRouter, door: Door, bodies: BodyReader, corpora: _Corp
     async def read(request: Request) -> Response:
         check_customer(request)
         wanted = await read_message(bodies, request, ReadCorpusRequest)
-        return message_answer(await door.call(corpora.read, wanted))
+        return message_answer(await door.call(corpora.read, wanted, seconds_of(request)))
 
     @router.post(
         "/v1/list-corpora",

@@ -42,10 +42,11 @@ from indexmill.dialects.list_jobs.v1_translate import (
 from indexmill.dialects.list_jobs.verbs import CorpusVerbs
 from indexmill.domain.corpus import CorpusDocument, DocumentState, NewDocument, NewFile
 from indexmill.domain.pending import Pending
-from indexmill.errors import InvalidRequest
+from indexmill.errors import CollectionNotFound, InvalidRequest
 from indexmill.http.auth import Need, needs
 from indexmill.http.body import BodyReader
 from indexmill.http.openapi import json_body
+from indexmill.http.problems import Problem, ProblemError
 from indexmill.http.service import Door
 from indexmill.security.page_keys import PageKeys
 
@@ -84,10 +85,11 @@ class _Documents:
         begun = self._verbs.put_file(self._key(corpus), file, seconds)
         return begun.then(lambda stored: _uploaded(file, *stored, wants_document=wants_document))
 
-    def remove(self, wanted: DeleteDocumentRequest) -> Pending[Nothing]:
+    def remove(self, wanted: DeleteDocumentRequest, seconds: float) -> Pending[Nothing]:
         if not wanted.document_id:
             raise InvalidRequest("documentId: expected the id of a document, got nothing")
-        return self._verbs.remove(self._key(wanted.corpus_id), wanted.document_id).then(lambda _: Nothing())
+        begun = self._verbs.remove(self._key(wanted.corpus_id), wanted.document_id, seconds)
+        return begun.then(lambda _: Nothing())
 
     def list(self, tenant: int, wanted: ListDocumentsRequest) -> DocumentList:
         limit = page_limit(wanted.num_results, 10, _MAX_DOCUMENTS)
@@ -101,21 +103,30 @@ class _Documents:
         infos = [DocumentInfo(id=each.id, metadata=name_values(each.metadata)) for each in shown]
         return DocumentList(document=infos, next_page_key=key)
 
-    def search(self, query: SearchQuery) -> ResponseSet:
+    def search(self, query: SearchQuery, seconds: float) -> ResponseSet:
         if not query.query.strip():
             raise InvalidRequest("query: expected a text to search for, got nothing")
         if not query.corpus_key:
             raise InvalidRequest("corpusKey: expected at least one corpus, got none")
-        corpora = [
-            SearchedCorpus(self._key(each.corpus_id), each.corpus_id, each.metadata_filter or None)
-            for each in query.corpus_key
-        ]
+        found = self._verbs.several([corpus_number(each.corpus_id) for each in query.corpus_key])
+        corpora: list[SearchedCorpus] = []
+        for each in query.corpus_key:
+            if each.corpus_id not in found:
+                raise CollectionNotFound(str(each.corpus_id), [])
+            key = found[each.corpus_id].key
+            corpora.append(SearchedCorpus(key, each.metadata_filter or None, number=each.corpus_id))
         limit = page_limit(query.num_results, 10, MAX_FOUND)
-        found = nearest(self._verbs, corpora, query.query, limit, query.start)
-        return response_set([(each.corpus.number, each.hit) for each in found])
+        parts = nearest(self._verbs, corpora, query.query, limit, query.start, seconds=seconds)
+        return response_set([(each.corpus.number, each.hit) for each in parts])
 
 
 def _uploaded(file: NewFile, state: DocumentState, stored: CorpusDocument, *, wants_document: bool) -> UploadAnswer:
+    """
+    Raises:
+        ProblemError: another document has the file's name (409; of documents that are no files the status says it).
+    """
+    if state is DocumentState.CONFLICT:
+        raise ProblemError(Problem(409, "conflict", status_of(state).status_detail))
     texts = [part.text for part in stored.parts or ()]
     document = None
     if wants_document:
@@ -171,7 +182,8 @@ def _add_others(router: APIRouter, door: Door, bodies: BodyReader, documents: _D
     async def delete(request: Request) -> Response:
         wanted = await read_message(bodies, request, DeleteDocumentRequest)
         check_customer(request, wanted.customer_id)
-        return message_answer(await door.outcome(await door.call(documents.remove, wanted)))
+        begun = await door.call(documents.remove, wanted, seconds_of(request))
+        return message_answer(await door.outcome(begun))
 
     @router.post(
         "/v1/list-documents",
@@ -205,7 +217,7 @@ def _add_query(router: APIRouter, door: Door, bodies: BodyReader, documents: _Do
         check_customer(request, *(each.customer_id for query in wanted.query for each in query.corpus_key))
         if not wanted.query:
             raise InvalidRequest("query: expected at least one query, got none")
-        sets = [await door.in_turn(documents.search, each) for each in wanted.query]
+        sets = [await door.in_turn(documents.search, each, seconds_of(request)) for each in wanted.query]
         return message_answer(QueryAnswer(response_set=sets))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from indexmill.dialects.list_jobs.listing import JobPage, done_items, progress_of, wire_id
-from indexmill.dialects.list_jobs.metadata import metadata_of
+from indexmill.dialects.list_jobs.metadata import metadata_of, of_section
 from indexmill.dialects.list_jobs.states import job_type, names_of
 from indexmill.dialects.list_jobs.v1_document_wire import (
     CoreDocumentMessage,
@@ -165,7 +165,7 @@ def _parts(sections: Sequence[Section], place: str) -> Iterator[DocumentPart]:
         here = f"{place}.{number}"
         metadata = metadata_of(section.metadata_json, f"{here}.metadataJson")
         if section.text or not section.section:
-            yield DocumentPart(section.text, metadata, section.title or None)
+            yield DocumentPart(section.text, of_section(section.id or None, metadata), section.title or None)
         yield from _parts(section.section, f"{here}.section")
 
 
@@ -179,8 +179,9 @@ def status_of(state: DocumentState) -> Status:
 
 
 def indexed(state: DocumentState, document: NewDocument) -> IndexedDocument:
+    """Of one that was there already: what it consumed the first time."""
     quota = Quota()
-    if state is DocumentState.INDEXED:
+    if state is not DocumentState.CONFLICT:
         metadata = [document.metadata, *(part.metadata for part in document.parts)]
         quota = quota_of((part.text for part in document.parts), metadata)
     return IndexedDocument(status=_STATUSES[state], quota_consumed=quota)

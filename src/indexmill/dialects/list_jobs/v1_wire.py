@@ -46,14 +46,16 @@ _ATTRIBUTE: Final[dict[str, Any]] = {
     "level": "FILTER_ATTRIBUTE_LEVEL__DOCUMENT",
 }
 
+#: The original's numbers, as those of job states, go up by five.
 ATTRIBUTE_TYPES: Final = {
-    f"FILTER_ATTRIBUTE_TYPE__{name}": number
+    f"FILTER_ATTRIBUTE_TYPE__{name}": 5 * number
     for number, name in enumerate(
         ("UNDEFINED", "INTEGER", "INTEGER_LIST", "REAL", "REAL_LIST", "TEXT", "TEXT_LIST", "BOOLEAN")
     )
 }
 ATTRIBUTE_LEVELS: Final = {
-    f"FILTER_ATTRIBUTE_LEVEL__{name}": number for number, name in enumerate(("UNDEFINED", "DOCUMENT", "DOCUMENT_PART"))
+    f"FILTER_ATTRIBUTE_LEVEL__{name}": 5 * number
+    for number, name in enumerate(("UNDEFINED", "DOCUMENT", "DOCUMENT_PART"))
 }
 State = enum_type(V1_STATES)
 AttributeType = enum_type(ATTRIBUTE_TYPES)

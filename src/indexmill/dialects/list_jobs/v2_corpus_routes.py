@@ -28,7 +28,7 @@ from indexmill.dialects.list_jobs.v2_wire import (
 from indexmill.dialects.list_jobs.verbs import CorpusVerbs
 from indexmill.domain.corpus import Corpus
 from indexmill.domain.job import Job
-from indexmill.errors import CollectionNotFound, InvalidRequest
+from indexmill.errors import InvalidRequest
 from indexmill.http.answers import json_answer
 from indexmill.http.auth import Need, needs
 from indexmill.http.body import BodyReader
@@ -48,7 +48,9 @@ CorpusKey = Annotated[
     ),
 ]
 Limit = Annotated[int, Query(ge=1, le=100)]
-Pattern = Annotated[str | None, Query(max_length=256, description="A regular expression for names.")]
+Pattern = Annotated[
+    str | None, Query(max_length=256, pattern=r"^[^\x00]*$", description="A regular expression for names.")
+]
 Numbers = Annotated[
     list[Annotated[str, StringConstraints(max_length=32)]] | None,
     Query(description="Only these, as `crp_12`.", max_length=MAX_CORPORA),
@@ -100,16 +102,14 @@ class _Corpora:
         return {"corpora": [corpus_view(each) for each in shown], "metadata": {"page_key": key}}
 
     def _numbered(self, numbers: Sequence[str]) -> list[Corpus]:
-        found: list[Corpus] = []
+        wanted: list[int] = []
         for each in numbers:
             match = _NUMBERED.fullmatch(each)
             if match is None:
                 raise InvalidRequest(f"corpus_id: expected ids such as `crp_12`, got {each!r}")
-            try:
-                found.append(self.verbs.get(int(match[1])))
-            except CollectionNotFound:
-                continue
-        return found
+            wanted.append(int(match[1]))
+        found = self.verbs.several(wanted)
+        return [found[number] for number in wanted if number in found]
 
     def size(self, key: str) -> dict[str, int]:
         size = self.verbs.size(key, characters=True)

@@ -113,8 +113,8 @@ class _Documents:
             raise v2_not_found("Document", document_id)
         return document_view(found)
 
-    def remove(self, key: str, document_id: str) -> Pending[bool]:
-        return self._verbs.remove(key, document_id)
+    def remove(self, key: str, document_id: str, seconds: float) -> Pending[bool]:
+        return self._verbs.remove(key, document_id, seconds)
 
     def remove_many(
         self, key: str, ids: str | None, metadata_filter: str | None, seconds: float | None
@@ -144,14 +144,16 @@ class _Documents:
         )
         return {"documents": [document_view(each) for each in shown], "metadata": {"page_key": next_key}}
 
-    def search(self, key: str, query: str, wanted: CorpusSearch) -> dict[str, Any]:
-        corpus = SearchedCorpus(key, 0, wanted.metadata_filter or None)
-        return search_answer(nearest(self._verbs, [corpus], query, wanted.limit, wanted.offset))
+    def search(self, key: str, query: str, wanted: CorpusSearch, seconds: float) -> dict[str, Any]:
+        corpus = SearchedCorpus(key, wanted.metadata_filter or None)
+        return search_answer(nearest(self._verbs, [corpus], query, wanted.limit, wanted.offset, seconds=seconds))
 
-    def search_corpora(self, body: QueryCorporaBody) -> dict[str, Any]:
+    def search_corpora(self, body: QueryCorporaBody, seconds: float) -> dict[str, Any]:
         wanted = body.search
-        corpora = [SearchedCorpus(each.corpus_key, 0, each.metadata_filter or None) for each in wanted.corpora]
-        return search_answer(nearest(self._verbs, corpora, body.query, wanted.limit, wanted.offset))
+        corpora = [
+            SearchedCorpus(each.corpus_key, each.metadata_filter or None, query=each.query) for each in wanted.corpora
+        ]
+        return search_answer(nearest(self._verbs, corpora, body.query, wanted.limit, wanted.offset, seconds=seconds))
 
 
 def _stored(document_id: str, state: DocumentState, document: CorpusDocument) -> dict[str, Any]:
@@ -246,8 +248,9 @@ def _add_document(router: APIRouter, door: Door, documents: _Documents) -> None:
         status_code=204,
         responses=v2_problems(404),
     )
-    async def delete(corpus_key: CorpusKey, document_id: DocumentId) -> Response:
-        if not await door.outcome(await door.call(documents.remove, corpus_key, document_id)):
+    async def delete(request: Request, corpus_key: CorpusKey, document_id: DocumentId) -> Response:
+        begun = await door.call(documents.remove, corpus_key, document_id, seconds_of(request))
+        if not await door.outcome(begun):
             raise v2_not_found("Document", document_id)
         return Response(status_code=204)
 
@@ -299,7 +302,7 @@ def _add_query(router: APIRouter, door: Door, bodies: BodyReader, documents: _Do
         async with bodies.read(request, QueryBody) as body:
             wanted = body.value
         search = wanted.search or CorpusSearch()
-        found = await door.in_turn(documents.search, corpus_key, wanted.query, search)
+        found = await door.in_turn(documents.search, corpus_key, wanted.query, search, seconds_of(request))
         return _streamed(found) if wanted.stream_response else json_answer(found)
 
     @router.get(
@@ -309,9 +312,11 @@ def _add_query(router: APIRouter, door: Door, bodies: BodyReader, documents: _Do
         response_model=SearchAnswer,
         responses=v2_problems(404),
     )
-    async def search(corpus_key: CorpusKey, query: Searched, limit: Limit = 10, offset: Offset = 0) -> Response:
+    async def search(
+        request: Request, corpus_key: CorpusKey, query: Searched, limit: Limit = 10, offset: Offset = 0
+    ) -> Response:
         wanted = CorpusSearch(offset=offset, limit=limit)
-        return json_answer(await door.in_turn(documents.search, corpus_key, query, wanted))
+        return json_answer(await door.in_turn(documents.search, corpus_key, query, wanted, seconds_of(request)))
 
     @router.post(
         "/v2/query",
@@ -327,7 +332,7 @@ def _add_query(router: APIRouter, door: Door, bodies: BodyReader, documents: _Do
     async def query_corpora(request: Request) -> Response:
         async with bodies.read(request, QueryCorporaBody) as body:
             wanted = body.value
-        found = await door.in_turn(documents.search_corpora, wanted)
+        found = await door.in_turn(documents.search_corpora, wanted, seconds_of(request))
         return _streamed(found) if wanted.stream_response else json_answer(found)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic_core import to_json
 
 from indexmill.dialects.list_jobs.listing import JobPage, done_items, progress_of, wire_id
-from indexmill.dialects.list_jobs.metadata import storable
+from indexmill.dialects.list_jobs.metadata import of_section, storable
 from indexmill.dialects.list_jobs.searching import FoundPart
 from indexmill.dialects.list_jobs.states import job_type, names_of
 from indexmill.dialects.list_jobs.v2_wire import (
@@ -165,7 +165,8 @@ def _parts(sections: Sequence[SectionBody]) -> Iterator[DocumentPart]:
     """Sections in their order, each before those in it."""
     for section in sections:
         if section.text or not section.sections:
-            yield DocumentPart(section.text, storable(section.metadata or {}, "sections"), section.title)
+            metadata = of_section(section.id, storable(section.metadata or {}, "sections"))
+            yield DocumentPart(section.text, metadata, section.title)
         yield from _parts(section.sections or ())
 
 

@@ -59,6 +59,7 @@ Key = Annotated[str, StringConstraints(min_length=1, max_length=50, pattern=r"^[
 Name = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00]*$")]
 Description = Annotated[str, StringConstraints(max_length=4096, pattern=r"^[^\x00]*$")]
 Filter = Annotated[str, StringConstraints(max_length=MAX_FILTER, pattern=r"^[^\x00]*$")]
+Query = Annotated[StorableText, Field(min_length=1, max_length=5000)]
 Metadata = dict[str, Any]
 
 
@@ -68,7 +69,7 @@ class AttributeView(BaseModel):
     name: Annotated[str, StringConstraints(max_length=1024)]
     level: Literal["document", "part"]
     type: Literal["integer", "real_number", "text", "boolean", "list[integer]", "list[real_number]", "list[text]"]
-    description: Annotated[str, StringConstraints(max_length=1024)] | None = None
+    description: Annotated[str, StringConstraints(max_length=1024, pattern=r"^[^\x00]*$")] | None = None
     indexed: bool | None = None
 
 
@@ -231,7 +232,9 @@ class CorpusPart(BaseModel):
 class SectionBody(BaseModel):
     text: StorableText = ""
     title: StorableText | None = None
-    id: int | None = None
+    id: Annotated[int, Field(ge=-(2**31), le=2**31 - 1)] | None = Field(
+        default=None, description="Becomes `section` in the metadata of its parts."
+    )
     metadata: Metadata | None = None
     sections: list[SectionBody] | None = Field(default=None, max_length=_MAX_PARTS)
 
@@ -253,10 +256,10 @@ class CreateDocumentBody(BaseModel):
     id: ObjectId
     type: Literal["core", "structured"]
     metadata: Metadata | None = None
-    document_parts: list[CorpusPart] | None = Field(default=None, max_length=_MAX_PARTS)
+    document_parts: list[CorpusPart] | None = Field(default=None, min_length=1, max_length=_MAX_PARTS)
     title: StorableText | None = None
     description: StorableText | None = None
-    sections: list[SectionBody] | None = Field(default=None, max_length=_MAX_PARTS)
+    sections: list[SectionBody] | None = Field(default=None, min_length=1, max_length=_MAX_PARTS)
 
     @model_validator(mode="after")
     def _with_content(self) -> CreateDocumentBody:
@@ -330,7 +333,7 @@ class QueryBody(BaseModel):
         }
     )
 
-    query: Annotated[StorableText, Field(min_length=1, max_length=5000)]
+    query: Query
     search: CorpusSearch | None = None
     stream_response: bool | None = Field(default=None, description="Whether the answer comes as events.")
 
@@ -338,6 +341,7 @@ class QueryBody(BaseModel):
 class KeyedCorpus(BaseModel):
     corpus_key: Annotated[str, StringConstraints(min_length=1, max_length=255)]
     metadata_filter: Filter | None = None
+    query: Query | None = Field(default=None, description="What this corpus is asked instead.")
 
 
 class CorporaSearch(_Search):
@@ -353,7 +357,7 @@ class QueryCorporaBody(BaseModel):
         }
     )
 
-    query: Annotated[StorableText, Field(min_length=1, max_length=5000)]
+    query: Query
     search: CorporaSearch
     stream_response: bool | None = Field(default=None, description="Whether the answer comes as events.")
 

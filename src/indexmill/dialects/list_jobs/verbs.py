@@ -48,6 +48,9 @@ class CorpusVerbs(Protocol):
     def get(self, reference: str | int, /) -> Corpus:
         """By key, or by number."""
 
+    def several(self, numbers: Sequence[int], /) -> dict[int, Corpus]:
+        """Those that are there, by number."""
+
     def page(self, limit: int, after: int | None, name_regex: str | None, /) -> Sequence[Corpus]:
         """By number, those after this number; `name_regex` matches anywhere in the name or description."""
 
@@ -105,7 +108,7 @@ class CorpusVerbs(Protocol):
     ) -> Sequence[CorpusDocument]:
         """By id, those after this id, without their parts; fewer where they are large, none only at the end."""
 
-    def remove(self, key: str, document_id: str, /) -> Pending[bool]:
+    def remove(self, key: str, document_id: str, wait_seconds: float, /) -> Pending[bool]:
         """When it answers the document cannot be found; whether there was one."""
 
     def bulk_remove(

@@ -6,6 +6,6 @@ LEFT JOIN corpus s ON s.collection = c.id
 LEFT JOIN attribute_set a ON a.number = c.attribute_set
 WHERE c.tenant = %(tenant)s AND c.deleted_at IS NULL AND c.id > %(after)s
   AND (%(key)s::text IS NULL OR c.name = %(key)s)
-  AND (%(number)s::integer IS NULL OR c.id = %(number)s)
+  AND (%(numbers)s::integer[] IS NULL OR c.id = ANY (%(numbers)s::integer[]))
   AND (%(pattern)s::text IS NULL OR coalesce(s.name, c.name) ~ %(pattern)s OR s.description ~ %(pattern)s)
 ORDER BY c.id LIMIT %(limit)s;
