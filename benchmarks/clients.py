@@ -7,7 +7,7 @@ import json
 import time
 from typing import Any
 
-__all__ = ["call", "post_all", "submit_and_wait"]
+__all__ = ["call", "post_all", "request_times", "submit_and_wait"]
 
 _HEAD = (
     "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
@@ -40,6 +40,25 @@ def call(port: int, method: str, path: str, body: Any = None) -> Any:
     if status >= 400:
         raise RuntimeError(f"{method} {path}: expected success, got {status}: {data[:300]!r}")
     return json.loads(data)
+
+
+def request_times(port: int, method: str, path: str, body: Any, count: int) -> list[float]:
+    """The same request so many times, one after the other; the seconds of each."""
+    request = _request(method, path, json.dumps(body).encode())
+
+    async def all_of_them() -> list[float]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**24)
+        found = []
+        for _ in range(count):
+            started = time.perf_counter()
+            status, data = await _exchange(reader, writer, request)
+            found.append(time.perf_counter() - started)
+            if status != 200:
+                raise RuntimeError(f"{method} {path}: expected 200, got {status}: {data[:300]!r}")
+        writer.close()
+        return found
+
+    return asyncio.run(all_of_them())
 
 
 def submit_and_wait(port: int, path: str, body: Any) -> tuple[float, dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -51,6 +52,8 @@ class Load:
     stable: dict[str, str]
     written: dict[str, str] = field(default_factory=dict)
     searches: int = 0
+    #: Of these, how many were answered during each phase of a rebuild.
+    searches_during: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
     _ended: threading.Event = field(default_factory=threading.Event)
@@ -75,7 +78,8 @@ class Load:
         until = time.monotonic() + 600
         while not job_of(engine, job).is_terminal:
             assert time.monotonic() < until, "the rebuild does not end"
-            claim = claim_rebuild(engine)
+            before, claim = self.searches, claim_rebuild(engine)
+            noted = engine.ledger.structural_jobs.progress(job.id)
             if claim is None:
                 sweep()
                 time.sleep(0.05)
@@ -84,6 +88,8 @@ class Load:
                 lose(engine, claim)
             else:
                 run(engine, claim, runner)
+            if noted is not None:
+                self.searches_during[noted["phase"]] += self.searches - before
         return job_of(engine, job)
 
     def _guarded(self, work: Callable[[], None]) -> None:

@@ -172,9 +172,12 @@ class Corpora:
             # Whoever is writing has ended, and whoever begins later sees what is said here.
             vectors.hold_writers(connection, corpus.number)
             before = ledger.corpora.reset(connection, corpus.number)
-            vectors.clear(connection, ledger.collections.read(connection, [corpus.number])[corpus.number])
+            collection = ledger.collections.read(connection, [corpus.number])[corpus.number]
             if deletes:
                 ledger.corpora.delete(connection, corpus.number)
+            else:
+                self._begin_anew(connection, collection)
+            vectors.clear(connection, collection)
             return before
 
         before = ledger.database.repeat(work)
@@ -185,6 +188,15 @@ class Corpora:
                 ledger.transitions.alone(job_id, lambda c, j=job_id: ledger.transitions.close(c, j, end, said))  # type: ignore[misc]
             if len(jobs) < 1000:
                 break
+
+    def _begin_anew(self, connection: Connection, collection: Collection) -> None:
+        """An empty generation: whoever searches, or builds an index, of the old one is not waited for."""
+        generations = self.engine.ledger.generations
+        number = generations.begin(connection, collection.id)
+        self.engine.vectors.create_generation(
+            connection, replace(collection, generation=number), collection.deployment.dimension
+        )
+        generations.switch(connection, collection.id, number, ef_search=None, recall=None)
 
     # Documents
 

@@ -349,7 +349,9 @@ class Engine:
 
         Raises:
             CollectionNotFound: it has been deleted meanwhile.
+            LimitReached: too many items of the tenant wait.
         """
+        self.check_queue(self.tenant, 1)
         return self._woken(self.ledger.structural_jobs.submit(collection, kind, request, submitted_by=self.caller))
 
     def collection(self, name: str) -> Collection:

@@ -66,6 +66,12 @@ def test_a_corpus_from_its_making_to_its_end(client: Vectara, service: RunningSe
     uploaded = client.upload.file("marsh", file=("note.txt", b"Herons wait in the reeds.", "text/plain"))
     assert uploaded.id == "note.txt"
 
+    wrong = client.corpora.replace_filter_attributes("marsh", filter_attributes=[_attribute("place", "integer")]).job_id
+    told = _ended(service, wrong)
+    counted = [told[name] for name in ("itemsTotal", "itemsDone", "itemsFailed")]
+    assert (told["state"], counted) == ("JOB_STATE__COMPLETED", ["4", "1", "3"]), told
+    failed = service.http.get(f"/v2/jobs/{wrong}/failed_documents").json()["failed_documents"]
+    assert [(each["id"], each["code"]) for each in failed] == [(f"d{year}", "misfit") for year in (2019, 2021, 2023)]
     job = client.corpora.replace_filter_attributes("marsh", filter_attributes=[_attribute("place", "text")]).job_id
     ended = _ended(service, job)
     assert (ended["state"], ended["type"]) == ("JOB_STATE__COMPLETED", "JOB__CORPUS_REPLACE_FILTER_ATTRS")

@@ -1,23 +1,36 @@
-"""A rebuild in a running service: its workers do it, its sweep builds the index, a killed worker costs a slice."""
+"""A rebuild in a running service: its workers do it, its sweep builds the index, a killed worker costs a slice, and no
+search fails meanwhile.
+"""
 
 from __future__ import annotations
 
+import itertools
+from typing import Any
+
 import pytest
 
-from indexmill.domain.job_state import JobState
-from indexmill.engine import Engine
-from indexmill.ledger.ledger import open_ledger
-from indexmill.models.model_cache import ModelCache
-from indexmill.settings import Settings
-from indexmill.vectors.pgvector_store import PgvectorStore
 from tests.acceptance.fixtures import StartService
 from tests.acceptance.items import short_items
-from tests.running_service import wait_until
+from tests.replacing import Answer, Watch
+from tests.running_service import RunningService, wait_until
 
 pytestmark = pytest.mark.acceptance
 
 
-def test_a_rebuild_survives_its_worker(start_service: StartService, settings: Settings) -> None:
+def rebuild(service: RunningService) -> str:
+    number = service.http.get("/v2/corpora/tiny").json()["id"].removeprefix("crp_")
+    answer = service.http.post("/v1/rebuild-corpus-vector-index", json={"corpusId": number})
+    assert answer.status_code == 200, answer.text
+    job: str = answer.json()["jobId"]
+    return job
+
+
+def job_of(service: RunningService, job: str) -> dict[str, Any]:
+    found: dict[str, Any] = service.http.post("/v1/list-jobs", json={"jobId": job}).json()["job"][0]
+    return found
+
+
+def test_searches_go_on_while_a_rebuild_survives_its_worker(start_service: StartService) -> None:
     service = start_service(
         INDEXMILL_SEARCH__EXACT_CHUNKS="100", INDEXMILL_WORKER__LEASE_SECONDS="3", INDEXMILL_WORKER__RENEW_SECONDS="0.5"
     )
@@ -30,21 +43,33 @@ def test_a_rebuild_survives_its_worker(start_service: StartService, settings: Se
         return next(each for each in answer["collections"] if each["name"] == "tiny")
 
     wait_until(lambda: collection()["index"] == "hnsw", 60, "the sweep builds an index")
-    ledger = open_ledger(service.database_url, settings)
-    try:
-        engine = Engine(ledger, PgvectorStore(ledger.database), ModelCache(), lambda: None)
-        job = engine.rebuild("tiny")
-        wait_until(lambda: engine.find(str(job.id)).state is not JobState.QUEUED, 30, "a worker takes the rebuild")
+    names = itertools.cycle(short_items(300))
+
+    def search() -> Answer:
+        wanted = next(names)
+        answer = service.http.post(
+            "/search", json={"collection": "tiny", "text": wanted["payload"]["text"], "limit": 3}
+        )
+        assert answer.status_code == 200, answer.text
+        return frozenset({"found"} if answer.json()["hits"][0]["document_id"] == wanted["object_id"] else {"missed"})
+
+    searches = Watch(search)
+    with searches.running():
+        job = rebuild(service)
+        wait_until(lambda: job_of(service, job)["state"] != "JOB_STATE__QUEUED", 30, "a worker takes the rebuild")
         service.workers()[0].kill()
-        ended = wait_until(lambda: (found := engine.find(str(job.id))).is_terminal and found, 90, "the rebuild ends")
-        assert ended.state is JobState.SUCCEEDED
-        assert ended.result["index"] == "hnsw"
-    finally:
-        ledger.database.close()
+        ended = wait_until(
+            lambda: (found := job_of(service, job))["tsComplete"] != "0" and found, 90, "the rebuild ends"
+        )
+        before = len(searches.answers)
+        wait_until(lambda: len(searches.answers) > before + 10, 30, "searches of the new index")
+    assert ended["state"] == "JOB_STATE__COMPLETED", ended
+    assert searches.problems == []
+    assert before > 10
+    assert {answer for _, _, answer in searches.answers} == {frozenset({"found"})}
+    result = service.http.get(f"/jobs/{job}").json()["result"]
+    assert (result["index"], result["sampled"]) == ("hnsw", 200)
+    assert result["recall_at_10"] >= 0.98
     found = collection()
     assert (found["generation"], found["index"], found["chunks"]) == (2, "hnsw", 300)
-    assert found["recall"] == ended.result["recall_at_10"]
-    hits = service.http.post(
-        "/search", json={"collection": "tiny", "text": short_items(1)[0]["payload"]["text"]}
-    ).json()
-    assert hits["hits"][0]["document_id"] == "doc-0"
+    assert found["recall"] == result["recall_at_10"]

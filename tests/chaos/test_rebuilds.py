@@ -12,12 +12,13 @@ from indexmill.domain.document import Version
 from indexmill.domain.job_state import JobState
 from indexmill.domain.outcome import ItemStatus
 from indexmill.engine import Engine
+from indexmill.pipeline.rebuild import Phase
 from indexmill.settings import SearchSettings, Settings
-from indexmill.vectors.chunk_tables import drop_retired
+from indexmill.vectors.chunk_tables import chunk_table, drop_retired
 from indexmill.vectors.vector_index import VectorIndexes
 from indexmill.vectors.vector_store import StagedDocument
 from indexmill.worker.sweeps import vector_indexes
-from tests.draining import assert_conserved, documents, structural_works
+from tests.draining import assert_conserved, documents, rows, structural_works
 from tests.rebuilding import Load, rebuilder
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800)]
@@ -96,6 +97,23 @@ def store(engine: Engine, texts: dict[str, str]) -> None:
             engine.vectors.write(connection, engine.collection(MODEL), staged, range(len(staged)))
 
 
+def recall_at_10(engine: Engine, names: list[str], texts: dict[str, str]) -> float:
+    """What searches find now, of what is nearest; other questions than those of the job, and asked in another way."""
+    table = chunk_table(engine.collection(MODEL))
+    found = 0
+    for name in names:
+        vector = "[" + ",".join(map(str, engine.embed(MODEL, [texts[name]]).vectors[0])) + "]"
+        nearest = rows(
+            engine,
+            f"SELECT d.id FROM {table} c JOIN document d ON d.key = c.document "  # noqa: S608
+            "ORDER BY c.embedding <#> %s::vector LIMIT 10",
+            vector,
+        )
+        hits = engine.search(MODEL, text=texts[name], limit=10)
+        found += len({hit.document_id for hit in hits} & {row["id"] for row in nearest})
+    return found / (10 * len(names))
+
+
 def test_searches_never_fail_and_the_new_index_is_as_good(engine: Engine, settings: Settings) -> None:
     engine.deploy(MODEL, "static", {})
     texts = {f"d{number}": sentence(number) for number in range(CHUNKS)}
@@ -116,12 +134,15 @@ def test_searches_never_fail_and_the_new_index_is_as_good(engine: Engine, settin
         jobs = [load.rebuild(runner, sweep, losses=0.1, seed=number) for number in range(2)]
 
     assert load.problems == []
+    # All through it, but for the moment of the switch.
+    assert min(load.searches_during[phase] for phase in (Phase.COPYING, Phase.INDEXING, Phase.MEASURING)) > 0
     # An index may miss a little of what is there; recall says how much.
     assert len(load.missed) <= 0.02 * load.searches
     for job in jobs:
         assert (job.state, (job.result or {})["index"]) == (JobState.SUCCEEDED, "hnsw")
         assert (job.result or {})["recall_at_10"] >= 0.98
         assert (job.result or {})["sampled"] == 200
+    assert recall_at_10(engine, random.Random(7).sample([*texts], 100), texts) >= 0.97
     assert engine.collection(MODEL).ef_search is not None
     assert_conserved(engine)
     assert {name: row["text"] for name, row in documents(engine).items()} == texts | load.written

@@ -23,7 +23,8 @@ from indexmill.engine import Engine
 from indexmill.errors import CollectionNotFound, Conflict, InvalidRequest, ItemError
 from indexmill.security.keyring import Keyring
 from indexmill.security.page_keys import PageKeys
-from indexmill.vectors import stored_documents
+from indexmill.vectors import chunk_tables, stored_documents
+from indexmill.vectors.chunk_tables import chunk_table
 from indexmill.worker.sweeps import drop_generations
 from tests.draining import alter_query, assert_conserved, claimed, drain, execute, job_of, rows, run
 
@@ -274,6 +275,21 @@ def test_a_reset_wins_over_what_runs(corpora: Corpora) -> None:
     assert [
         hit.document_id for hit in corpora.query("birds", "Cranes dance.", 5, metadata_filter="doc.year = 2022")
     ] == ["cranes"]
+
+
+def test_a_reset_waits_for_no_search_and_no_index(corpora: Corpora, database_url: str) -> None:
+    """Whoever reads the chunks, or builds an index of them, goes on with what there was."""
+    put(corpora, document("cranes", 2020, ("Cranes dance.", "dance")))
+    table = chunk_table(corpora.engine.collection("birds"))
+    with psycopg.connect(database_url) as reader, ThreadPoolExecutor(1) as others:
+        # As strong as what an index is built under.
+        reader.execute(f"LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE")
+        others.submit(corpora.reset, "birds").result(timeout=20)
+        assert corpora.query("birds", "Cranes dance.", 5) == []
+        assert reader.execute(f"SELECT count(*) FROM {table}").fetchone() == (1,)  # noqa: S608
+    put(corpora, document("storks", 2021, ("Storks clatter.", "dance")))
+    assert [hit.document_id for hit in corpora.query("birds", "Storks clatter.", 5)] == ["storks"]
+    assert chunk_tables.drop_retired(corpora.engine.ledger.database, 0) == [table]
 
 
 def test_a_deleted_corpus_is_gone_and_its_key_free(corpora: Corpora) -> None:

@@ -65,10 +65,15 @@ class Generations:
             "note_index", collection=collection, generation=generation, ef_search=ef_search, recall=recall
         )
 
-    def to_index(self) -> list[IndexCandidate]:
-        """Those that a rebuild waits for come first."""
-        rows = self.database.query("generations_to_index")
-        return [IndexCandidate(row["collection"], row["generation"], row["dimension"], row["in_use"]) for row in rows]
+    def to_index(self, *, rows: int, row_bytes: int, inline_dimension: int) -> list[IndexCandidate]:
+        """Those that a rebuild waits for come first; of the others only those whose tables are large enough.
+
+        `rows`: so many have more than these bytes each, and the vector's where it has no more dimensions than that.
+        """
+        found = self.database.query(
+            "generations_to_index", rows=rows, row_bytes=row_bytes, inline_dimension=inline_dimension
+        )
+        return [IndexCandidate(row["collection"], row["generation"], row["dimension"], row["in_use"]) for row in found]
 
     def give_up_abandoned(self) -> int:
         """End the logging for generations that no rebuild fills any more; how many."""

@@ -47,6 +47,11 @@ class Reopening:
             if job.state not in TERMINAL_STATES or not _unfinished(job):
                 return job
             self._require_runnable(connection, job)
+            if job.kind in WORK_OF_KIND:
+                self._begin_again(connection, job)
+                run_query(connection, "retry_job", id=job_id)
+                self._forget_work(connection, job)
+                return _locked(connection, job_id)
             cleans_up = job.kind is JobKind.CLEANUP
             reopened = run_query(connection, "reopen_unfinished_batches", id=job_id, cleans_up=cleans_up)
             if not reopened:
@@ -76,12 +81,23 @@ class Reopening:
                     f"Job `{job.name}` is made of what its data sources held; start a new indexing job to scan them"
                 )
             self._require_runnable(connection, job)
-            run_query(connection, "delete_failed_items", id=job_id, ordinals=None)
-            run_query(connection, "reopen_all_batches", id=job_id)
+            self._begin_again(connection, job)
             run_query(connection, "rerun_job", id=job_id, force=force)
+            self._forget_work(connection, job)
             return _locked(connection, job_id)
 
         return self.database.repeat(work)
+
+    def _begin_again(self, connection: Connection, job: Job) -> None:
+        """All of its items are to be done."""
+        run_query(connection, "delete_failed_items", id=job.id, ordinals=None)
+        run_query(connection, "reopen_all_batches", id=job.id)
+
+    def _forget_work(self, connection: Connection, job: Job) -> None:
+        """How far a change of a whole collection was, and what it reported: it begins at the beginning."""
+        if job.kind in WORK_OF_KIND:
+            run_query(connection, "forget_reports", job=job.id)
+            run_query(connection, "forget_structural_progress", job=job.id)
 
     def _reopen(self, connection: Connection, job: Job, knowledge_base: UUID | None) -> None:
         try:

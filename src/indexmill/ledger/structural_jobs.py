@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
 
 import psycopg
 from psycopg.types.json import Jsonb
 
-from indexmill.domain.bodies import DistinctIds, RequestDigest, pack
+from indexmill.domain.bodies import MAX_BATCH_ITEMS, DistinctIds, RequestDigest, pack
 from indexmill.domain.failure import Failure, FailureCode, Stage
 from indexmill.domain.identifier import new_job_id
 from indexmill.domain.job import BatchWork, Item, Job, JobKind
-from indexmill.domain.outcome import ItemStatus, count
+from indexmill.domain.outcome import ItemStatus, count, encode_outcomes
 from indexmill.errors import CollectionNotFound, ItemError
 from indexmill.ledger.batches import BatchEnd, Batches
 from indexmill.ledger.claims import ClaimedBatch
 from indexmill.ledger.collections import Collection
 from indexmill.ledger.database import Connection, Database, run_query
+from indexmill.ledger.failed_items import insert_failures
 from indexmill.ledger.jobs import read_job
 from indexmill.ledger.scans import outcomes_of
 
@@ -30,6 +31,8 @@ WORK_OF_KIND: Final[Mapping[JobKind, BatchWork]] = {
     JobKind.REBUILD: BatchWork.REBUILD,
     JobKind.REPLACE_FILTER_ATTRIBUTES: BatchWork.REPLACE,
 }
+
+_SUPERSEDED: Final = "What was submitted later has been done already, and stays"
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,44 @@ class StructuralJobs:
 
     # Within the transaction of a step, in which the job and its batch are held
 
+    def noted(self, connection: Connection, job: UUID) -> dict[str, Any] | None:
+        """As `progress`."""
+        rows = run_query(connection, "read_structural_progress", job=job)
+        return rows[0]["progress"] if rows else None
+
+    def report(self, connection: Connection, batch: ClaimedBatch, failures: Sequence[Failure]) -> None:
+        """What of the collection could not be done: failed items beside the job's own one, which goes on.
+
+        Each gets its position here. They are batches that are decided already.
+        """
+        if not failures:
+            return
+        place = run_query(connection, "next_place", job=batch.job)[0]
+        groups = [failures[first : first + MAX_BATCH_ITEMS] for first in range(0, len(failures), MAX_BATCH_ITEMS)]
+        ordinals = list(range(place["ordinal"], place["ordinal"] + len(groups)))
+        first_positions = [place["position"] + number * MAX_BATCH_ITEMS for number in range(len(groups))]
+        run_query(
+            connection,
+            "report_items",
+            job=batch.job,
+            work=str(batch.work),
+            ordinals=ordinals,
+            first_positions=first_positions,
+            items=[len(group) for group in groups],
+            outcomes=[encode_outcomes(outcomes_of(ItemStatus.FAILED, [0] * len(group))) for group in groups],
+        )
+        for ordinal, first, group in zip(ordinals, first_positions, groups, strict=True):
+            placed = [replace(each, position=first + number) for number, each in enumerate(group)]
+            insert_failures(connection, batch.job, ordinal, placed)
+
+    def forget_reports(self, connection: Connection, job: UUID) -> None:
+        """The job begins at its beginning: what it has reported so far counts no more."""
+        run_query(connection, "forget_reports", job=job)
+
+    def supersede(self, connection: Connection, batch: ClaimedBatch, seq: int) -> None:
+        """The item is not done: the job with this `seq`, which was submitted later, has had its say."""
+        self._end(connection, batch, ItemStatus.SUPERSEDED, {"sentence": _SUPERSEDED}, superseded_by=seq)
+
     def note_progress(self, connection: Connection, job: UUID, progress: dict[str, Any], done: float) -> None:
         """`done`: how much of it, 0 to 1, for people."""
         run_query(connection, "note_structural_progress", job=job, progress=Jsonb({**progress, "done": round(done, 4)}))
@@ -128,9 +169,10 @@ class StructuralJobs:
         *,
         chunks: int = 0,
         failures: Sequence[Failure] = (),
+        superseded_by: int | None = None,
     ) -> None:
         outcomes = outcomes_of(status, [min(chunks, 2**32 - 1)])
-        self.batches.end(connection, [BatchEnd(batch.key, outcomes, count(outcomes), failures, None)])
+        self.batches.end(connection, [BatchEnd(batch.key, outcomes, count(outcomes), failures, superseded_by)])
         run_query(connection, "note_result", job=batch.job, result=Jsonb(result))
         run_query(connection, "forget_structural_progress", job=batch.job)
 

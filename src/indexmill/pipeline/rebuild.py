@@ -56,6 +56,8 @@ class RebuildProgress:
     recall: Recall = field(default_factory=Recall)
     has_index: bool = False
     total: int = 0
+    #: How often it was looked for the index in vain while nobody was building any.
+    idle_polls: int = 0
 
     @property
     def done(self) -> float:
@@ -73,6 +75,7 @@ class RebuildProgress:
             "recall": self.recall.as_json(),
             "has_index": self.has_index,
             "total": self.total,
+            "idle_polls": self.idle_polls,
         }
 
     @classmethod
@@ -85,6 +88,7 @@ class RebuildProgress:
             Recall.of_json(stored["recall"]),
             stored["has_index"],
             stored["total"],
+            stored["idle_polls"],
         )
 
 
@@ -99,6 +103,8 @@ class Rebuild:
     slice_seconds: float = 2.0
     #: Chunks that are copied, and committed, together.
     page_chunks: int = 2000
+    #: Looks for an index that nobody is building, before the rebuild fails: an hour or two.
+    max_idle_polls: int = 3600
 
     def run(self, token: UUID, batch: ClaimedBatch, check: Callable[[], None]) -> None:
         """Take the rebuild as far as its slice allows.
@@ -207,12 +213,29 @@ class _Slice:
         )
         if is_wanted and not indexes.is_ready(table):
             self._catch_up(collection, progress)
-            self._let_go(_INDEX_POLL)
+            self._poll_again(progress)
             return None
         phase = Phase.MEASURING if is_wanted else Phase.SWITCHING
         after = replace(progress, phase=phase, has_index=is_wanted)
         self._commit(lambda connection: self._note(connection, after))
         return after
+
+    def _poll_again(self, progress: RebuildProgress) -> None:
+        """Others are built before it, and what failed is built again; but it is not waited for for ever."""
+        idle = progress.idle_polls + (not self.rebuild.indexes.is_building())
+        if idle > self.rebuild.max_idle_polls:
+            raise ItemError(
+                Stage.ENGINE,
+                FailureCode.DEADLINE,
+                "The new index was not built: the log of the service says why; the old one stays in use",
+                retryable=True,
+            )
+
+        def work(connection: Connection) -> None:
+            self._note(connection, replace(progress, idle_polls=idle))
+            self._ledger.scans.let_go(connection, self.token, self.batch, _INDEX_POLL)
+
+        self._commit(work)
 
     def _measure(self, collection: Collection, progress: RebuildProgress) -> RebuildProgress:
         settings = self.rebuild.settings

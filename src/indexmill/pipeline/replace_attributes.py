@@ -17,7 +17,6 @@ from indexmill.domain.filter_attributes import attributes_from_json
 from indexmill.errors import Conflict, InvalidRequest, ItemError, ServiceError
 from indexmill.ledger.claims import ClaimedBatch
 from indexmill.ledger.database import Connection
-from indexmill.ledger.failed_items import insert_failures
 from indexmill.ledger.ledger import Ledger
 from indexmill.pipeline.scan_slice import commit_scan
 from indexmill.pipeline.structural_work import count_work
@@ -27,8 +26,6 @@ __all__ = ["ReplaceAttributes"]
 
 _log = logging.getLogger(__name__)
 
-#: Documents whose values do not fit that are reported one by one; of all of them the number is told.
-_MAX_REPORTED: Final = 10_000
 _MAX_SENTENCES: Final = 5
 
 
@@ -55,26 +52,37 @@ class ReplaceAttributes:
             try:
                 if progress is None:
                     progress = self._begin(token, batch)
+                    if progress is None:
+                        return
                 elif progress["is_filled"]:
                     self._switch(token, batch, progress)
                     return
                 else:
                     progress = self._fill(token, batch, progress)
             except Conflict:
-                # Its set was given up meanwhile: from the beginning.
+                # Its set was given up meanwhile: from the beginning, and in this slice, which alone knows.
                 progress = None
+                continue
             if time.monotonic() > until:
                 break
         commit_scan(
             self.ledger, token, batch, lambda connection: self.ledger.scans.let_go(connection, token, batch, 0.0)
         )
 
-    def _begin(self, token: UUID, batch: ClaimedBatch) -> dict[str, Any]:
+    def _begin(self, token: UUID, batch: ClaimedBatch) -> dict[str, Any] | None:
+        """An empty set, and nothing reported; None: the job is over, since a later one has done the same."""
         request = decode_body(batch.body)[0].item_info or {}
         total = count_work(self.ledger, batch.collection).documents
-        progress: dict[str, Any] = {"after": None, "documents": 0, "misfits": 0, "is_filled": False, "total": total}
+        progress: dict[str, Any] = {}
 
         def work(connection: Connection) -> None:
+            progress.clear()
+            later = self.sets.seq_of_active(connection, batch.collection)
+            if later is not None and later > batch.seq:
+                self.ledger.structural_jobs.supersede(connection, batch, later)
+                return
+            self.ledger.structural_jobs.forget_reports(connection, batch.job)
+            progress.update({"after": None, "documents": 0, "misfits": 0, "is_filled": False, "total": total})
             for unused in self.sets.unused_sets(connection, batch.collection):
                 self.sets.drop_set(connection, batch.collection, unused)
             attributes = attributes_from_json(request["attributes"])
@@ -85,12 +93,17 @@ class ReplaceAttributes:
             commit_scan(self.ledger, token, batch, work)
         except InvalidRequest as error:
             raise ItemError(Stage.ENGINE, FailureCode.STORE_REJECTED, str(error), retryable=False) from error
-        return progress
+        return progress or None
 
     def _fill(self, token: UUID, batch: ClaimedBatch, before: dict[str, Any]) -> dict[str, Any]:
         after: dict[str, Any] = {}
 
         def work(connection: Connection) -> None:
+            noted = self.ledger.structural_jobs.noted(connection, batch.job) or before
+            if (noted["after"], noted["is_filled"]) != (before["after"], before["is_filled"]):
+                # This commit was made, and its answer lost: what it has reported is not reported again.
+                after.update(noted)
+                return
             page = self.sets.fill_page(
                 connection, batch.collection, before["number"], before["after"], self.page_documents
             )
@@ -101,11 +114,7 @@ class ReplaceAttributes:
                 misfits=before["misfits"] + len(page.misfits),
                 is_filled=page.next is None,
             )
-            left = max(0, _MAX_REPORTED - before["misfits"])
-            failures = [
-                _failure(batch, before["misfits"] + number, each) for number, each in enumerate(page.misfits[:left], 1)
-            ]
-            insert_failures(connection, batch.job, batch.ordinal, failures)
+            self.ledger.structural_jobs.report(connection, batch, [_failure(each) for each in page.misfits])
             done = after["documents"] / after["total"] if after["total"] else 0.0
             self.ledger.structural_jobs.note_progress(connection, batch.job, after, done)
 
@@ -114,14 +123,15 @@ class ReplaceAttributes:
 
     def _switch(self, token: UUID, batch: ClaimedBatch, progress: dict[str, Any]) -> None:
         documents, misfits = progress["documents"], progress["misfits"]
-        sentence = f"Filters see the new attributes of {documents} {'document' if documents == 1 else 'documents'}"
+        sentence = f"Filters see the new attributes of {_counted(documents)}"
         if misfits:
-            sentence += f"; of {misfits} of them values do not fit and are found by no filter"
+            has = "has values that do" if misfits == 1 else "have values that do"
+            sentence += f"; {_counted(misfits)} {has} not fit, which no filter finds"
         result = {"documents": documents, "misfits": misfits, "sentence": sentence}
         previous: list[int | None] = []
 
         def work(connection: Connection) -> None:
-            previous.append(self.sets.switch_set(connection, batch.collection, progress["number"]))
+            previous.append(self.sets.switch_set(connection, batch.collection, progress["number"], batch.seq))
             self.ledger.structural_jobs.end(connection, batch, result)
 
         commit_scan(self.ledger, token, batch, work)
@@ -138,12 +148,16 @@ class ReplaceAttributes:
             _log.info("attribute set %s is left for the sweep: %s", number, type(error).__name__)
 
 
-def _failure(batch: ClaimedBatch, number: int, misfits: DocumentMisfits) -> Failure:
-    """One a document; its place is behind the job's only item."""
+def _counted(documents: int) -> str:
+    return "1 document" if documents == 1 else f"{documents} documents"
+
+
+def _failure(misfits: DocumentMisfits) -> Failure:
+    """One a document; its place is given to it where it is reported."""
     said = "; ".join(each.sentence for each in misfits.misfits[:_MAX_SENTENCES])
     more = len(misfits.misfits) - _MAX_SENTENCES
     return Failure(
-        position=batch.first_position + number,
+        position=0,
         stage=Stage.WRITE,
         code=FailureCode.MISFIT,
         sentence=said + (f"; and {more} more" if more > 0 else ""),

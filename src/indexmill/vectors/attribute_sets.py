@@ -88,7 +88,7 @@ class AttributeSets:
                 "filter attributes: expected a collection without documents, it has some; replace them by a job"
             )
         run_statement(connection, "mark_set_filled", number=number)
-        self.switch_set(connection, collection, number)
+        self.switch_set(connection, collection, number, None)
         return number
 
     def prepare_set(self, connection: Connection, collection: int, attributes: Sequence[FilterAttribute]) -> int:
@@ -148,17 +148,24 @@ class AttributeSets:
         found = [DocumentMisfits(row["id"], misfits[row["key"]]) for row in rows if row["key"] in misfits]
         return FilledPage(rows[-1]["id"], len(rows), found)
 
-    def switch_set(self, connection: Connection, collection: int, number: int) -> int | None:
+    def switch_set(self, connection: Connection, collection: int, number: int, seq: int | None) -> int | None:
         """Let filters see the prepared set from the commit on; the number of the one before, to be dropped.
+
+        `seq`: of the job whose set it is; None: it is declared with the collection.
 
         Raises:
             Conflict: the set is not the prepared one, or is not filled.
         """
-        rows = run_statement(connection, "switch_attribute_set", collection=collection, number=number)
+        rows = run_statement(connection, "switch_attribute_set", collection=collection, number=number, seq=seq)
         if not rows:
             raise Conflict(f"filter attributes: expected set {number} to be prepared and filled, it is not; prepare it")
         previous: int | None = rows[0]["previous"]
         return previous
+
+    def seq_of_active(self, connection: Connection, collection: int) -> int | None:
+        """The sequence number of the job whose set filters see; None: of no job's."""
+        rows = run_statement(connection, "active_attribute_set", collection=collection)
+        return rows[0]["seq"] if rows else None
 
     def drop_set(self, connection: Connection, collection: int, number: int) -> None:
         """Drop a set that is not in use; one that is being prepared is given up. Not there: nothing.

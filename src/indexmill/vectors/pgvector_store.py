@@ -69,11 +69,14 @@ class PgvectorStore:
 
     def hold_writers(self, connection: Connection, collection: int) -> None:
         """Wait for those who write to the collection, and hold off others until the transaction ends."""
+        run_statement(connection, "writers_patience")
         run_statement(connection, "lock_collection", collection=collection)
 
     def clear(self, connection: Connection, collection: Collection) -> None:
-        """Remove every document of a collection whose writers are held off."""
-        run_statement(connection, "clear_chunks", parts=_table(collection))
+        """Remove every document of a collection whose writers are held off.
+
+        Its chunks go with their generation, which another one takes the place of.
+        """
         run_statement(connection, "clear_documents", collection=collection.id)
         self.attribute_sets.clear(connection, collection)
 

@@ -75,13 +75,13 @@ def measure(
     table = table_of(collection.id, generation)
     bounds = read_within(database, _SECONDS, "begin_read", lambda connection: [_bounds(connection, table)])[0]
     while bounds is not None and recall.queries < queries:
-        # No secret: which vectors are taken is chance.
-        document = random.randint(*bounds)  # noqa: S311
+        # No secret: which vectors are taken is chance. Of one large document they are not all the same.
+        document, share = random.randint(*bounds), random.random()  # noqa: S311
         ((expected, hits),) = read_within(
             database,
             _SECONDS,
             "begin_search",
-            partial(_compare, collection=collection, table=table, document=document),
+            partial(_compare, collection=collection, table=table, document=document, share=share),
             is_snapshot=True,
         )
         recall.queries += 1
@@ -97,11 +97,13 @@ def _bounds(connection: Connection, table: str) -> tuple[int, int] | None:
     return None if row["first"] is None else (row["first"], row["last"])
 
 
-def _compare(connection: Connection, collection: Collection, table: str, document: int) -> list[tuple[int, list[int]]]:
+def _compare(
+    connection: Connection, collection: Collection, table: str, document: int, share: float
+) -> list[tuple[int, list[int]]]:
     """How many neighbours there are, and how many of them each level finds."""
     parts: dict[str, sql.Composable] = {"table": sql.Identifier(table)}
     run_statement(connection, "go_by_index")
-    samples = run_statement(connection, "sample_chunk", parts=parts, document=document)
+    samples = run_statement(connection, "sample_chunk", parts=parts, document=document, share=share)
     if not samples:
         return [(0, [0] * len(EF_LEVELS))]
     vector = samples[0]["vector"]

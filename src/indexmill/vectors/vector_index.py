@@ -19,13 +19,13 @@ from indexmill.settings import Settings
 from indexmill.vectors.chunk_tables import MAX_INLINE_DIMENSION, index_name
 from indexmill.vectors.statements import run_statement
 
-__all__ = ["MAX_INDEXED_DIMENSION", "VectorIndexes", "is_indexed", "open_indexes"]
+__all__ = ["MAX_INDEXED_DIMENSION", "ROW_BYTES", "VectorIndexes", "is_indexed", "open_indexes"]
 
 _log = logging.getLogger(__name__)
 #: pgvector indexes half vectors up to here.
 MAX_INDEXED_DIMENSION = 4000
 #: The least that a row takes beside its vector.
-_ROW_BYTES = 40
+ROW_BYTES = 40
 _LEAST_MEMORY = 8 * 1024 * 1024
 #: At its end a build waits for transactions that are older than it; nobody waits for it meanwhile.
 _PATIENCE = "600s"
@@ -45,7 +45,7 @@ class VectorIndexes:
     def exceeds(self, table: str, rows: int, dimension: int) -> bool:
         """Whether the table has more rows than these."""
         parts: dict[str, sql.Composable] = {"table": sql.Identifier(table)}
-        row_bytes = _ROW_BYTES + (4 * dimension if dimension <= MAX_INLINE_DIMENSION else 0)
+        row_bytes = ROW_BYTES + (4 * dimension if dimension <= MAX_INLINE_DIMENSION else 0)
         found = self.database.read(
             lambda connection: run_statement(
                 connection, "exceeds", parts=parts, name=table, rows=rows, bytes=rows * row_bytes

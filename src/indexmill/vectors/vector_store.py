@@ -133,7 +133,10 @@ class VectorStore(Protocol):
         ...
 
     def clear(self, connection: Connection, collection: Collection) -> None:
-        """Remove every document of a collection whose writers are held off."""
+        """Remove every document of a collection whose writers are held off.
+
+        Its chunks go with their generation, which another one takes the place of.
+        """
         ...
 
     def create_generation(self, connection: Connection, collection: Collection, dimension: int) -> None: ...

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from indexmill.domain.failure import FailureCode
-from indexmill.domain.job import Job
+from indexmill.domain.job import BatchWork, Job
 from indexmill.domain.job_state import JobState, Reason
 from indexmill.engine import Engine
 from indexmill.ledger.claims import STRUCTURAL_LANE
+from indexmill.pipeline.rebuild import Rebuild
 from indexmill.pipeline.run_window import WindowOutcome, WindowRunner
 from indexmill.vectors.chunk_tables import drop_retired
 from indexmill.vectors.vector_store import SearchQuery
@@ -130,6 +131,23 @@ def test_while_it_waits_for_its_index_the_job_is_running(engine: Engine) -> None
     stalled, _ = engine.ledger.workload.stalled_jobs()
     engine.ledger.transitions.wait_stalled(stalled, "waiting")
     assert job_of(engine, job).state is JobState.RUNNING
+
+
+def test_an_index_that_nobody_builds_is_not_waited_for_for_ever(engine: Engine) -> None:
+    fill(engine)
+    job = engine.rebuild("tiny")
+    runner = rebuilder(engine, exact_chunks=THRESHOLD)
+    work = runner.structural[BatchWork.REBUILD]
+    assert isinstance(work, Rebuild)
+    work.max_idle_polls = 3
+    for _ in range(50):
+        if step(engine, runner) is None:
+            wake(engine)
+    ended = job_of(engine, job)
+    assert ended.state is JobState.FAILED
+    assert ended.detail == "The new index was not built: the log of the service says why; the old one stays in use"
+    assert engine.collection("tiny").generation == 1
+    assert_conserved(engine)
 
 
 def test_a_worse_index_is_refused_and_the_old_one_stays(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

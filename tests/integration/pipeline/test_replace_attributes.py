@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 
 from indexmill.corpora import Corpora
 from indexmill.domain.corpus import DocumentPart, NewDocument
 from indexmill.domain.filter_attributes import AttributeLevel, AttributeType, FilterAttribute
-from indexmill.domain.job import Item
-from indexmill.domain.job_state import JobState
+from indexmill.domain.job import BatchWork, Item, Job, JobKind
+from indexmill.domain.job_state import JobState, Reason
 from indexmill.engine import Engine
-from indexmill.errors import InvalidRequest
+from indexmill.errors import CollectionNotFound, InvalidRequest, LimitReached
+from indexmill.pipeline import replace_attributes
 from indexmill.pipeline.replace_attributes import ReplaceAttributes
-from tests.draining import claim_next, drain, failures, job_of, lose, run, runner_of, submit
+from indexmill.pipeline.run_window import WindowRunner
+from indexmill.pipeline.scan_slice import ScanLost, commit_scan
+from tests.draining import (
+    assert_conserved,
+    claim_next,
+    claimed,
+    drain,
+    failures,
+    job_of,
+    lose,
+    rows,
+    run,
+    runner_of,
+    submit,
+)
 from tests.replacing import BY_BOTH, BY_NEW, NEW, OLD, Answer, Watch, texts_and_values
 from tests.running_service import wait_until
 
@@ -68,11 +86,141 @@ def test_the_old_ones_apply_until_the_new_ones_do(corpora: Corpora) -> None:
     with pytest.raises(InvalidRequest, match="year"):
         found(corpora, "doc.year >= 5")
     ended = job_of(engine, job)
-    assert ended.state is JobState.SUCCEEDED
+    assert (ended.state, ended.reason) == (JobState.SUCCEEDED, Reason.WITH_FAILURES)
     assert ended.result is not None
     assert (ended.result["documents"], ended.result["misfits"]) == (7, 1)
+    assert ended.detail == (
+        "Filters see the new attributes of 7 documents; 1 document has values that do not fit, which no filter finds"
+    )
+    assert (ended.total_items, ended.counters.kept, ended.counters.failed) == (2, 1, 1)
     assert list(failures(engine, job)) == ["d3"]
+    assert_conserved(engine)
     assert [each.name for each in corpora.attributes("birds")] == ["place", "odd"]
+
+
+def steps_of(engine: Engine, *, page_documents: int = 2) -> WindowRunner:
+    """A worker whose replacements do one step a window."""
+    work = ReplaceAttributes(
+        engine.ledger, engine.vectors.attribute_sets, slice_seconds=0.0, page_documents=page_documents
+    )
+    return runner_of(engine, structural={BatchWork.REPLACE: work})
+
+
+def misfitting(engine: Engine, count: int) -> list[str]:
+    """So many documents that another door takes, with a year that is no number; and one with a number."""
+    names = [f"m{number:03}" for number in range(count)]
+    submit(engine, [*(Item(name, {"text": name, "year": f"about {name}"}) for name in names), GOOD])
+    drain(engine)
+    return names
+
+
+def replace_with_year(corpora: Corpora) -> Job:
+    return corpora.replace_attributes("tiny", [FilterAttribute("year", DOC, INTEGER)])
+
+
+GOOD = Item("good", {"text": "good", "year": 2000})
+
+
+def test_what_another_door_takes_no_filter_finds_and_the_next_replacement_reports(engine: Engine) -> None:
+    """Every one of them, page after page: they are counted as they are listed."""
+    corpora = Corpora(engine, "tiny", "whole")
+    replace_with_year(corpora)
+    names = misfitting(engine, 300)
+    hits = corpora.query("tiny", "m", 400, metadata_filter="doc.year IS NOT NULL")
+    assert [hit.document_id for hit in hits] == ["good"]
+    job = replace_with_year(corpora)
+    drain(engine)
+    ended = job_of(engine, job)
+    assert (ended.state, ended.reason) == (JobState.SUCCEEDED, Reason.WITH_FAILURES)
+    assert (ended.total_items, ended.counters.indexed, ended.counters.failed) == (301, 1, 300)
+    reported = failures(engine, job)
+    assert list(reported) == names
+    assert [each.position for each in reported.values()] == list(range(1, 301))
+    assert reported["m007"].sentence == "`doc.year`: expected a whole number, got 'about m007'"
+    assert_conserved(engine)
+
+
+def test_cancelled_it_counts_what_it_has_reported_and_retried_it_reports_all_once(engine: Engine) -> None:
+    corpora = Corpora(engine, "tiny", "whole")
+    names = misfitting(engine, 6)
+    job = replace_with_year(corpora)
+    runner = steps_of(engine)
+    for _ in range(4):
+        run(engine, claimed(engine), runner)
+    assert job_of(engine, job).counters.failed == len(failures(engine, job)) > 0
+    engine.cancel(job_of(engine, job))
+    cancelled = job_of(engine, job)
+    assert (cancelled.state, cancelled.counters.cancelled) == (JobState.CANCELLED, 1)
+    assert cancelled.counters.failed == len(failures(engine, job))
+    assert_conserved(engine)
+    for again in (engine.retry, engine.retry, partial(engine.rerun, force=False)):
+        again(job_of(engine, job))
+        assert (job_of(engine, job).total_items, failures(engine, job)) == (1, {})
+        engine.ledger.structural_jobs.give_turns()
+        drain(engine, runner)
+        ended = job_of(engine, job)
+        assert (ended.state, ended.reason) == (JobState.SUCCEEDED, Reason.WITH_FAILURES)
+        assert list(failures(engine, job)) == names
+        assert_conserved(engine)
+
+
+def test_a_page_whose_commit_is_made_again_is_reported_once(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer to a commit was lost, so that it is tried again: it had been made."""
+    corpora = Corpora(engine, "tiny", "whole")
+    names = misfitting(engine, 5)
+    job = replace_with_year(corpora)
+
+    def twice(*arguments: Any) -> None:
+        commit_scan(*arguments)
+        with contextlib.suppress(ScanLost):
+            commit_scan(*arguments)
+
+    monkeypatch.setattr(replace_attributes, "commit_scan", twice)
+    drain(engine, steps_of(engine))
+    engine.ledger.transitions.finish([job.id])
+    ended = job_of(engine, job)
+    assert (ended.state, ended.counters.failed) == (JobState.SUCCEEDED, 5)
+    assert ended.result is not None
+    assert (ended.result["documents"], ended.result["misfits"]) == (6, 5)
+    assert list(failures(engine, job)) == names
+    assert_conserved(engine)
+
+
+def test_begun_anew_it_reports_nothing_twice(engine: Engine) -> None:
+    """Its set was given up under it."""
+    corpora = Corpora(engine, "tiny", "whole")
+    names = misfitting(engine, 5)
+    job = replace_with_year(corpora)
+    runner = steps_of(engine)
+    for _ in range(3):
+        run(engine, claimed(engine), runner)
+    collection = engine.collection("tiny")
+    assert collection.prepared_set is not None
+    with engine.ledger.database.transaction() as connection:
+        engine.vectors.attribute_sets.drop_set(connection, collection.id, collection.prepared_set)
+    drain(engine, runner)
+    assert list(failures(engine, job)) == names
+    assert job_of(engine, job).counters.failed == 5
+    assert_conserved(engine)
+
+
+def test_retried_it_does_not_take_the_place_of_a_later_one(engine: Engine) -> None:
+    corpora = Corpora(engine, "tiny", "whole")
+    misfitting(engine, 1)
+    first = replace_with_year(corpora)
+    drain(engine)
+    second = corpora.replace_attributes("tiny", [FilterAttribute("text", DOC, TEXT)])
+    engine.ledger.structural_jobs.give_turns()
+    drain(engine)
+    assert job_of(engine, second).state is JobState.SUCCEEDED
+    engine.retry(job_of(engine, first))
+    engine.ledger.structural_jobs.give_turns()
+    drain(engine)
+    retried = job_of(engine, first)
+    assert (retried.state, retried.reason) == (JobState.CANCELLED, Reason.SUPERSEDED)
+    assert str(second.id) in (retried.detail or "")
+    assert [each.name for each in corpora.attributes("tiny")] == ["text"]
+    assert_conserved(engine)
 
 
 def test_what_is_written_meanwhile_is_right_before_and_after(corpora: Corpora) -> None:
@@ -131,6 +279,30 @@ def test_every_answer_is_by_the_old_set_or_by_the_new_one(engine: Engine) -> Non
     watches[1].check(None, frozenset(names))
     assert writer.problems == []
     assert {answer for _, _, answer in writer.answers} == {frozenset()}
+
+
+def test_where_too_many_items_wait_no_change_of_a_whole_corpus_is_queued(engine: Engine) -> None:
+    submit(engine, [Item("d", {"text": "d"})])
+    drain(engine)
+
+    def refuse(tenant: int, count: int) -> None:
+        raise LimitReached(f"{count} more of tenant {tenant}", 5)
+
+    corpora = Corpora(replace(engine, check_queue=refuse), "tiny", "whole")
+    with pytest.raises(LimitReached, match="1 more of tenant 1"):
+        replace_with_year(corpora)
+    with pytest.raises(LimitReached):
+        corpora.rebuild("tiny")
+    assert rows(engine, "SELECT FROM job WHERE kind <> 'upsertion'") == []
+
+
+def test_of_a_deleted_collection_nothing_is_queued(engine: Engine) -> None:
+    submit(engine, [Item("d", {"text": "d"})])
+    drain(engine)
+    collection = engine.collection("tiny")
+    Corpora(engine, "tiny", "whole").delete("tiny")
+    with pytest.raises(CollectionNotFound):
+        engine.ledger.structural_jobs.submit(collection, JobKind.REBUILD)
 
 
 def test_a_second_one_queues_behind_the_first(corpora: Corpora) -> None:

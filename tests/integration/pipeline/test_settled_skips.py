@@ -143,6 +143,16 @@ def test_an_older_job_whose_items_are_no_longer_kept_holds_nothing_up(engine: En
     assert seqs(engine) == before
 
 
+def test_an_older_change_of_the_whole_collection_holds_nothing_up(engine: Engine) -> None:
+    """It writes no document."""
+    store(engine)
+    hold_back(engine, engine.rebuild("tiny"))
+    before = seqs(engine)
+    upsert(engine, {"a": "same"})
+    drain(engine)
+    assert seqs(engine) == before
+
+
 def submit_small(engine: Engine, database: Database, _earlier: Job) -> None:
     submissions = engine.ledger.submissions
     inside = Submissions(database, submissions.jobs, submissions.models, submissions.transitions)

@@ -59,7 +59,7 @@ def fill(engine: Engine, number: int, limit: int = 1000) -> Iterator[FilledPage]
 
 def switch(engine: Engine, number: int) -> int | None:
     with engine.ledger.database.transaction() as connection:
-        return engine.vectors.attribute_sets.switch_set(connection, engine.collection("tiny").id, number)
+        return engine.vectors.attribute_sets.switch_set(connection, engine.collection("tiny").id, number, None)
 
 
 def drop(engine: Engine, number: int) -> None:

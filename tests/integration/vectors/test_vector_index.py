@@ -14,9 +14,11 @@ from psycopg import sql
 from indexmill.engine import Engine
 from indexmill.ledger.database import Connection
 from indexmill.vectors.chunk_search import ChunkQuery
+from indexmill.vectors.chunk_tables import MAX_INLINE_DIMENSION
 from indexmill.vectors.index_search import IndexSearch
 from indexmill.vectors.selection import Selection
 from indexmill.vectors.statements import run_statement, statement
+from indexmill.vectors.vector_index import ROW_BYTES
 from indexmill.vectors.vector_store import SearchQuery
 from indexmill.worker.sweeps import vector_indexes
 from tests.draining import alter_query, rows, waiting_for_locks
@@ -68,6 +70,16 @@ def test_up_to_the_threshold_there_is_no_index(engine: Engine) -> None:
     assert index_names(engine) == {"chunk_1_1_hnsw": True}
     assert summary(engine) == ("hnsw", 1.0)
     assert engine.collection("tiny").ef_search == 100
+
+
+def test_small_collections_are_left_out_by_their_size(engine: Engine) -> None:
+    engine.deploy("small", "deterministic", {"dimension": 8})
+    store(engine, {"d0": Stored([[1] * 8])}, "small")
+    fill(engine)
+    found = engine.ledger.generations.to_index(
+        rows=THRESHOLD, row_bytes=ROW_BYTES, inline_dimension=MAX_INLINE_DIMENSION
+    )
+    assert [each.collection for each in found] == [engine.collection("tiny").id]
 
 
 def test_a_live_index_stays_when_the_collection_shrinks(engine: Engine) -> None:
@@ -126,6 +138,22 @@ def test_vectors_are_indexed_up_to_four_thousand_dimensions(
 
 
 # What uses it
+
+
+def test_every_chunk_of_a_large_document_may_be_searched_for(engine: Engine) -> None:
+    """Else the recall of a collection of one document would be that of one question."""
+    store(engine, {"large": Stored([[number, 1, 0, 0, 0, 0, 0, 1] for number in range(40)])})
+    parts: dict[str, sql.Composable] = {"table": sql.Identifier("chunk_1_1")}
+    with engine.ledger.database.connection() as connection:
+        found = [
+            run_statement(connection, "sample_chunk", parts=parts, document=1, share=share)[0]["vector"]
+            for share in (0.0, 0.3, 0.6, 0.9999)
+        ]
+        stored = [
+            row["vector"]
+            for row in connection.execute("SELECT embedding::text AS vector FROM chunk_1_1 ORDER BY ordinal")
+        ]
+    assert found == [stored[place] for place in (0, 12, 24, 39)]
 
 
 def test_searches_use_the_index_and_exact_ones_cannot(engine: Engine) -> None:

@@ -134,7 +134,9 @@ CREATE TABLE attribute_set (
     attributes jsonb NOT NULL,
     created_at timestamptz NOT NULL DEFAULT ledger_now(),
     -- Every document of the collection has its values.
-    filled_at timestamptz
+    filled_at timestamptz,
+    -- Of the job that took it into use, in the order of jobs; NULL: not in use yet, or declared with the collection.
+    seq bigint
 );
 CREATE INDEX attribute_set_collection ON attribute_set (collection);
 ALTER TABLE collection ADD FOREIGN KEY (attribute_set) REFERENCES attribute_set,

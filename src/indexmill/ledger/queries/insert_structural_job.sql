@@ -4,7 +4,7 @@ WITH new_job AS (
                      queued_at)
     SELECT %(id)s, tenant, %(kind)s, next_job_seq(id), 'queued', 1, id, model,
            tenant_lane(tenant, 'structural'), 1, 1, %(submitted_by)s, ledger_now()
-    FROM collection WHERE id = %(collection)s
+    FROM collection WHERE id = %(collection)s AND deleted_at IS NULL
     RETURNING id, lane, queued_at
 ), new_batch AS (
     INSERT INTO batch (job, ordinal, state, lane, work, rank, first_position, items, bytes, available_at)

@@ -11,9 +11,9 @@ from indexmill.errors import SearchTimeout, ServiceError
 from indexmill.ledger.generations import IndexCandidate
 from indexmill.ledger.ledger import Ledger
 from indexmill.settings import Settings
-from indexmill.vectors.chunk_tables import table_of
+from indexmill.vectors.chunk_tables import MAX_INLINE_DIMENSION, table_of
 from indexmill.vectors.recall import Recall, measure
-from indexmill.vectors.vector_index import MAX_INDEXED_DIMENSION, VectorIndexes
+from indexmill.vectors.vector_index import MAX_INDEXED_DIMENSION, ROW_BYTES, VectorIndexes
 from indexmill.worker.sweeps import Sweep
 
 __all__ = ["sweep"]
@@ -41,7 +41,10 @@ class _Upkeep:
         if self._indexes.is_building():
             return
         self._indexes.drop_broken()
-        for candidate in self._ledger.generations.to_index():
+        candidates = self._ledger.generations.to_index(
+            rows=self._settings.exact_chunks, row_bytes=ROW_BYTES, inline_dimension=MAX_INLINE_DIMENSION
+        )
+        for candidate in candidates:
             try:
                 self._look_after(candidate)
             except (psycopg.Error, ServiceError, SearchTimeout) as error:
