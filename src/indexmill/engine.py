@@ -80,25 +80,18 @@ class Engine:
             JobExists: the external id belongs to another request.
             LimitReached: too many items of the tenant wait.
         """
-        owned = replace(submission, tenant=self.tenant, submitted_by=self.caller)
-        self._check_queue(owned)
-        submitted = self.ledger.submissions.submit(owned)
+        submitted = self.ledger.submissions.submit(self._admitted(submission))
         if submitted.created and not submitted.job.is_terminal:
             self.wake()
         return submitted
 
     def submit_new(self, submission: Submission) -> Submitted | None:
-        """As `submit`, of the ingestion of one document, which makes it only where there is none.
+        """As `submit`, and raising the same, of the ingestion of one document: it makes it only where there is none.
 
         Returns:
             None: the document is there. Not `created`: another job, which is making it now.
-
-        Raises:
-            What `submit` raises.
         """
-        owned = replace(submission, tenant=self.tenant, submitted_by=self.caller)
-        self._check_queue(owned)
-        submitted = self.ledger.submissions.submit_new(owned)
+        submitted = self.ledger.submissions.submit_new(self._admitted(submission))
         if submitted is not None and submitted.created:
             self.wake()
         return submitted
@@ -115,6 +108,10 @@ class Engine:
         if any(isinstance(each, Submitted) and each.created and not each.job.is_terminal for each in answers):
             self.wake()
         return answers
+
+    def _admitted(self, submission: Submission) -> Submission:
+        self._check_queue(owned := replace(submission, tenant=self.tenant, submitted_by=self.caller))
+        return owned
 
     def _check_queue(self, submission: Submission) -> None:
         items = submission.items
