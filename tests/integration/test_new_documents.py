@@ -13,9 +13,10 @@ from indexmill.corpora import Corpora
 from indexmill.domain.corpus import CorpusDocument, DocumentPart, DocumentState, NewDocument, NewFile
 from indexmill.domain.job import JobFilter, Submitted
 from indexmill.domain.pending import Pending
-from indexmill.errors import Conflict
+from indexmill.errors import Conflict, ServiceError
+from indexmill.ledger import database
 from indexmill.new_documents import WantedDocument, submission_of
-from tests.draining import assert_conserved, claim_next, claimed, drain, job_of, once, run
+from tests.draining import alter_query, assert_conserved, claim_next, claimed, drain, job_of, once, run
 
 WRITERS = 6
 
@@ -142,6 +143,19 @@ def test_an_ingestion_that_a_delete_has_overtaken_is_in_nobodys_way(corpora: Cor
     drain(corpora.engine)
     run(corpora.engine, held)
     assert outcome(corpora, begun) == (DocumentState.INDEXED, "The second.")
+
+
+def test_nobody_waits_for_ever_for_whoever_holds_the_lock_of_a_document(
+    corpora: Corpora, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alter_query(monkeypatch, "guard_commit", "'5s'", "'20ms'")
+    monkeypatch.setattr(database, "_REPEATS", 2)
+    with corpora.engine.ledger.database.transaction() as stopped:
+        database.run_query(stopped, "lock_document", tenant=1, collection="birds", document="cranes")
+        with pytest.raises(ServiceError):
+            corpora.submit("birds", document("Cranes dance."))
+        assert corpora.submit("birds", document("Storks clatter.", "storks")).state is DocumentState.INDEXED
+    assert corpora.submit("birds", document("Cranes dance.")).state is DocumentState.INDEXED
 
 
 def test_a_submission_whose_answer_was_lost_is_not_in_its_own_way(

@@ -81,6 +81,7 @@ class Submissions:
         }
 
         def work(connection: Connection) -> tuple[bool, Job | None]:
+            run_query(connection, "guard_commit")
             run_query(connection, "lock_document", **place)
             # A statement of its own: it sees what was committed before it was this one's turn.
             for found in run_query(connection, "document_in_the_way", **place):
