@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from indexmill.domain.filter_attributes import FilterAttribute
+from indexmill.domain.filter_attributes import AttributeLevel, AttributeType, FilterAttribute
 from tests.acceptance.fixtures import StartService
 from tests.acceptance.ledger_view import LedgerView
 from tests.acceptance.processes import kill_all
@@ -23,6 +23,8 @@ pytestmark = pytest.mark.timeout(600)
 DOCUMENTS = 20_000
 #: What a search finds at most.
 MOST = 1000
+#: The last one fits no document: each is a failed item of the job.
+WANTED = [*NEW, FilterAttribute("text", AttributeLevel.DOCUMENT, AttributeType.INTEGER)]
 
 
 def replace_attributes(service: RunningService, attributes: list[FilterAttribute]) -> str:
@@ -73,7 +75,7 @@ def run_replacement(service: RunningService, meanwhile: Callable[[str], None]) -
         both, new_only = Watch(partial(ask, http, BY_BOTH)), Watch(partial(ask, http, BY_NEW))
         writer = Watch(partial(write, http))
         with both.running(3), new_only.running(), writer.running():
-            job = replace_attributes(service, NEW)
+            job = replace_attributes(service, WANTED)
             meanwhile(job)
             done: dict[str, Any] = wait_until(lambda: ended(service, job), 90, "the job's end")
             before = len(both.answers)
@@ -88,6 +90,8 @@ def run_replacement(service: RunningService, meanwhile: Callable[[str], None]) -
         assert writer.problems == []
         assert {answer for _, _, answer in writer.answers} == {frozenset()}
     assert done["state"] == "JOB_STATE__COMPLETED", done
+    counted = [int(done[name]) for name in ("itemsTotal", "itemsDone", "itemsFailed")]
+    assert counted == [DOCUMENTS + 1, 1, DOCUMENTS], done
     return done
 
 
@@ -108,4 +112,7 @@ def test_killed_in_the_middle_it_finishes(service: RunningService, view: LedgerV
     run_replacement(service, kill)
     assert time.monotonic() - started < 60
     sets = view.rows("SELECT number, attributes FROM attribute_set")
-    assert [[each["name"] for each in row["attributes"]] for row in sets] == [["v", "w", "x"]], json.dumps(sets)
+    assert [[each["name"] for each in row["attributes"]] for row in sets] == [["v", "w", "x", "text"]], json.dumps(sets)
+    assert view.rows("SELECT count(*) AS reported, count(DISTINCT object_id) AS documents FROM failed_item") == [
+        {"reported": DOCUMENTS, "documents": DOCUMENTS}
+    ]

@@ -105,6 +105,8 @@ CREATE TABLE collection (
     indexed_generation integer,
     ef_search integer,
     recall real,
+    -- How large its table was then: it is measured again when that has doubled.
+    indexed_bytes bigint,
     layout_version integer NOT NULL DEFAULT 1,
     -- Versions below it lose: a reset sets it.
     min_seq bigint NOT NULL DEFAULT 0,

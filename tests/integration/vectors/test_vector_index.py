@@ -116,6 +116,28 @@ def test_it_is_searched_as_long_as_it_takes_to_find_enough(engine: Engine, monke
     assert engine.collection("tiny").ef_search == 400
 
 
+def test_it_is_measured_again_when_the_collection_has_doubled(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(engine)
+    sweep_indexes(engine)
+    assert engine.collection("tiny").ef_search == 100
+    near = IndexSearch.near
+
+    def worse_in_a_hurry(self: IndexSearch, *arguments: Any) -> list[Any]:
+        found = near(self, *arguments)
+        return found if self.ef_search >= 400 else found[:9]
+
+    monkeypatch.setattr(IndexSearch, "near", worse_in_a_hurry)
+    fill(engine, 200, first=400)
+    sweep_indexes(engine)
+    assert engine.collection("tiny").ef_search == 100
+    fill(engine, 400, first=600)
+    sweep_indexes(engine)
+    assert engine.collection("tiny").ef_search == 400
+    measured = rows(engine, "SELECT indexed_bytes FROM collection")
+    sweep_indexes(engine)
+    assert rows(engine, "SELECT indexed_bytes FROM collection") == measured
+
+
 @pytest.mark.parametrize(("most", "index"), [(4000, "hnsw"), (3999, "exact")])
 def test_vectors_are_indexed_up_to_four_thousand_dimensions(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, most: int, index: str
