@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from indexmill.domain.job import BatchWork, Job
 from indexmill.engine import Engine
@@ -52,8 +53,9 @@ class Load:
     stable: dict[str, str]
     written: dict[str, str] = field(default_factory=dict)
     searches: int = 0
-    #: Of these, how many were answered during each phase of a rebuild.
+    #: Of these, how many were answered during each phase of a rebuild: one slice of it may go through several.
     searches_during: Counter[str] = field(default_factory=Counter)
+    rebuilding: UUID | None = None
     problems: list[str] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
     _ended: threading.Event = field(default_factory=threading.Event)
@@ -75,11 +77,11 @@ class Load:
         """A rebuild from its start to its end, whose workers die with this probability a slice."""
         chance, engine = random.Random(seed), self.engine
         job = engine.rebuild(self.model)
+        self.rebuilding = job.id
         until = time.monotonic() + 600
         while not job_of(engine, job).is_terminal:
             assert time.monotonic() < until, "the rebuild does not end"
-            before, claim = self.searches, claim_rebuild(engine)
-            noted = engine.ledger.structural_jobs.progress(job.id)
+            claim = claim_rebuild(engine)
             if claim is None:
                 sweep()
                 time.sleep(0.05)
@@ -88,8 +90,6 @@ class Load:
                 lose(engine, claim)
             else:
                 run(engine, claim, runner)
-            if noted is not None:
-                self.searches_during[noted["phase"]] += self.searches - before
         return job_of(engine, job)
 
     def _guarded(self, work: Callable[[], None]) -> None:
@@ -115,5 +115,9 @@ class Load:
     def _expect(self, name: str, text: str) -> None:
         hits = self.engine.search(self.model, text=text, limit=3)
         self.searches += 1
+        if self.rebuilding is not None:
+            noted = self.engine.ledger.structural_jobs.progress(self.rebuilding)
+            if noted is not None:
+                self.searches_during[noted["phase"]] += 1
         if not any(hit.document_id == name and hit.text == text for hit in hits):
             self.missed.append(name)
