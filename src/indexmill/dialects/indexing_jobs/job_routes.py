@@ -13,7 +13,7 @@ from starlette.responses import StreamingResponse
 from indexmill.dialects.indexing_jobs.errors import PREFIX, indexing_problems, not_found
 from indexmill.dialects.indexing_jobs.paging import PageNumber, PerPage, page_of
 from indexmill.dialects.indexing_jobs.report import COLUMNS, csv_pieces, next_rows
-from indexmill.dialects.indexing_jobs.requests import START_EXAMPLE, NamedJobBody, StartJobBody
+from indexmill.dialects.indexing_jobs.requests import EXAMPLE_UUID, START_EXAMPLE, NamedJobBody, StartJobBody
 from indexmill.dialects.indexing_jobs.responses import (
     IndexedDataSourceList,
     IndexingJobAnswer,
@@ -42,12 +42,12 @@ BaseId = Annotated[
     str,
     Path(
         description="The knowledge base's uuid.",
-        openapi_examples={"knowledge base": {"value": "123e4567-e89b-12d3-a456-426614174000"}},
+        openapi_examples={"knowledge base": {"value": EXAMPLE_UUID}},
     ),
 ]
 JobId = Annotated[
     str,
-    Path(description="The job's uuid.", openapi_examples={"job": {"value": "123e4567-e89b-12d3-a456-426614174000"}}),
+    Path(description="The job's uuid.", openapi_examples={"job": {"value": EXAMPLE_UUID}}),
 ]
 _CSV: Final = {
     "description": f"A row a file: {', '.join(COLUMNS)}.",

@@ -24,6 +24,7 @@ from indexmill.http.fields import StorableText
 __all__ = [
     "CREATE_BASE_EXAMPLE",
     "CREATE_SOURCE_EXAMPLE",
+    "EXAMPLE_UUID",
     "PRESIGN_EXAMPLE",
     "RETRIEVE_EXAMPLE",
     "START_EXAMPLE",
@@ -44,8 +45,9 @@ __all__ = [
     "UpdateKnowledgeBaseBody",
 ]
 
-_BASE: Final = "123e4567-e89b-12d3-a456-426614174000"
-START_EXAMPLE: Final[dict[str, Any]] = {"knowledge_base_uuid": _BASE, "data_source_uuids": []}
+#: In examples, of whatever has one.
+EXAMPLE_UUID: Final = "123e4567-e89b-12d3-a456-426614174000"
+START_EXAMPLE: Final[dict[str, Any]] = {"knowledge_base_uuid": EXAMPLE_UUID, "data_source_uuids": []}
 CREATE_SOURCE_EXAMPLE: Final[dict[str, Any]] = {
     "spaces_data_source": {"bucket_name": "handbook", "item_path": "public/", "region": "nyc3"},
     "chunking_algorithm": "CHUNKING_ALGORITHM_SECTION_BASED",

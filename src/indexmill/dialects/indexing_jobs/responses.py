@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from indexmill.dialects.indexing_jobs.paging import Links, Meta
-from indexmill.dialects.indexing_jobs.requests import Algorithm, CrawlingOption
+from indexmill.dialects.indexing_jobs.requests import EXAMPLE_UUID, Algorithm, CrawlingOption
 
 __all__ = [
     "DataSourceAnswer",
@@ -56,7 +56,6 @@ SourceStatus = Literal[
     "DATA_SOURCE_STATUS_CANCELLED",
 ]
 
-_BASE: Final = "123e4567-e89b-12d3-a456-426614174000"
 _SOURCE: Final = "7d3f6a1c-2a53-4bb5-9a0e-5f9e0a1c7b64"
 _JOB: Final = "0190163d-8694-739b-aea5-966c26f8ad91"
 _SOURCE_RUN_EXAMPLE: Final[dict[str, Any]] = {
@@ -75,7 +74,7 @@ _SOURCE_RUN_EXAMPLE: Final[dict[str, Any]] = {
 }
 _JOB_EXAMPLE: Final[dict[str, Any]] = {
     "uuid": _JOB,
-    "knowledge_base_uuid": _BASE,
+    "knowledge_base_uuid": EXAMPLE_UUID,
     "data_source_uuids": [_SOURCE],
     "status": "INDEX_JOB_STATUS_COMPLETED",
     "phase": "BATCH_JOB_PHASE_SUCCEEDED",
@@ -107,10 +106,10 @@ _DATA_SOURCE_EXAMPLE: Final[dict[str, Any]] = {
     "updated_at": "2024-06-14T09:30:00Z",
 }
 _KNOWLEDGE_BASE_EXAMPLE: Final[dict[str, Any]] = {
-    "uuid": _BASE,
+    "uuid": EXAMPLE_UUID,
     "name": "handbook",
     "embedding_model_uuid": "5b6a1f0e-5a52-5c0f-9d1b-0b8f5c1d2e3f",
-    "collection": f"knowledge-base-{_BASE}",
+    "collection": f"knowledge-base-{EXAMPLE_UUID}",
     "is_public": False,
     "tags": ["public"],
     "last_indexing_job": _JOB_EXAMPLE,
@@ -290,7 +289,7 @@ class DataSourceList(_Listed):
 
 
 class DataSourceDeleted(BaseModel):
-    model_config = _example({"data_source_uuid": _SOURCE, "knowledge_base_uuid": _BASE})
+    model_config = _example({"data_source_uuid": _SOURCE, "knowledge_base_uuid": EXAMPLE_UUID})
 
     data_source_uuid: str
     knowledge_base_uuid: str
@@ -340,7 +339,7 @@ class KnowledgeBaseList(_Listed):
 
 
 class KnowledgeBaseDeleted(BaseModel):
-    model_config = _example({"uuid": _BASE})
+    model_config = _example({"uuid": EXAMPLE_UUID})
 
     uuid: str
 

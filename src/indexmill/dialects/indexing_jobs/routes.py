@@ -13,6 +13,7 @@ from indexmill.dialects.indexing_jobs.paging import PageNumber, PerPage, page_of
 from indexmill.dialects.indexing_jobs.requests import (
     CREATE_BASE_EXAMPLE,
     CREATE_SOURCE_EXAMPLE,
+    EXAMPLE_UUID,
     RETRIEVE_EXAMPLE,
     UPDATE_BASE_EXAMPLE,
     UPDATE_SOURCE_EXAMPLE,
@@ -65,7 +66,7 @@ SourceId = Annotated[
     str,
     Path(
         description="The data source's uuid.",
-        openapi_examples={"data source": {"value": "123e4567-e89b-12d3-a456-426614174000"}},
+        openapi_examples={"data source": {"value": EXAMPLE_UUID}},
     ),
 ]
 UseCases = Annotated[

@@ -10,7 +10,7 @@ from uuid import uuid4
 from fastapi import APIRouter, Path, Request, Response
 
 from indexmill.dialects.indexing_jobs.errors import PREFIX, REQUEST_ID, indexing_problems, not_found
-from indexmill.dialects.indexing_jobs.requests import PRESIGN_EXAMPLE, FileToUpload, PresignBody
+from indexmill.dialects.indexing_jobs.requests import EXAMPLE_UUID, PRESIGN_EXAMPLE, FileToUpload, PresignBody
 from indexmill.dialects.indexing_jobs.responses import PresignedUploads, UploadedFile
 from indexmill.domain.principal import Principal, Role
 from indexmill.errors import InvalidRequest
@@ -35,7 +35,7 @@ ObjectKey = Annotated[
     str,
     Path(
         description="The `object_key` that came with the address.",
-        openapi_examples={"object": {"value": "uploads/123e4567-e89b-12d3-a456-426614174000"}},
+        openapi_examples={"object": {"value": f"uploads/{EXAMPLE_UUID}"}},
     ),
 ]
 _BYTES: Final[dict[str, Any]] = {

@@ -1,16 +1,21 @@
-"""How long a request may take, as its headers say: `timeout`, `grpc-timeout`, `Request-Timeout(-Millis)`."""
+"""How long a request may take, as its headers say (`timeout`, `grpc-timeout`, `Request-Timeout(-Millis)`), and work in
+steps that ends with it.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Final
+import time
+from collections.abc import Iterable, Iterator
+from typing import Final, TypeVar
 
 from starlette.datastructures import Headers
 
 from indexmill.errors import InvalidRequest
 
-__all__ = ["DEFAULT_SECONDS", "MAX_SECONDS", "v1_seconds", "v2_seconds"]
+__all__ = ["DEFAULT_SECONDS", "MAX_SECONDS", "in_time", "v1_seconds", "v2_seconds"]
 
+_T = TypeVar("_T")
 DEFAULT_SECONDS: Final = 30.0
 MAX_SECONDS: Final = 60.0
 _TIMEOUT: Final = re.compile(r"([0-9]{1,8})[sS]?")
@@ -51,6 +56,23 @@ def v2_seconds(headers: Headers) -> float:
             raise InvalidRequest(f"{name}: expected a whole number, got {given[:40]!r}")
         return _capped(float(given) * unit)
     return DEFAULT_SECONDS
+
+
+def in_time(steps: Iterable[_T], seconds: float) -> Iterator[_T]:
+    """Each of them, for so many seconds from this call on: then nobody waits for the answer any more.
+
+    Raises:
+        TimeoutError: in front of the first step that comes later.
+    """
+    end = time.monotonic() + seconds
+
+    def until_the_end() -> Iterator[_T]:
+        for step in steps:
+            if time.monotonic() >= end:
+                raise TimeoutError
+            yield step
+
+    return until_the_end()
 
 
 def _capped(seconds: float) -> float:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from indexmill.dialects.list_jobs.deadlines import in_time
 from indexmill.dialects.list_jobs.verbs import CorpusVerbs
 from indexmill.domain.corpus import QueryHit
 from indexmill.errors import InvalidRequest
@@ -48,16 +48,14 @@ def nearest(
         InvalidRequest: too deep, or a filter that cannot be read.
         TimeoutError
     """
-    end = time.monotonic() + seconds
+    places = in_time(enumerate(corpora), seconds)
     if offset + limit > MAX_FOUND:
         raise InvalidRequest(f"offset and limit: expected at most {MAX_FOUND} together, got {offset + limit}")
     if len(corpora) == 1:
         hits = verbs.query(corpora[0].key, corpora[0].query or text, limit, offset, corpora[0].metadata_filter)
         return [FoundPart(0, corpora[0], hit) for hit in hits]
     found: list[FoundPart] = []
-    for place, corpus in enumerate(corpora):
-        if time.monotonic() >= end:
-            raise TimeoutError
+    for place, corpus in places:
         hits = verbs.query(corpus.key, corpus.query or text, offset + limit, 0, corpus.metadata_filter)
         # No more is kept than may be shown, however many corpora there are.
         found += (FoundPart(place, corpus, hit) for hit in hits)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
@@ -10,6 +9,7 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 
 from indexmill.dialects.list_jobs.caller import check_customer, tenant_of
+from indexmill.dialects.list_jobs.deadlines import in_time
 from indexmill.dialects.list_jobs.errors import seconds_of, v1_problems
 from indexmill.dialects.list_jobs.paging import Paging
 from indexmill.dialects.list_jobs.proto_json import message_answer, read_message
@@ -82,14 +82,11 @@ class _Corpora:
         Raises:
             TimeoutError
         """
-        end = time.monotonic() + seconds
+        numbers = in_time(wanted.corpus_id, seconds)
         found = self._verbs.several(wanted.corpus_id)
-        infos: list[CorpusInfo] = []
-        for number in wanted.corpus_id:
-            if time.monotonic() >= end:
-                raise TimeoutError
-            infos.append(self._info(found[number], wanted) if number in found else _missing(number))
-        return ReadCorpora(corpora=infos)
+        return ReadCorpora(
+            corpora=[self._info(found[each], wanted) if each in found else _missing(each) for each in numbers]
+        )
 
     def _info(self, found: Corpus, wanted: ReadCorpusRequest) -> CorpusInfo:
         info = CorpusInfo()
