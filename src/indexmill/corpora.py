@@ -32,6 +32,7 @@ from indexmill.errors import CollectionNotFound, Conflict, InvalidRequest, ItemE
 from indexmill.ledger.collections import Collection
 from indexmill.ledger.database import Connection
 from indexmill.new_documents import Making, WantedDocument, begin_making, settled_state, submission_of
+from indexmill.vectors.generation_copy import begin_generation
 from indexmill.vectors.selection import Selection
 from indexmill.vectors.stored_documents import MAX_PAGE, DocumentContent, PageQuery, StoredDocument
 
@@ -192,10 +193,7 @@ class Corpora:
     def _begin_anew(self, connection: Connection, collection: Collection) -> None:
         """An empty generation: whoever searches, or builds an index, of the old one is not waited for."""
         generations = self.engine.ledger.generations
-        number = generations.begin(connection, collection.id)
-        self.engine.vectors.create_generation(
-            connection, replace(collection, generation=number), collection.deployment.dimension
-        )
+        number = begin_generation(connection, generations, self.engine.vectors, collection)
         generations.switch(connection, collection.id, number, ef_search=None, recall=None)
 
     # Documents

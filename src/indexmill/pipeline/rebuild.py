@@ -19,7 +19,7 @@ from indexmill.pipeline.scan_slice import commit_scan
 from indexmill.pipeline.structural_work import count_work
 from indexmill.settings import SearchSettings
 from indexmill.vectors.chunk_tables import table_of
-from indexmill.vectors.generation_copy import GenerationCopy
+from indexmill.vectors.generation_copy import GenerationCopy, begin_generation
 from indexmill.vectors.recall import Recall, measure
 from indexmill.vectors.vector_index import MAX_INDEXED_DIMENSION, VectorIndexes
 from indexmill.vectors.vector_store import VectorStore
@@ -174,10 +174,7 @@ class _Slice:
 
         def work(connection: Connection) -> None:
             self._ledger.generations.hold(connection, collection.id)
-            number = self._ledger.generations.begin(connection, collection.id)
-            self.rebuild.vectors.create_generation(
-                connection, replace(collection, generation=number), collection.deployment.dimension
-            )
+            number = begin_generation(connection, self._ledger.generations, self.rebuild.vectors, collection)
             begun.append(RebuildProgress(number, total=total))
             self._note(connection, begun[-1])
 

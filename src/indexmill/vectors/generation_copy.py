@@ -1,22 +1,33 @@
-"""Fills the next generation of a collection's chunks: copies page by page, and what has changed meanwhile again."""
+"""Begins the next generation of a collection's chunks, and fills it: page by page, then what has changed meanwhile."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from psycopg import sql
 
 from indexmill.ledger.collections import Collection
 from indexmill.ledger.database import Connection
+from indexmill.ledger.generations import Generations
 from indexmill.vectors.chunk_tables import chunk_table, table_of
 from indexmill.vectors.statements import run_statement
+from indexmill.vectors.vector_store import VectorStore
 
-__all__ = ["GenerationCopy", "log_changes"]
+__all__ = ["GenerationCopy", "begin_generation", "log_changes"]
 
 #: Of one transaction. Chunks go into an index one by one, which takes a millisecond or two each.
 _CHANGES = 500
 _CHANGED_CHUNKS = 1000
+
+
+def begin_generation(
+    connection: Connection, generations: Generations, vectors: VectorStore, collection: Collection
+) -> int:
+    """An empty one, of a collection that is held: from the commit on, changes are logged for it; its number."""
+    number = generations.begin(connection, collection.id)
+    vectors.create_generation(connection, replace(collection, generation=number), collection.deployment.dimension)
+    return number
 
 
 def log_changes(connection: Connection, collection: Collection, documents: Sequence[int]) -> None:

@@ -84,6 +84,16 @@ CREATE TABLE lane (
 );
 INSERT INTO lane (name) VALUES ('delete'), ('scan'), ('structural');
 
+-- The table with the chunks of a generation of a collection; NULL where there is none.
+CREATE FUNCTION chunk_table(collection integer, generation integer) RETURNS regclass
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN to_regclass(format('chunk_%s_%s', collection, generation));
+
+-- What a collection is called from its deletion on, so that its name is free again.
+CREATE FUNCTION deleted_name(name text, id integer) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN left(name, 200) || '~' || id;
+
 -- Documents that share a model and a splitting. Chunks live in chunk_<id>_<generation>.
 CREATE TABLE collection (
     id integer PRIMARY KEY GENERATED ALWAYS AS IDENTITY,

@@ -12,7 +12,6 @@ LEFT JOIN LATERAL (
     SELECT max(coalesce(p.blocks_done::float8 / nullif(p.blocks_total, 0), 0)) AS done
     FROM pg_stat_progress_create_index p
     WHERE p.datname = current_database()
-      AND p.relid IN (to_regclass(format('chunk_%%s_%%s', c.id, c.generation)),
-                      to_regclass(format('chunk_%%s_%%s', c.id, c.next_generation)))
+      AND p.relid IN (chunk_table(c.id, c.generation), chunk_table(c.id, c.next_generation))
 ) b ON true
 WHERE c.tenant = %(tenant)s AND c.deleted_at IS NULL ORDER BY c.name;

@@ -3,7 +3,7 @@
 -- size alone.
 SELECT c.id AS collection, c.generation, m.dimension, true AS in_use
 FROM collection c JOIN model m ON m.tenant = c.tenant AND m.id = c.model
-CROSS JOIN LATERAL (SELECT pg_relation_size(to_regclass(format('chunk_%%s_%%s', c.id, c.generation))) AS bytes) t
+CROSS JOIN LATERAL (SELECT pg_relation_size(chunk_table(c.id, c.generation)) AS bytes) t
 WHERE c.deleted_at IS NULL AND (c.indexed_generation IS DISTINCT FROM c.generation OR t.bytes > 2 * c.indexed_bytes)
   AND t.bytes > %(rows)s::bigint
       * (%(row_bytes)s::bigint + CASE WHEN m.dimension <= %(inline_dimension)s THEN 4 * m.dimension ELSE 0 END)
