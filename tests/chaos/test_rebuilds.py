@@ -105,7 +105,7 @@ def recall_at_10(engine: Engine, names: list[str], texts: dict[str, str]) -> flo
         vector = "[" + ",".join(map(str, engine.embed(MODEL, [texts[name]]).vectors[0])) + "]"
         nearest = rows(
             engine,
-            f"SELECT d.id FROM {table} c JOIN document d ON d.key = c.document "  # noqa: S608
+            f"SELECT d.id FROM {table} c JOIN document d ON d.key = c.document "  # noqa: S608 - our own table
             "ORDER BY c.embedding <#> %s::vector LIMIT 10",
             vector,
         )

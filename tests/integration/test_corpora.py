@@ -286,7 +286,7 @@ def test_a_reset_waits_for_no_search_and_no_index(corpora: Corpora, database_url
         reader.execute(f"LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE")
         others.submit(corpora.reset, "birds").result(timeout=20)
         assert corpora.query("birds", "Cranes dance.", 5) == []
-        assert reader.execute(f"SELECT count(*) FROM {table}").fetchone() == (1,)  # noqa: S608
+        assert reader.execute(f"SELECT count(*) FROM {table}").fetchone() == (1,)  # noqa: S608 - our own table
     put(corpora, document("storks", 2021, ("Storks clatter.", "dance")))
     assert [hit.document_id for hit in corpora.query("birds", "Storks clatter.", 5)] == ["storks"]
     assert chunk_tables.drop_retired(corpora.engine.ledger.database, 0) == [table]

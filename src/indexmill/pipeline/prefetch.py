@@ -85,6 +85,7 @@ class Prefetch:
         try:
             self._fill()
         except BaseException:
+            # It has left the queue, and nobody else would remove its file.
             _discard(future)
             raise
         return future.result()

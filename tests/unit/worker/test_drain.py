@@ -176,7 +176,7 @@ def test_a_slow_model_is_noticed_after_a_comparison_too() -> None:
         parts.embed_seconds = 0.0 if len(parts.claims) == 2 else 5.0
         return WindowOutcome.UNCHANGED if len(parts.claims) == 2 else WindowOutcome.DONE
 
-    parts.run = run  # type: ignore[method-assign]
+    parts.run = run  # type: ignore[method-assign]  # of this one window after the other says something else
     drain.run(lambda: False)
     first, compared, after = parts.asked_bytes
     assert compared > first
