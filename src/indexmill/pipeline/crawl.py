@@ -97,11 +97,7 @@ class CrawlScan:
                 return progress, 0.0
 
     def _begin(self) -> ScanProgress:
-        try:
-            seeds = self.crawler.seeds()
-        except (ItemError, SourceRefused) as error:
-            raise SourceError("crawl_failed", str(error)) from error
-        progress = _Crawled().progress
+        seeds, progress = self._seeds(), _Crawled().progress
 
         def work(connection: Connection) -> None:
             self._add(connection, seeds)
@@ -110,10 +106,22 @@ class CrawlScan:
         self.slice.commit(work)
         return progress
 
+    def _seeds(self) -> list[str]:
+        """
+        Raises:
+            SourceError: the site cannot be crawled at all.
+            TransientError
+        """
+        try:
+            return self.crawler.seeds()
+        except (ItemError, SourceRefused) as error:
+            raise SourceError("crawl_failed", str(error)) from error
+
     def _check_unmet(self, crawled: _Crawled) -> ScanProgress:
         """What is indexed, and was linked perhaps by the pages that failed, is visited before it counts as gone."""
         scans, batch = self.slice.ledger.scans, self.slice.batch
-        room = self.crawler.max_pages * _KNOWN_PER_PAGE - scans.crawl_counts(batch)[1]
+        # More are known already where the limit was lowered meanwhile.
+        room = max(0, self.crawler.max_pages * _KNOWN_PER_PAGE - scans.crawl_counts(batch)[1])
         unmet = [key for key, _ in scans.gone(self.slice.source.id, batch.seq, None, room + 1)]
         progress = replace(crawled, is_checked=True, is_partial=crawled.is_partial or len(unmet) > room).progress
 
@@ -198,7 +206,7 @@ class CrawlScan:
 
     def _refuse_seed(self, visit: Visit, pages: int) -> None:
         """A site whose first page cannot be had is not crawled: nothing is known of what it holds."""
-        if pages == 0 and visit.url in self.crawler.seeds():
+        if pages == 0 and visit.url in self._seeds():
             sentence = visit.sentence or "The site could not be crawled"
             if visit.retryable:
                 raise TransientError(sentence)

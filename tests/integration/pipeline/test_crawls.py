@@ -160,3 +160,40 @@ def test_a_site_that_is_away_removes_nothing(shelf: Shelf, site: SiteServer) -> 
     assert (job.job.state, job.runs[0].status) == (JobState.FAILED, SourceRunStatus.FAILED)
     assert job.runs[0].error_sentence
     assert shelf.names(kb) == before
+
+
+def test_a_site_that_may_not_be_read_any_more_ends_the_crawl(shelf: Shelf, site: SiteServer, engine: Engine) -> None:
+    """The settings have changed meanwhile: not even what the crawl began with can be told."""
+    site.answers |= {"/sitemap.xml": answer("503 Service Unavailable")}
+    _create(shelf, site.url, "SITEMAP")
+    claim = claim_next(engine)
+    assert claim is not None
+    shelf.runner(scanning={"slice_seconds": 0.0}).run(claim, lambda: True)
+    execute(engine, "UPDATE crawl_page SET due_at = now()")
+    wake(engine)
+    other = Shelf(engine, shelf.settings.model_copy(update={"sources": SourceSettings(timeout_seconds=5)}))
+    try:
+        other.drain()
+    finally:
+        other.close()
+    runs = rows(engine, "SELECT error_code FROM job_source")
+    assert runs == [{"error_code": "crawl_failed"}]
+
+
+def test_a_crawl_ends_where_fewer_pages_may_be_than_are_known(shelf: Shelf, site: SiteServer) -> None:
+    """The setting was lowered between two slices."""
+    kb = _create(shelf, site.url)
+    claim = claim_next(shelf.engine)
+    assert claim is not None
+    shelf.runner(scanning={"slice_seconds": 0.0}).run(claim, lambda: True)
+    # One page is found, one has failed, and all others are visited.
+    execute(shelf.engine, "UPDATE crawl_page SET due_at = NULL")
+    execute(shelf.engine, "UPDATE job_source SET visited = 1, known = 100, cursor = '1!'")
+    wake(shelf.engine)
+    few = shelf.settings.crawl.model_copy(update={"max_pages": 5})
+    other = Shelf(shelf.engine, shelf.settings.model_copy(update={"crawl": few}))
+    try:
+        other.drain()
+    finally:
+        other.close()
+    assert shelf.last(kb).job.state is JobState.SUCCEEDED
