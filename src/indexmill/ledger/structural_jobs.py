@@ -97,11 +97,6 @@ class StructuralJobs:
 
     # Within the transaction of a step, in which the job and its batch are held
 
-    def noted(self, connection: Connection, job: UUID) -> dict[str, Any] | None:
-        """As `progress`."""
-        rows = run_query(connection, "read_structural_progress", job=job)
-        return rows[0]["progress"] if rows else None
-
     def report(self, connection: Connection, batch: ClaimedBatch, failures: Sequence[Failure]) -> None:
         """What of the collection could not be done: failed items beside the job's own one, which goes on.
 

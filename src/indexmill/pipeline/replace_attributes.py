@@ -99,11 +99,6 @@ class ReplaceAttributes:
         after: dict[str, Any] = {}
 
         def work(connection: Connection) -> None:
-            noted = self.ledger.structural_jobs.noted(connection, batch.job) or before
-            if (noted["after"], noted["is_filled"]) != (before["after"], before["is_filled"]):
-                # This commit was made, and its answer lost: what it has reported is not reported again.
-                after.update(noted)
-                return
             page = self.sets.fill_page(
                 connection, batch.collection, before["number"], before["after"], self.page_documents
             )

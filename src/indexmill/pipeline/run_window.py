@@ -132,22 +132,35 @@ class WindowRunner:
         """A slice of one data source's scan; one that cannot be read is a failed item of its job."""
         token, batch = window.claim.token, window.claim.batches[0]
         try:
-            if batch.set_aside:
-                sentence = "The scan of this data source ended its worker process again and again"
-                self.scan.fail(token, batch, FailureCode.WORKER_LOST, sentence)
-            else:
-                self.scan.run(token, batch, self._progressing(window, check))
-        except SourceError as error:
-            self.scan.fail(token, batch, error.code, error.sentence)
+            failure = self._scan_failure(batch, lambda: self.scan.run(token, batch, self._progressing(window, check)))
+            if failure is not None:
+                self.scan.fail(token, batch, *failure)
         except TransientError as error:
-            if batch.tries + 1 < self.max_tries:
-                self._wait(token, batch.tries + 1, error)
-                return WindowOutcome.DEFERRED
-            self.scan.fail(token, batch, "unavailable", f"Given up after {self.max_tries} tries, the last one: {error}")
+            self._wait(token, batch.tries + 1, error)
+            return WindowOutcome.DEFERRED
         except ScanLost:
             self.ledger.leases.drop(token)
             return WindowOutcome.LOST
         return self._conclude(window, {batch.key})
+
+    def _scan_failure(self, batch: ClaimedBatch, scan: Callable[[], None]) -> tuple[str, str] | None:
+        """Code and sentence of a scan that has failed for good; None: it goes on, or is over.
+
+        Raises:
+            TransientError: it may be tried again.
+            ScanLost
+        """
+        if batch.set_aside:
+            return FailureCode.WORKER_LOST, "The scan of this data source ended its worker process again and again"
+        try:
+            scan()
+        except SourceError as error:
+            return error.code, error.sentence
+        except TransientError as error:
+            if batch.tries + 1 < self.max_tries:
+                raise
+            return "unavailable", f"Given up after {self.max_tries} tries, the last one: {error}"
+        return None
 
     def _structural(self, window: Window, check: Callable[[], None]) -> WindowOutcome:
         """A slice of what changes a whole collection."""

@@ -16,10 +16,14 @@ from indexmill.domain.job_state import JobState, Reason
 from indexmill.domain.knowledge_base import Chunking, ChunkingAlgorithm, FileCounts, SourceRunStatus
 from indexmill.engine import Engine
 from indexmill.errors import Conflict, DataSourceNotFound, IndexingJobRunning, InvalidRequest
+from indexmill.ledger.ledger import open_ledger
+from indexmill.pipeline.run_window import WindowOutcome
+from indexmill.pipeline.scan import SourceScan
 from indexmill.settings import Settings
 from indexmill.sources.bucket_listing import DataSourceBucket
 from indexmill.sources.source import Check, FetchedSource
-from tests.draining import assert_conserved, claimed, execute, lose, rows, run
+from tests.draining import assert_conserved, claim_next, claimed, execute, lose, rows, run, runner_of
+from tests.integration.pipeline.lossy_proxy import lossy_proxy
 from tests.knowledge_bases import Shelf
 from tests.s3_server import S3Server
 
@@ -142,6 +146,43 @@ def test_a_bucket_that_cannot_be_listed_removes_nothing(shelf: Shelf) -> None:
     assert (run_.status, run_.error_code) == (SourceRunStatus.FAILED, "bucket_not_found")
     assert failed.counts == FileCounts()
     assert shelf.names(kb) == {"crane.txt"}
+
+
+def test_a_job_that_is_cancelled_while_its_listing_fails_is_no_more_than_cancelled(shelf: Shelf) -> None:
+    kb = shelf.create()
+    shelf.s3.delete_bucket(Bucket=shelf.bucket)
+
+    def is_held() -> bool:
+        shelf.verbs.cancel(shelf.last(kb).job.id)
+        return True
+
+    assert shelf.runner().run(claimed(shelf.engine), is_held) is WindowOutcome.LOST
+    assert shelf.last(kb).job.state is JobState.CANCELLED
+    assert_conserved(shelf.engine)
+
+
+def test_commits_of_a_scan_whose_answers_were_lost_count_once(
+    shelf: Shelf, settings: Settings, database_url: str
+) -> None:
+    shelf.put(**{f"file{number}": f"Text number {number}." for number in range(3)})
+    kb = shelf.create()
+    shelf.drain()
+    shelf.remove("file0")
+    shelf.put(file1="Another text.", file3="One more.")
+    shelf.verbs.start(kb.id)
+    with lossy_proxy(database_url) as proxy:
+        far = open_ledger(proxy.url, settings, pool_size=3)
+        proxy.marker = b"pg_current_xact_id"
+        proxy.losses.extend(["after"] * 100)
+        scan = SourceScan(far, shelf.reader.data_sources, slice_seconds=0.0, page_files=2)
+        while (claim := claim_next(shelf.engine)) is not None:
+            runner_of(shelf.engine, far, documents=shelf.reader, scan=scan).run(claim, lambda: True)
+        far.database.close()
+    assert proxy.lost >= 4
+    assert_conserved(shelf.engine)
+    counts = shelf.last(kb).counts
+    assert (counts.total, counts.indexed, counts.skipped, counts.removed) == (3, 2, 1, 1)
+    assert shelf.names(kb) == {"file1.txt", "file2.txt", "file3.txt"}
 
 
 def test_one_job_at_a_time(shelf: Shelf) -> None:

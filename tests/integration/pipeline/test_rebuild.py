@@ -6,6 +6,7 @@ import itertools
 import random
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,8 +16,10 @@ from indexmill.domain.job import BatchWork, Job
 from indexmill.domain.job_state import JobState, Reason
 from indexmill.engine import Engine
 from indexmill.ledger.claims import STRUCTURAL_LANE
+from indexmill.ledger.ledger import open_ledger
 from indexmill.pipeline.rebuild import Rebuild
 from indexmill.pipeline.run_window import WindowOutcome, WindowRunner
+from indexmill.settings import Settings
 from indexmill.vectors.chunk_tables import drop_retired
 from indexmill.vectors.vector_store import SearchQuery
 from tests.draining import (
@@ -31,10 +34,13 @@ from tests.draining import (
     lose,
     rows,
     run,
+    runner_of,
+    structural_works,
     upsert,
     waiting_for_locks,
     wake,
 )
+from tests.integration.pipeline.lossy_proxy import lossy_proxy
 from tests.integration.vectors.indexed import THRESHOLD, fill, sweep_indexes
 from tests.rebuilding import claim_other, claim_rebuild, rebuilder
 
@@ -106,6 +112,27 @@ def test_a_rebuild_lays_the_chunks_down_anew(engine: Engine) -> None:
     upsert(engine, {"d0": "another text"})
     drain(engine)
     assert_whole(engine, TEXTS | {"d0": "another text"})
+
+
+def test_commits_of_a_rebuild_whose_answers_were_lost_count_once(
+    engine: Engine, settings: Settings, database_url: str
+) -> None:
+    upsert(engine, TEXTS)
+    drain(engine)
+    job = engine.rebuild("tiny")
+    with lossy_proxy(database_url) as proxy:
+        far = open_ledger(proxy.url, settings, pool_size=3)
+        proxy.marker = b"pg_current_xact_id"
+        proxy.losses.extend(["after"] * 100)
+        work = structural_works(engine)[BatchWork.REBUILD]
+        assert isinstance(work, Rebuild)
+        here = replace(work, ledger=far, page_chunks=12)
+        drain(engine, runner_of(engine, far, structural={BatchWork.REBUILD: here}))
+        far.database.close()
+    assert proxy.lost >= 5
+    ended = job_of(engine, job)
+    assert (ended.state, ended.result and ended.result["chunks"]) == (JobState.SUCCEEDED, 30)
+    assert_whole(engine, TEXTS)
 
 
 def test_the_new_index_is_measured_and_used(engine: Engine) -> None:

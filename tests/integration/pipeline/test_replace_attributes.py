@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import pytest
 
@@ -17,10 +15,10 @@ from indexmill.domain.job import BatchWork, Item, Job, JobKind
 from indexmill.domain.job_state import JobState, Reason
 from indexmill.engine import Engine
 from indexmill.errors import CollectionNotFound, InvalidRequest, LimitReached
-from indexmill.pipeline import replace_attributes
+from indexmill.ledger.ledger import open_ledger
 from indexmill.pipeline.replace_attributes import ReplaceAttributes
 from indexmill.pipeline.run_window import WindowRunner
-from indexmill.pipeline.scan_slice import ScanLost, commit_scan
+from indexmill.settings import Settings
 from tests.draining import (
     assert_conserved,
     claim_next,
@@ -34,6 +32,7 @@ from tests.draining import (
     runner_of,
     submit,
 )
+from tests.integration.pipeline.lossy_proxy import lossy_proxy
 from tests.replacing import BY_BOTH, BY_NEW, NEW, OLD, Answer, Watch, texts_and_values
 from tests.running_service import wait_until
 
@@ -164,20 +163,21 @@ def test_cancelled_it_counts_what_it_has_reported_and_retried_it_reports_all_onc
         assert_conserved(engine)
 
 
-def test_a_page_whose_commit_is_made_again_is_reported_once(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The answer to a commit was lost, so that it is tried again: it had been made."""
+def test_a_page_whose_commit_is_made_again_is_reported_once(
+    engine: Engine, settings: Settings, database_url: str
+) -> None:
+    """The answer to each commit is lost, so that it is tried again: it had been made."""
     corpora = Corpora(engine, "tiny", "whole")
     names = misfitting(engine, 5)
     job = replace_with_year(corpora)
-
-    def twice(*arguments: Any) -> None:
-        commit_scan(*arguments)
-        with contextlib.suppress(ScanLost):
-            commit_scan(*arguments)
-
-    monkeypatch.setattr(replace_attributes, "commit_scan", twice)
-    drain(engine, steps_of(engine))
-    engine.ledger.transitions.finish([job.id])
+    with lossy_proxy(database_url) as proxy:
+        far = open_ledger(proxy.url, settings, pool_size=3)
+        proxy.marker = b"pg_current_xact_id"
+        proxy.losses.extend(["after"] * 100)
+        work = ReplaceAttributes(far, engine.vectors.attribute_sets, slice_seconds=0.0, page_documents=2)
+        drain(engine, runner_of(engine, far, structural={BatchWork.REPLACE: work}))
+        far.database.close()
+    assert proxy.lost >= 4
     ended = job_of(engine, job)
     assert (ended.state, ended.counters.failed) == (JobState.SUCCEEDED, 5)
     assert ended.result is not None

@@ -1,0 +1,1 @@
+SELECT pg_xact_status(%(id)s::xid8) AS status;
