@@ -181,7 +181,7 @@ class Corpora:
             vectors.clear(connection, collection)
             return before
 
-        before = ledger.database.repeat(work)
+        before = ledger.database.once(work)
         end = Ending(JobState.CANCELLED, Reason.BY_REQUEST)
         said = "Its corpus was deleted" if deletes else "Its corpus was reset"
         while jobs := ledger.database.read(lambda c: ledger.corpora.open_jobs(c, corpus.number, before)):

@@ -269,7 +269,7 @@ class Engine:
                 begin(connection, collection)
             return collection, opened
 
-        return self.ledger.database.repeat(work)
+        return self.ledger.database.once(work)
 
     def make_collection(
         self,

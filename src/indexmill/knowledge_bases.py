@@ -149,7 +149,7 @@ class KnowledgeBases:
                 ledger.indexing_jobs.start(connection, kb_id, sources, JobKind.CLEANUP, self.engine.caller)
             ledger.knowledge_bases.delete(connection, kb_id)
 
-        ledger.database.repeat(work)
+        ledger.database.once(work)
         self.engine.wake()
 
     # Data sources
@@ -171,7 +171,7 @@ class KnowledgeBases:
                 raise InvalidRequest(f"Expected at most {MAX_SOURCES} data sources in a knowledge base")
             return self._add(connection, kb_id, wanted)
 
-        return self.source(kb_id, ledger.database.repeat(work).id)
+        return self.source(kb_id, ledger.database.once(work).id)
 
     def source(self, kb_id: UUID, source_id: UUID) -> DataSource:
         """Raises: KnowledgeBaseNotFound, DataSourceNotFound."""
@@ -228,7 +228,7 @@ class KnowledgeBases:
             ledger.indexing_jobs.start(connection, kb_id, [source_id], JobKind.CLEANUP, self.engine.caller)
             return running
 
-        running = ledger.database.repeat(work)
+        running = ledger.database.once(work)
         if running is not None:
             ledger.transitions.finish([running])
         self.engine.wake()
@@ -259,7 +259,7 @@ class KnowledgeBases:
                 raise InvalidRequest("The knowledge base has no data source; add one, then start an indexing job")
             return ledger.indexing_jobs.start(connection, kb_id, found, JobKind.INDEXING, self.engine.caller)
 
-        job_id = ledger.database.repeat(work)
+        job_id = ledger.database.once(work)
         self.engine.wake()
         return self.job(job_id)
 

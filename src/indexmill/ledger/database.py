@@ -37,6 +37,9 @@ _log = logging.getLogger(__name__)
 _REPEATABLE_CLASSES = ("40", "53", "55P03", "57", "08")
 _REPEATS = 5
 _RECONNECT_SECONDS = 4.0
+_IDLE_SECONDS = 10
+#: For a commit in doubt: longer than the server keeps a transaction whose client says nothing more.
+_DOUBT_SECONDS = _IDLE_SECONDS + 2.0
 
 
 def is_connection_loss(error: psycopg.Error) -> bool:
@@ -179,6 +182,26 @@ class Database:
         """
         return self._insist(lambda: self.transaction(patience), work)
 
+    def once(self, work: Callable[[Connection], T]) -> T:
+        """As `repeat`, but again only where nothing of it was committed: `work` need not be idempotent.
+
+        Raises:
+            ServiceError: the database could not be reached, or did not tell, in several tries.
+        """
+        before: tuple[str, T] | None = None
+
+        def guarded(connection: Connection) -> T:
+            nonlocal before
+            if before is not None and _has_committed(connection, before[0]):
+                return before[1]
+            before = None
+            transaction = run_query(connection, "current_transaction")[0]["id"]
+            result = work(connection)
+            before = transaction, result
+            return result
+
+        return self.repeat(guarded)
+
     def _insist(self, context: Callable[[], AbstractContextManager[Connection]], work: Callable[[Connection], T]) -> T:
         for attempt in range(1, _REPEATS + 1):
             try:
@@ -192,6 +215,24 @@ class Database:
                     raise ServiceError("database: expected an answer, the connection failed repeatedly") from error
                 time.sleep(0.02 * 2**attempt * (0.5 + random.random()))  # noqa: S311 - spreads load
         raise AssertionError("unreachable")
+
+
+def _has_committed(connection: Connection, transaction: str) -> bool:
+    """What became of a transaction whose answer was lost. The server may not know yet that nobody waits for it.
+
+    Raises:
+        ServiceError: it is under way still.
+    """
+    end = time.monotonic() + _DOUBT_SECONDS
+    while True:
+        status = run_query(connection, "transaction_status", id=transaction)[0]["status"]
+        if status != "in progress":
+            return bool(status == "committed")
+        if time.monotonic() > end:
+            raise ServiceError(
+                "database: expected a transaction whose connection is lost to end, it is under way still"
+            )
+        time.sleep(0.02)
 
 
 def _was_ended(connection: Connection) -> bool:
@@ -214,7 +255,7 @@ def _configure(connection: Connection) -> None:
     """
     connection.execute("SET enable_seqscan = off")
     # A client that is stopped in the middle of a transaction gives its locks back.
-    connection.execute("SET idle_in_transaction_session_timeout = '10s'")
+    connection.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, false)", [f"{_IDLE_SECONDS}s"])
 
 
 def run_query(

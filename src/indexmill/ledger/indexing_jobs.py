@@ -20,7 +20,7 @@ from indexmill.ledger.database import Connection, Database, Row, run_query
 from indexmill.ledger.records import job_of
 from indexmill.ledger.transitions import Transitions
 
-__all__ = ["IndexingJobs"]
+__all__ = ["IndexingJobs", "already_running"]
 
 _REPORT_BATCHES = 64
 
@@ -58,14 +58,12 @@ class IndexingJobs:
                     submitted_by=submitted_by,
                 )
         except psycopg.errors.UniqueViolation as error:
-            running = self.running(connection, knowledge_base)
-            raise IndexingJobRunning(str(knowledge_base), str(running)) from error
+            raise already_running(connection, knowledge_base) from error
         return job_id
 
     def running(self, connection: Connection, knowledge_base: UUID) -> UUID | None:
         """The indexing job that is at work on this knowledge base."""
-        rows = run_query(connection, "running_indexing_job", knowledge_base=knowledge_base)
-        return rows[0]["id"] if rows else None
+        return _running(connection, knowledge_base)
 
     def leave_out(self, connection: Connection, job_id: UUID, sources: Sequence[UUID]) -> None:
         """Close these sources' open batches of the job: after the commit nothing of them is written."""
@@ -151,6 +149,22 @@ class IndexingJobs:
                 code=failure.get("code"),
                 sentence=failure.get("sentence"),
             )
+
+
+def already_running(connection: Connection, knowledge_base: UUID | None) -> Exception:
+    """What to raise where another indexing job of the knowledge base was in the way.
+
+    `IndexingJobRunning`; where that job has ended a moment ago, what has the transaction repeated.
+    """
+    running = _running(connection, knowledge_base)
+    if running is None:
+        return psycopg.errors.SerializationFailure("the indexing job that was in the way has ended")
+    return IndexingJobRunning(str(knowledge_base), str(running))
+
+
+def _running(connection: Connection, knowledge_base: UUID | None) -> UUID | None:
+    rows = run_query(connection, "running_indexing_job", knowledge_base=knowledge_base)
+    return rows[0]["id"] if rows else None
 
 
 def _place(limit: int, offset: int, total: int) -> dict[str, Any]:

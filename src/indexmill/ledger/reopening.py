@@ -9,8 +9,9 @@ import psycopg
 
 from indexmill.domain.job import Job, JobKind
 from indexmill.domain.job_state import TERMINAL_STATES, JobState
-from indexmill.errors import BodiesExpired, Conflict, IndexingJobRunning, JobNotFound
+from indexmill.errors import BodiesExpired, Conflict, JobNotFound
 from indexmill.ledger.database import Connection, Database, run_query
+from indexmill.ledger.indexing_jobs import already_running
 from indexmill.ledger.jobs import read_job
 from indexmill.ledger.models import Models
 from indexmill.ledger.structural_jobs import WORK_OF_KIND
@@ -34,7 +35,6 @@ class Reopening:
 
         Raises:
             BodiesExpired: the items are no longer kept.
-            Conflict: its collection was deleted.
             ModelNotFound: the model has been withdrawn, and the job is no deletion.
             Conflict: its collection has been deleted.
             IndexingJobRunning: another job is at work on its knowledge base.
@@ -104,8 +104,7 @@ class Reopening:
             with connection.transaction():
                 run_query(connection, "retry_job", id=job.id)
         except psycopg.errors.UniqueViolation as error:
-            running = run_query(connection, "running_indexing_job", knowledge_base=knowledge_base)
-            raise IndexingJobRunning(str(knowledge_base), str(running[0]["id"])) from error
+            raise already_running(connection, knowledge_base) from error
 
     def _require_runnable(self, connection: Connection, job: Job) -> None:
         if job.kind not in _EMBED_NOTHING and job.kind not in WORK_OF_KIND:

@@ -107,14 +107,6 @@ class Scans:
             return False
         return bool(self.batches.fence(connection, token, {batch.key}))
 
-    def transaction(self, connection: Connection) -> str:
-        """The id of this transaction, for `has_committed`."""
-        return str(run_query(connection, "current_transaction")[0]["id"])
-
-    def has_committed(self, connection: Connection, transaction: str) -> bool:
-        """What became of a transaction that has ended, as one must have that held what this one holds."""
-        return bool(run_query(connection, "transaction_status", id=transaction)[0]["status"] == "committed")
-
     def append(
         self, connection: Connection, batch: ClaimedBatch, new: Sequence[NewBatch], references: Sequence[str] = ()
     ) -> None:

@@ -60,25 +60,15 @@ class ScanSlice:
 def commit_scan(ledger: Ledger, token: UUID, batch: ClaimedBatch, work: Callable[[Connection], None]) -> None:
     """One transaction, in which the scan's job and batch are locked and still ours.
 
-    `work` need not be idempotent: it is repeated only where it is certain that nothing of it was committed.
-
     Raises:
         ScanLost
     """
-    scans = ledger.scans
-    before: str | None = None
 
     def guarded(connection: Connection) -> bool:
-        nonlocal before
-        is_held = scans.hold(connection, token, batch)
-        if before is not None and scans.has_committed(connection, before):
-            # The answer to that commit was lost; the scan may be in other hands since.
-            return True
-        if not is_held:
+        if not ledger.scans.hold(connection, token, batch):
             return False
-        before = scans.transaction(connection)
         work(connection)
         return True
 
-    if not ledger.database.repeat(guarded):
+    if not ledger.database.once(guarded):
         raise ScanLost

@@ -6,6 +6,7 @@ import itertools
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,8 @@ from indexmill.domain.job_state import JobState, Reason
 from indexmill.domain.knowledge_base import Chunking, ChunkingAlgorithm, FileCounts, SourceRunStatus
 from indexmill.engine import Engine
 from indexmill.errors import Conflict, DataSourceNotFound, IndexingJobRunning, InvalidRequest
+from indexmill.knowledge_bases import KnowledgeBases
+from indexmill.ledger.database import Connection, Row, run_query
 from indexmill.ledger.ledger import open_ledger
 from indexmill.pipeline.run_window import WindowOutcome
 from indexmill.pipeline.scan import SourceScan
@@ -193,6 +196,54 @@ def test_one_job_at_a_time(shelf: Shelf) -> None:
         shelf.verbs.start(kb.id)
     shelf.drain()
     assert shelf.run(kb).job.is_terminal
+
+
+@pytest.mark.parametrize("verb", ["start", "retry"])
+def test_a_job_that_ends_just_as_another_is_refused_for_it_is_not_in_its_way(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    shelf.put(crane="Cranes dance.")
+    kb = shelf.create()
+    first = shelf.verbs.cancel(shelf.last(kb).job.id)
+    running = shelf.verbs.start(kb.id).job
+    looks: list[str] = []
+
+    def ending(connection: Connection, name: str, /, **values: Any) -> list[Row]:
+        if name == "running_indexing_job" and not looks:
+            looks.append(name)
+            shelf.verbs.cancel(running.id)
+        return run_query(connection, name, **values)
+
+    monkeypatch.setattr("indexmill.ledger.indexing_jobs.run_query", ending)
+    started = shelf.verbs.start(kb.id).job if verb == "start" else shelf.engine.retry(first.job)
+    assert looks
+    assert started.state is JobState.QUEUED
+    assert shelf.verbs.job(running.id).job.state is JobState.CANCELLED
+
+
+def test_verbs_whose_answers_were_lost_happen_once(shelf: Shelf, settings: Settings, database_url: str) -> None:
+    shelf.put(crane="Cranes dance.")
+    kb = shelf.create()
+    shelf.drain()
+    with lossy_proxy(database_url) as proxy:
+        far = open_ledger(proxy.url, settings, pool_size=3)
+        proxy.marker = b"pg_current_xact_id"
+        proxy.losses.extend(["after"] * 100)
+        engine = Engine(far, shelf.engine.vectors, shelf.engine.models, lambda: None)
+        verbs = KnowledgeBases(engine, lambda *_: b"", lambda *_: None)
+        added = verbs.add_source(kb.id, shelf.source())
+        assert verbs.sources(kb.id, 10, 0)[1] == 2
+        started = verbs.start(kb.id).job
+        verbs.remove_source(kb.id, added.id)
+        shelf.drain()
+        assert verbs.job(started.id).counts.skipped == 1
+        verbs.delete(kb.id)
+        corpora = Corpora(engine, "tiny", "whole")
+        made = corpora.create("birds", "Birds", "", [], {})
+        corpora.delete(made.key)
+        far.database.close()
+    assert proxy.lost == 6
+    assert [each.name for each in shelf.engine.collections() if each.name == "birds"] == []
 
 
 def test_what_a_job_needs(shelf: Shelf) -> None:
