@@ -22,6 +22,7 @@ from indexmill.domain.corpus import (
     keys_of,
 )
 from indexmill.domain.filter_attributes import FilterAttribute, attributes_to_json, checked_attributes
+from indexmill.domain.given_parts import spans_of_parts
 from indexmill.domain.job import Item, Job, JobKind, Submission
 from indexmill.domain.job_state import JobState, Reason
 from indexmill.domain.metadata_coercion import check_fit
@@ -184,11 +185,8 @@ class Corpora:
         before = ledger.database.once(work)
         end = Ending(JobState.CANCELLED, Reason.BY_REQUEST)
         said = "Its corpus was deleted" if deletes else "Its corpus was reset"
-        while jobs := ledger.database.read(lambda c: ledger.corpora.open_jobs(c, corpus.number, before)):
-            for job_id in jobs:
-                ledger.transitions.alone(job_id, lambda c, j=job_id: ledger.transitions.close(c, j, end, said))  # type: ignore[misc]
-            if len(jobs) < 1000:
-                break
+        for job_id in ledger.corpora.open_jobs(corpus.number, before):
+            ledger.transitions.alone(job_id, lambda c, j=job_id: ledger.transitions.close(c, j, end, said))  # type: ignore[misc]
 
     def _begin_anew(self, connection: Connection, collection: Collection) -> None:
         """An empty generation: whoever searches, or builds an index, of the old one is not waited for."""
@@ -455,8 +453,8 @@ def _parts_of(content: DocumentContent) -> list[DocumentPart]:
     """As they were given; a file is one part."""
     if not content.parts:
         return [DocumentPart(content.text)]
-    ends = [*(part.start for part in content.parts[1:]), len(content.text)]
+    spans = spans_of_parts(content.parts, len(content.text))
     return [
-        DocumentPart(content.text[part.start : end].rstrip("\n"), part.metadata)
-        for part, end in zip(content.parts, ends, strict=True)
+        DocumentPart(content.text[start:end], part.metadata)
+        for part, (start, end) in zip(content.parts, spans, strict=True)
     ]

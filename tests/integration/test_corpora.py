@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -21,6 +22,9 @@ from indexmill.domain.job_state import JobState
 from indexmill.domain.pending import Pending
 from indexmill.engine import Engine
 from indexmill.errors import CollectionNotFound, Conflict, InvalidRequest, ItemError
+from indexmill.ledger import pages
+from indexmill.ledger.database import Connection
+from indexmill.ledger.transitions import Transitions
 from indexmill.security.keyring import Keyring
 from indexmill.security.page_keys import PageKeys
 from indexmill.vectors import chunk_tables, stored_documents
@@ -71,12 +75,12 @@ def test_parts_are_found_by_their_own_metadata(corpora: Corpora) -> None:
 
 
 def test_a_document_comes_back_in_its_parts(corpora: Corpora) -> None:
-    put(corpora, document("cranes", 2020, ("Cranes dance.", "dance"), ("They eat frogs.", "food")))
+    put(corpora, document("cranes", 2020, ("\n Cranes dance.\n\n", "dance"), ("They eat frogs.", "food")))
     found = corpora.document("birds", "cranes")
     assert found is not None
     assert found.metadata == {"year": 2020}
     assert [(part.text, part.metadata) for part in found.parts or ()] == [
-        ("Cranes dance.", {"topic": "dance"}),
+        ("\n Cranes dance.\n\n", {"topic": "dance"}),
         ("They eat frogs.", {"topic": "food"}),
     ]
     assert corpora.document("birds", "storks") is None
@@ -277,6 +281,28 @@ def test_a_reset_wins_over_what_runs(corpora: Corpora) -> None:
     ] == ["cranes"]
 
 
+def test_a_reset_cancels_every_job_once_however_many_there_are(
+    corpora: Corpora, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page of jobs at a time; one that cannot be ended is not tried for ever."""
+    birds = [document(f"bird{number}", 2020, ("A bird.", "x")) for number in range(5)]
+    jobs = [job for bird in birds if (job := corpora.submit("birds", bird).job) is not None]
+    close, tried = Transitions.close, Counter[UUID]()
+
+    def closing(self: Transitions, connection: Connection, job_id: UUID, *arguments: Any) -> Any:
+        tried[job_id] += 1
+        if job_id == jobs[2].id:
+            raise psycopg.errors.RaiseException("made by a test")
+        return close(self, connection, job_id, *arguments)
+
+    monkeypatch.setattr(pages, "_JOBS_A_PAGE", 2)
+    monkeypatch.setattr(Transitions, "close", closing)
+    corpora.reset("birds")
+    assert set(tried.values()) == {1}
+    states = [job_of(corpora.engine, each).state for each in jobs]
+    assert states == [JobState.QUEUED if number == 2 else JobState.CANCELLED for number in range(5)]
+
+
 def test_a_reset_waits_for_no_search_and_no_index(corpora: Corpora, database_url: str) -> None:
     """Whoever reads the chunks, or builds an index of them, goes on with what there was."""
     put(corpora, document("cranes", 2020, ("Cranes dance.", "dance")))
@@ -372,7 +398,7 @@ def test_several_corpora_are_found_by_their_numbers_at_once(corpora: Corpora, mo
         return read(*work)
 
     monkeypatch.setattr(corpora.engine.ledger.database, "repeat", counted)
-    found = corpora.several([*numbers, numbers[0], 999_999, 2**33])
+    found = corpora.several([*numbers, numbers[0], 999_999, 2**33, -(2**33)])
     assert {number: each.key for number, each in found.items()} == dict(zip(numbers, ("birds", "fish"), strict=True))
     assert next(reads) == 1
     assert corpora.several([]) == {}

@@ -9,7 +9,7 @@ from typing import Any
 
 from indexmill.domain.document import StoredPart, canonical_json
 
-__all__ = ["PartedText", "parted_text", "parts_value"]
+__all__ = ["PartedText", "parted_text", "parts_value", "spans_of_parts"]
 
 _BETWEEN = "\n\n"
 
@@ -29,8 +29,13 @@ class PartedText:
 
     def spans_of_parts(self) -> list[tuple[int, int]]:
         """Where each part begins and ends."""
-        ends = [part.start - len(_BETWEEN) for part in self.parts[1:]] + [len(self.text)]
-        return [(part.start, end) for part, end in zip(self.parts, ends, strict=True)]
+        return spans_of_parts(self.parts, len(self.text))
+
+
+def spans_of_parts(parts: Sequence[StoredPart], length: int) -> list[tuple[int, int]]:
+    """Where each of these parts of a text of this length begins and ends."""
+    ends = [part.start - len(_BETWEEN) for part in parts[1:]] + [length]
+    return [(part.start, end) for part, end in zip(parts, ends, strict=True)]
 
 
 def parts_value(parts: Sequence[tuple[str, dict[str, Any]]], *, whole_parts: bool, digest: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -14,6 +14,7 @@ from indexmill.domain.corpus import Corpus, CorpusSize
 from indexmill.domain.filter_attributes import attributes_from_json
 from indexmill.errors import InvalidRequest, SearchTimeout
 from indexmill.ledger.database import Connection, Database, Row, run_query
+from indexmill.ledger.pages import page_of
 
 __all__ = ["Corpora"]
 
@@ -55,7 +56,7 @@ class Corpora:
 
     def numbered(self, numbers: Sequence[int], tenant: int) -> list[Corpus]:
         """Those of these numbers that are there, by number."""
-        wanted = [number for number in numbers if number <= _MAX_NUMBER]
+        wanted = [number for number in numbers if 0 < number <= _MAX_NUMBER]
         if not wanted:
             return []
         return self._read(tenant=tenant, key=None, numbers=wanted, pattern=None, after=0, limit=len(wanted))
@@ -85,10 +86,14 @@ class Corpora:
         rows = self.database.query("knowledge_base_of_collection", collection=collection)
         return rows[0]["name"] if rows else None
 
-    def open_jobs(self, connection: Connection, collection: int, before: int) -> list[UUID]:
-        """Unfinished jobs that were submitted before this sequence number."""
-        rows = run_query(connection, "open_jobs_of_collection", collection=collection, seq=before)
-        return [row["id"] for row in rows]
+    def open_jobs(self, collection: int, before: int) -> Iterator[UUID]:
+        """Unfinished jobs that were submitted before this sequence number, each once, whatever becomes of them."""
+        after: UUID | None = None
+        while True:
+            rows, after = page_of(self.database, "open_jobs_of_collection", after, collection=collection, seq=before)
+            yield from (row["id"] for row in rows)
+            if after is None:
+                return
 
     def reset(self, connection: Connection, collection: int) -> int:
         """From the commit on, whatever was submitted before loses. The sequence number below which that is."""

@@ -110,19 +110,19 @@ class VectorIndexes:
             )
         except psycopg.OperationalError as error:
             raise ServiceError("database: expected a connection for building an index, got none") from error
-        # Behind a pooler a session's settings would be left to whoever has it next.
-        if self.is_direct:
-            run_statement(
-                connection,
-                "prepare_index_build",
-                memory=f"{memory // 1024}kB",
-                patience=_PATIENCE,
-                workers=str(workers),
-            )
         timer = threading.Timer(_MAX_SECONDS, connection.cancel)
         timer.daemon = True
         timer.start()
         try:
+            # Behind a pooler a session's settings would be left to whoever has it next.
+            if self.is_direct:
+                run_statement(
+                    connection,
+                    "prepare_index_build",
+                    memory=f"{memory // 1024}kB",
+                    patience=_PATIENCE,
+                    workers=str(workers),
+                )
             yield connection
         finally:
             timer.cancel()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -13,17 +14,19 @@ from psycopg import sql
 
 from indexmill.engine import Engine
 from indexmill.ledger.database import Connection
+from indexmill.settings import Settings
 from indexmill.vectors.chunk_search import ChunkQuery
 from indexmill.vectors.chunk_tables import MAX_INLINE_DIMENSION
 from indexmill.vectors.index_search import IndexSearch
 from indexmill.vectors.selection import Selection
 from indexmill.vectors.statements import run_statement, statement
-from indexmill.vectors.vector_index import ROW_BYTES
+from indexmill.vectors.vector_index import ROW_BYTES, open_indexes
 from indexmill.vectors.vector_store import SearchQuery
 from indexmill.worker.sweeps import vector_indexes
 from tests.draining import alter_query, rows, waiting_for_locks
 from tests.integration.vectors.indexed import THRESHOLD, block_builds, fill, index_names, indexes_of, sweep_indexes
 from tests.integration.vectors.stored import Stored, store
+from tests.running_service import wait_until
 
 QUERY = [3.0, -2.0, 1.0, 0.5, 7.0, -4.0, 2.0, 1.0]
 
@@ -292,3 +295,14 @@ def test_what_a_killed_build_left_is_removed_and_built_again(engine: Engine) -> 
     sweep_indexes(engine)
     assert index_names(engine) == {"chunk_1_1_hnsw": True}
     assert summary(engine)[0] == "hnsw"
+
+
+def test_a_build_whose_session_cannot_be_prepared_leaves_none_open(engine: Engine, settings: Settings) -> None:
+    fill(engine)
+    indexes = replace(open_indexes(engine.ledger, settings), is_direct=True, memory_bytes=2**60)
+    with pytest.raises(psycopg.errors.InvalidParameterValue) as caught:
+        indexes.build("chunk_1_1", 8)
+    # Else it would live as long as whoever keeps the error.
+    mine = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'indexmill index' AND datname = current_database()"
+    wait_until(lambda: not rows(engine, mine), 10, "its session to end")
+    assert caught.value.sqlstate == "22023"

@@ -1,3 +1,4 @@
 SELECT id FROM job
 WHERE collection = %(collection)s AND finished_at IS NULL AND state IN ('queued', 'running', 'retrying') AND seq < %(seq)s
-ORDER BY id LIMIT 1000;
+  AND id > %(after)s
+ORDER BY id LIMIT %(limit)s;
