@@ -18,7 +18,7 @@ class CrawlSettings(SettingsSection):
     #: Between two requests to one host, where its robots.txt does not ask for more.
     delay_seconds: float = Field(default=0.2, ge=0, le=60)
     max_delay_seconds: float = Field(default=30, ge=0, le=3600)
-    #: For one page in all. Well below `worker.window_deadline_seconds`, after which the whole worker is replaced.
+    #: For one page in all. Below `worker.window_deadline_seconds`, after which the whole worker is replaced.
     timeout_seconds: float = Field(default=30, gt=0, le=600)
     max_page_bytes: int = Field(default=10 * MIB, ge=1024)
 

@@ -171,6 +171,15 @@ class WorkerSettings(SettingsSection):
     lane_give_up_seconds: float = Field(default=600, gt=0)
     max_text_bytes: int = Field(default=50 * MIB, ge=1)
 
+    @model_validator(mode="after")
+    def _renewed_before_it_expires(self) -> WorkerSettings:
+        if self.renew_seconds >= self.lease_seconds:
+            raise ValueError(
+                f"worker.renew_seconds: expected less than worker.lease_seconds, which is {self.lease_seconds:g}, "
+                f"got {self.renew_seconds:g}; whatever takes longer than a lease would be taken from its worker"
+            )
+        return self
+
 
 class ReaderSettings(SettingsSection):
     """What reading one document file may take."""
@@ -372,11 +381,12 @@ class Settings(BaseSettings):
                 f"which is {deadline * FETCH_SHARE:g}, got {self.sources.timeout_seconds:g}; "
                 "set it lower, or the deadline higher"
             )
-        if self.readers.timeout_seconds >= deadline:
-            raise ValueError(
-                f"readers.timeout_seconds: expected less than worker.window_deadline_seconds, which is {deadline:g}, "
-                f"got {self.readers.timeout_seconds:g}; set it lower, or the deadline higher"
-            )
+        for name, seconds in (("readers", self.readers.timeout_seconds), ("crawl", self.crawl.timeout_seconds)):
+            if seconds >= deadline:
+                raise ValueError(
+                    f"{name}.timeout_seconds: expected less than worker.window_deadline_seconds, "
+                    f"which is {deadline:g}, got {seconds:g}; set it lower, or the deadline higher"
+                )
         return self
 
     @model_validator(mode="after")

@@ -108,6 +108,7 @@ def test_a_supervisor_killed_with_sigkill_leaves_no_process_that_hangs(
         INDEXMILL_WORKER__LEASE_SECONDS="3",
         INDEXMILL_SOURCES__TIMEOUT_SECONDS="1",
         INDEXMILL_READERS__TIMEOUT_SECONDS="1",
+        INDEXMILL_CRAWL__TIMEOUT_SECONDS="1",
     )
     service.deploy(hang_on=["HANG"])
     service.run([item("hang", "HANG")])

@@ -78,3 +78,10 @@ def test_keys_of_issuers_come_by_https_unless_their_host_is_ones_own() -> None:
         load_settings(auth=plain)
     for allowed in ("keycloak", "keycloak:8080"):
         load_settings(auth=plain, sources={"allowed_hosts": [allowed]})
+
+
+@pytest.mark.parametrize("renewed", [10, 11])
+def test_a_lease_that_is_renewed_too_late_is_refused_at_the_start(renewed: float) -> None:
+    with pytest.raises(SettingsError, match=r"worker\.renew_seconds: expected less than .* 10, got 1"):
+        load_settings(worker={"renew_seconds": renewed})
+    assert load_settings(worker={"renew_seconds": renewed, "lease_seconds": 12}).worker.renew_seconds == renewed

@@ -65,6 +65,7 @@ def test_what_is_wrong_with_crawls_is_said_too(crawl: dict[str, Any], message: s
     [
         ({"sources": {"timeout_seconds": 37}}, r"sources\.timeout_seconds: expected at most .* 36, got 37"),
         ({"readers": {"timeout_seconds": 60}}, r"readers\.timeout_seconds: expected less than .* 60, got 60"),
+        ({"crawl": {"timeout_seconds": 60}}, r"crawl\.timeout_seconds: expected less than .* 60, got 60"),
         ({"worker": {"window_deadline_seconds": 40}}, r"sources\.timeout_seconds: .* 24, got 30"),
     ],
 )
