@@ -15,7 +15,6 @@ IndexmillError
 │   ├── JobExists            same external id, another request
 │   ├── BodiesExpired        the items of a finished job are no longer kept
 │   ├── ModelExists          same model id, another definition
-│   ├── ModelInUse           unfinished jobs need the model
 │   └── IndexingJobRunning   one job at a time works on a knowledge base
 ├── InvalidRequest           a value that no front door accepts
 ├── Unauthorized             no credentials, or some that open nothing
@@ -55,7 +54,6 @@ __all__ = [
     "LinkRefused",
     "ModelError",
     "ModelExists",
-    "ModelInUse",
     "ModelNotFound",
     "NotFound",
     "SearchTimeout",
@@ -162,10 +160,6 @@ class BodiesExpired(Conflict):
 
 class ModelExists(Conflict):
     """The model id is deployed with another definition."""
-
-
-class ModelInUse(Conflict):
-    """Unfinished jobs need the model."""
 
 
 class IndexingJobRunning(Conflict):

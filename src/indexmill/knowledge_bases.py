@@ -207,7 +207,7 @@ class KnowledgeBases:
         """
         self.source(kb_id, source_id)
         check_chunking(chunking)
-        self.engine.ledger.knowledge_bases.update_source(kb_id, source_id, chunking=chunking)
+        self.engine.ledger.knowledge_bases.update_source(kb_id, source_id, chunking)
         return self.source(kb_id, source_id)
 
     def remove_source(self, kb_id: UUID, source_id: UUID) -> None:

@@ -69,8 +69,8 @@ class Reason(StrEnum):
 
 
 TERMINAL_STATES = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED, JobState.REFUSED})
-OPEN_STATES = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.RETRYING})
-_ACTIVE = (JobState.QUEUED, JobState.RUNNING, JobState.RETRYING)
+_OPEN = (JobState.QUEUED, JobState.RUNNING, JobState.RETRYING)
+OPEN_STATES = frozenset(_OPEN)
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,9 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition("start", (JobState.QUEUED,), JobState.RUNNING),
     Transition("wait", (JobState.RUNNING,), JobState.RETRYING),
     Transition("resume", (JobState.RETRYING,), JobState.RUNNING),
-    Transition("succeed", _ACTIVE, JobState.SUCCEEDED),
-    Transition("fail", _ACTIVE, JobState.FAILED),
-    Transition("cancel", _ACTIVE, JobState.CANCELLED),
+    Transition("succeed", _OPEN, JobState.SUCCEEDED),
+    Transition("fail", _OPEN, JobState.FAILED),
+    Transition("cancel", _OPEN, JobState.CANCELLED),
     Transition("refuse", (JobState.QUEUED,), JobState.REFUSED),
     Transition(
         "retry",

@@ -122,24 +122,10 @@ class KnowledgeBases:
             raise DataSourceNotFound(str(source_id))
         return found[0]
 
-    def update_source(
-        self,
-        kb_id: UUID,
-        source_id: UUID,
-        *,
-        chunking: Chunking | None = None,
-        settings: dict[str, Any] | None = None,
-        sealed: bytes | None = None,
-    ) -> None:
+    def update_source(self, kb_id: UUID, source_id: UUID, chunking: Chunking) -> None:
         """Raises: DataSourceNotFound."""
-        if not self.database.query(
-            "update_data_source",
-            id=source_id,
-            knowledge_base=kb_id,
-            chunking=None if chunking is None else Jsonb(_chunking_json(chunking)),
-            settings=None if settings is None else Jsonb(settings),
-            secrets=sealed,
-        ):
+        said = Jsonb(_chunking_json(chunking))
+        if not self.database.query("update_data_source", id=source_id, knowledge_base=kb_id, chunking=said):
             raise DataSourceNotFound(str(source_id))
 
     def delete_sources(self, connection: Connection, kb_id: UUID, ids: Sequence[UUID]) -> list[UUID]:

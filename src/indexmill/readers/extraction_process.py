@@ -139,7 +139,7 @@ class ExtractionProcess:
         data = self._read(header_size, deadline, check)
         try:
             header = unpack_header(data)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             # A document has taken it over, or overwritten its memory.
             raise self._died() from error
         return Answer(header, self._read(text_size, deadline, check))

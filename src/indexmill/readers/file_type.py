@@ -160,11 +160,6 @@ def detect_head(head: bytes, file_name: str | None, media_type: str | None) -> F
     return _detect(head, file_name, media_type)
 
 
-def claimed_type(file_name: str | None, media_type: str | None) -> FileType | None:
-    """What the name's ending says, where it has none the media type; nothing is known of the content yet."""
-    return _claimed(file_name, media_type)
-
-
 def _known(name: str | None) -> FileType:
     if name is None:
         raise _refusal(
@@ -190,7 +185,7 @@ def _detect(head: bytes, file_name: str | None, media_type: str | None) -> FileT
             FailureCode.UNSUPPORTED_TYPE,
             f"The content is of no type that can be read; expected {_readable()}. Convert the file to one of them",
         )
-    claimed = _claimed(file_name, media_type)
+    claimed = claimed_type(file_name, media_type)
     if claimed in _TEXT_FORMATS:
         return claimed
     return _agreed(_text_format(head.decode(encoding, "replace").encode()), file_name, media_type)
@@ -207,8 +202,8 @@ def _text_format(head: bytes) -> FileType:
     return FileType.TEXT
 
 
-def _claimed(file_name: str | None, media_type: str | None) -> FileType | None:
-    """The type that the name's ending says; where it says none, the media type."""
+def claimed_type(file_name: str | None, media_type: str | None) -> FileType | None:
+    """What the name's ending says, where it has none the media type; of the content nothing is known."""
     ending = (file_name or "").rpartition(".")[2].lower() if "." in (file_name or "") else ""
     by_name = _BY_ENDING.get(ending)
     if by_name is not None or ending:
@@ -217,7 +212,7 @@ def _claimed(file_name: str | None, media_type: str | None) -> FileType | None:
 
 
 def _agreed(found: FileType, file_name: str | None, media_type: str | None) -> FileType:
-    claimed = _claimed(file_name, media_type)
+    claimed = claimed_type(file_name, media_type)
     if claimed is not None and claimed is not found:
         raise _refusal(
             FailureCode.MISMATCHED_TYPE,

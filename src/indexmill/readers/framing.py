@@ -25,7 +25,7 @@ def unpack_lengths(data: bytes) -> tuple[int, int]:
 
 
 def unpack_header(data: bytes) -> dict[str, Any]:
-    """Raises ValueError where it is no JSON object."""
+    """Raises: TypeError, ValueError: it is no JSON object. RecursionError: it is too deep."""
     header = json.loads(data)
     if not isinstance(header, dict):
         raise TypeError("expected a JSON object")

@@ -11,7 +11,6 @@ from indexmill.errors import (
     Forbidden,
     InvalidRequest,
     ModelError,
-    ModelInUse,
     ModelNotFound,
     TransientError,
 )
@@ -134,7 +133,6 @@ def test_retrieving_from_what_is_not_there_is_a_404(send: Checked, path: str) ->
     [
         (InvalidRequest("expected this, got that"), 400, "bad_request"),
         (ModelNotFound("a", []), 400, "bad_request"),
-        (ModelInUse("in use"), 400, "bad_request"),
         (CollectionNotFound("c", []), 404, "not_found"),
         (Forbidden("not allowed"), 403, "forbidden"),
         (TransientError("postgresql at 10.0.0.1 does not answer"), 503, "service_unavailable"),

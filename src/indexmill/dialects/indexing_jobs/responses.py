@@ -10,6 +10,7 @@ from indexmill.dialects.indexing_jobs.paging import Links, Meta
 from indexmill.dialects.indexing_jobs.requests import EXAMPLE_UUID, Algorithm, CrawlingOption
 
 __all__ = [
+    "EXAMPLE_OBJECT_KEY",
     "DataSourceAnswer",
     "DataSourceDeleted",
     "DataSourceList",
@@ -129,11 +130,11 @@ _MODEL_EXAMPLE: Final[dict[str, Any]] = {
     "created_at": "2024-06-14T09:30:00Z",
     "updated_at": "2024-06-14T09:30:00Z",
 }
-_OBJECT_KEY: Final = "3f0c7a52e1c84b8f9d2f6a1b0c9d8e7f"
+EXAMPLE_OBJECT_KEY: Final = "3f0c7a52e1c84b8f9d2f6a1b0c9d8e7f"
 _UPLOAD_EXAMPLE: Final[dict[str, Any]] = {
-    "object_key": _OBJECT_KEY,
+    "object_key": EXAMPLE_OBJECT_KEY,
     "original_file_name": "report.pdf",
-    "presigned_url": f"http://localhost:8080/v2/gen-ai/uploads/{_OBJECT_KEY}?size=48211&expires=1718361000&signature=...",
+    "presigned_url": f"http://localhost:8080/v2/gen-ai/uploads/{EXAMPLE_OBJECT_KEY}?size=48211&expires=1718361000&signature=...",
     "expires_at": "2024-06-14T10:30:00Z",
 }
 
@@ -381,7 +382,7 @@ class PresignedUploads(BaseModel):
 
 
 class UploadedFile(BaseModel):
-    model_config = _example({"object_key": _OBJECT_KEY, "size_in_bytes": "48211"})
+    model_config = _example({"object_key": EXAMPLE_OBJECT_KEY, "size_in_bytes": "48211"})
 
     object_key: str
     size_in_bytes: str

@@ -10,8 +10,8 @@ from uuid import uuid4
 from fastapi import APIRouter, Path, Request, Response
 
 from indexmill.dialects.indexing_jobs.errors import PREFIX, REQUEST_ID, indexing_problems, not_found
-from indexmill.dialects.indexing_jobs.requests import EXAMPLE_UUID, PRESIGN_EXAMPLE, FileToUpload, PresignBody
-from indexmill.dialects.indexing_jobs.responses import PresignedUploads, UploadedFile
+from indexmill.dialects.indexing_jobs.requests import PRESIGN_EXAMPLE, FileToUpload, PresignBody
+from indexmill.dialects.indexing_jobs.responses import EXAMPLE_OBJECT_KEY, PresignedUploads, UploadedFile
 from indexmill.domain.principal import Principal, Role
 from indexmill.errors import InvalidRequest
 from indexmill.http.answers import json_answer, timestamp
@@ -35,7 +35,7 @@ ObjectKey = Annotated[
     str,
     Path(
         description="The `object_key` that came with the address.",
-        openapi_examples={"object": {"value": f"uploads/{EXAMPLE_UUID}"}},
+        openapi_examples={"object": {"value": EXAMPLE_OBJECT_KEY}},
     ),
 ]
 _BYTES: Final[dict[str, Any]] = {

@@ -116,7 +116,6 @@ CREATE TABLE collection (
     recall real,
     -- How large its table was then: it is measured again when that has doubled.
     indexed_bytes bigint,
-    layout_version integer NOT NULL DEFAULT 1,
     -- Versions below it lose: a reset sets it.
     min_seq bigint NOT NULL DEFAULT 0,
     -- The set of filter attributes by which filters are answered, and the one that is being filled to take its place.
@@ -570,7 +569,7 @@ CREATE TABLE document (
 ) WITH (fillfactor = 85);
 CREATE INDEX document_tombstone ON document (deleted_at) WHERE deleted_at IS NOT NULL;
 
--- Worker processes' supervisors: how many windows may run at once, and what their processes have embedded.
+-- Worker processes' supervisors: how many windows may run at once.
 CREATE TABLE worker (
     id text PRIMARY KEY,
     slots integer NOT NULL,
@@ -590,6 +589,5 @@ CREATE TABLE pipeline_total (
 -- Whose turn a periodic duty is: claimed by one UPDATE.
 CREATE TABLE sweep (
     name text PRIMARY KEY,
-    next_due_at timestamptz NOT NULL DEFAULT '-infinity',
-    last_run_at timestamptz
+    next_due_at timestamptz NOT NULL DEFAULT '-infinity'
 );

@@ -1,3 +1,3 @@
-UPDATE sweep SET next_due_at = ledger_now() + make_interval(secs => %(seconds)s), last_run_at = ledger_now()
+UPDATE sweep SET next_due_at = ledger_now() + make_interval(secs => %(seconds)s)
 WHERE name = %(name)s AND next_due_at <= ledger_now()
 RETURNING name;
