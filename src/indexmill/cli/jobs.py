@@ -87,15 +87,21 @@ def watch(client: IndexmillClient, as_json: bool, job_id: str, timeout: float | 
 @asks_service
 def cancel(client: IndexmillClient, as_json: bool, job_id: str) -> int:
     """Cancel an unfinished job; nothing of it is written after this. An ended job stays as it is."""
-    return report_job(client.cancel(job_id), as_json)
+    job = client.cancel(job_id)
+    if job.state != "cancelled":
+        click.echo("The job had ended before; nothing was changed.", err=True)
+    return report_job(job, as_json)
 
 
-@jobs.command("retry")
+@jobs.command("retry", short_help="Run what failed of an ended job again.")
 @click.argument("job_id", metavar="JOB")
 @asks_service
 def retry(client: IndexmillClient, as_json: bool, job_id: str) -> int:
     """Run the failed and unfinished items of an ended job again, without overwriting anything newer."""
-    return report_job(client.retry(job_id), as_json)
+    job = client.retry(job_id)
+    if job.state == "succeeded":
+        click.echo("Nothing of the job had failed; `indexmill jobs rerun` runs all of it again.", err=True)
+    return report_job(job, as_json)
 
 
 @jobs.command("rerun")

@@ -19,8 +19,8 @@ def address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def listening_socket(host: str, port: int) -> socket.socket:
-    """A bound socket; port 0 takes a free one.
+def listening_socket(host: str, port: int, section: str = "server") -> socket.socket:
+    """A bound socket; port 0 takes a free one. `section`: whose settings these are, for the sentence.
 
     Raises:
         ServiceError: the address is taken, or is none that can be listened on.
@@ -32,11 +32,11 @@ def listening_socket(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise ServiceError(_sentence(host, port, error)) from error
+        raise ServiceError(_sentence(host, port, section, error)) from error
     return listener
 
 
-def check_port(host: str, port: int, patience: float) -> None:
+def check_port(host: str, port: int, patience: float, section: str = "server") -> None:
     """See that the address can be listened on. One that is taken is waited for: the API of a service that was killed
     ends a moment after it.
 
@@ -46,7 +46,7 @@ def check_port(host: str, port: int, patience: float) -> None:
     until = time.monotonic() + patience
     while True:
         try:
-            listening_socket(host, port).close()
+            listening_socket(host, port, section).close()
         except ServiceError as error:
             if _number(error.__cause__) != errno.EADDRINUSE or time.monotonic() > until:
                 raise
@@ -59,10 +59,10 @@ def _number(error: BaseException | None) -> int | None:
     return error.errno if isinstance(error, OSError) else None
 
 
-def _sentence(host: str, port: int, error: OSError) -> str:
+def _sentence(host: str, port: int, section: str, error: OSError) -> str:
     came = f"cannot listen on {address(host, port)} ({error.strerror or error})"
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-        return f"server.host: expected an address of this machine, {came}; set another server.host"
+        return f"{section}.host: expected an address of this machine, {came}; set another {section}.host"
     if error.errno == errno.EACCES:
-        return f"server.port: expected a port that this user may listen on, {came}; set one of 1024 or more"
-    return f"server.port: expected a free port, {came}; stop what listens there or set another server.port"
+        return f"{section}.port: expected a port that this user may listen on, {came}; set one of 1024 or more"
+    return f"{section}.port: expected a free port, {came}; stop what listens there or set another {section}.port"

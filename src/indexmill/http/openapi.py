@@ -104,7 +104,7 @@ def document_of(app: FastAPI, models: list[type[BaseModel]], public: set[str]) -
 
 
 def _name_by_door(document: dict[str, Any]) -> None:
-    """Models of one name in several modules come with the modules' paths: readers and generated clients need neither."""
+    """Models of one name in several modules come with the modules' paths, which no reader or generated client needs."""
     schemas = document["components"]["schemas"]
     names = {name: _door_name(name) for name in schemas if "__" in name}
     if len(set(names.values()) | schemas.keys()) != len(names) + len(schemas):

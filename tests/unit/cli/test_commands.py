@@ -248,6 +248,32 @@ def test_a_data_folder_that_cannot_be_made_is_one_sentence_and_2(
     assert len(output.splitlines()) == 1
 
 
+def test_verbs_that_change_nothing_say_so(service: FakeService, capsys: Captured) -> None:
+    service.answer("POST /jobs/upsert-001/cancel", JOB)
+    service.answer("POST /jobs/upsert-001/retry", JOB)
+    assert run(["jobs", "cancel", "upsert-001"]) == ExitCode.OK
+    assert "nothing was changed" in capsys.readouterr().err
+    assert run(["jobs", "retry", "upsert-001"]) == ExitCode.OK
+    assert "jobs rerun" in capsys.readouterr().err
+    service.answer("POST /jobs/other/cancel", JOB | {"state": "cancelled"})
+    assert run(["jobs", "cancel", "other"]) == ExitCode.OK
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("group", [[], ["jobs"], ["models"], ["collections"], ["keys"], ["tenants"]])
+def test_lists_of_commands_cut_no_sentence_off(capsys: Captured, group: list[str]) -> None:
+    assert run([*group, "--help"]) == ExitCode.OK
+    output = capsys.readouterr().out
+    assert not [line for line in output.partition("Commands:")[2].splitlines() if line.endswith("...")]
+
+
+def test_flower_on_a_taken_port_is_one_sentence(capsys: Captured) -> None:
+    with listening_socket("127.0.0.1", 0) as taken:
+        taken.listen()
+        assert run(["flower", "--port", str(taken.getsockname()[1])]) == ExitCode.SERVICE_FAILED
+    assert capsys.readouterr().err.startswith("indexmill: flower.port: expected a free port")
+
+
 def test_help_names_every_command_and_exit_code(capsys: Captured) -> None:
     assert run(["--help"]) == ExitCode.OK
     output = capsys.readouterr().out
