@@ -110,7 +110,10 @@ def retry(client: IndexmillClient, as_json: bool, job_id: str) -> int:
 @asks_service
 def rerun(client: IndexmillClient, as_json: bool, job_id: str, force: bool) -> int:
     """Run all items of a succeeded job again."""
-    return report_job(client.rerun(job_id, force=force), as_json)
+    job = client.rerun(job_id, force=force)
+    if job.state in ("failed", "cancelled", "refused"):
+        click.echo("The job has not succeeded: `indexmill jobs retry` runs what is left of it.", err=True)
+    return report_job(job, as_json)
 
 
 def report_job(job: Job, as_json: bool) -> int:

@@ -255,6 +255,9 @@ def test_verbs_that_change_nothing_say_so(service: FakeService, capsys: Captured
     assert "nothing was changed" in capsys.readouterr().err
     assert run(["jobs", "retry", "upsert-001"]) == ExitCode.OK
     assert "jobs rerun" in capsys.readouterr().err
+    service.answer("POST /jobs/other/rerun", JOB | {"state": "cancelled"})
+    assert run(["jobs", "rerun", "other"]) == ExitCode.OK
+    assert "jobs retry" in capsys.readouterr().err
     service.answer("POST /jobs/other/cancel", JOB | {"state": "cancelled"})
     assert run(["jobs", "cancel", "other"]) == ExitCode.OK
     assert capsys.readouterr().err == ""
