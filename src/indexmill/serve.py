@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from indexmill.errors import ServiceError
+from indexmill.errors import ServiceError, SettingsError
+from indexmill.http.listening import check_port
 from indexmill.ledger.database import Database
 from indexmill.ledger.embedded_postgres import EmbeddedPostgres, embedded_uri
 from indexmill.ledger.ledger import open_ledger
@@ -30,21 +31,35 @@ _API_MODULE = "indexmill.api_process"
 _API_STOP_SECONDS = 15.0
 _TICK_SECONDS = 0.1
 _POSTGRES_CHECK_TICKS = 10
+#: The API of a service that was killed stops listening as soon as it has noticed.
+_PORT_PATIENCE = 3.0
 
 
 def serve(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT; then stop API, workers and PostgreSQL, in this order. The exit code.
 
     Raises:
-        ServiceError: the data folder is in use, or the database did not start.
+        ServiceError: the data folder or the port is in use, or the database did not start.
         SettingsError: the data folder or the spool cannot be used, or others could reach it and there is no key.
     """
     set_up_logging(settings.log_level)
+    with stop_signal() as stop:
+        try:
+            _run(settings, stop)
+        except ServiceError:
+            # Ctrl-C in a terminal reaches `initdb` too, and whoever asks for an end has no use for its complaint.
+            if not stop.is_set():
+                raise
+    _log.info("stopped")
+    return 0
+
+
+def _run(settings: Settings, stop: threading.Event) -> None:
     with ExitStack() as stack:
-        stop = stack.enter_context(stop_signal())
         stack.enter_context(_data_folder_lock(settings.data_folder))
+        check_port(settings.server.host, settings.server.port, _PORT_PATIENCE)
         check_sources(settings)
-        postgres, url = _database(settings, stack)
+        postgres, url = _database(settings, stack, stop)
         prepare_database(settings, url)
         ledger = open_ledger(url, settings, pool_size=2)
         stack.callback(ledger.database.close)
@@ -57,7 +72,7 @@ def serve(settings: Settings) -> int:
         api = Child("API", start=lambda: spawn(_API_MODULE, settings, url, supervisor_name(), 1))
         stack.callback(stop_children, [api], _API_STOP_SECONDS)
         _supervise(stop, api, fleet if fleet.children else None, postgres)
-    return 0
+        _log.info("stopping")
 
 
 def _supervise(stop: threading.Event, api: Child, fleet: Fleet | None, postgres: EmbeddedPostgres | None) -> None:
@@ -87,10 +102,12 @@ def prepare_database(settings: Settings, url: str) -> None:
         database.close()
 
 
-def _database(settings: Settings, stack: ExitStack) -> tuple[EmbeddedPostgres | None, str]:
+def _database(
+    settings: Settings, stack: ExitStack, stop: threading.Event | None = None
+) -> tuple[EmbeddedPostgres | None, str]:
     if settings.database.url is not None:
         return None, settings.database.url
-    postgres = EmbeddedPostgres(settings.data_folder, start_timeout=settings.database.start_timeout_seconds)
+    postgres = EmbeddedPostgres(settings.data_folder, start_timeout=settings.database.start_timeout_seconds, stop=stop)
     url = postgres.start()
     stack.callback(postgres.stop)
     return postgres, url
@@ -119,9 +136,16 @@ def _data_folder_lock(folder: Path) -> Iterator[None]:
 
     Raises:
         ServiceError: another one runs on it.
+        SettingsError: this user cannot make it, or not write to it.
     """
-    folder.mkdir(mode=0o711, parents=True, exist_ok=True)
-    descriptor = os.open(folder / "serve.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+        descriptor = os.open(folder / "serve.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise SettingsError(
+            f"data_folder: expected a folder that this user can make and write to, got {str(folder)!r} "
+            f"({error.strerror or error}); change its rights or set another data_folder"
+        ) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -7,7 +7,7 @@ import os
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -15,6 +15,7 @@ from pydantic import (
     FieldSerializationInfo,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_serializer,
     field_validator,
     model_validator,
@@ -25,11 +26,13 @@ from pydantic_settings import (
     SettingsConfigDict,
     YamlConfigSettingsSource,
 )
+from pydantic_settings import SettingsError as UnreadableVariable
 
 from indexmill.access_settings import AuthSettings, LimitSettings
 from indexmill.crawl_settings import CrawlSettings
 from indexmill.errors import SettingsError
 from indexmill.server_settings import SECRET_KEY_BYTES, ServerSettings, revealed_secret
+from indexmill.settings_file import check_settings_file, settings_file
 from indexmill.settings_section import MIB, SettingsSection
 
 __all__ = [
@@ -83,6 +86,21 @@ class DatabaseSettings(SettingsSection):
     pool_size: int = Field(default=16, ge=2, le=200)
     connect_timeout_seconds: float = Field(default=10, gt=0)
     start_timeout_seconds: float = Field(default=600, gt=0)
+
+    @field_validator("url", "direct_url")
+    @classmethod
+    def _postgresql(cls, url: str | None, info: ValidationInfo) -> str | None:
+        # PostgreSQL's other form, `host=... dbname=...`, is taken too. The URL may hold a password: it is not shown.
+        if (
+            url is not None
+            and not url.startswith(("postgresql://", "postgres://"))
+            and ("://" in url or "=" not in url)
+        ):
+            raise ValueError(
+                f"database.{info.field_name}: expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE, "
+                f"got {url.partition(':')[0]!r}..."
+            )
+        return url
 
 
 _MIN_PASSWORD = 12
@@ -335,11 +353,14 @@ class RetentionSettings(SettingsSection):
     tombstone_days: float = Field(default=1, ge=1)
 
 
+_PREFIX: Final = "INDEXMILL_"
+
+
 class Settings(BaseSettings):
     """Everything an operator can set. Environment: `INDEXMILL_SERVER__PORT=8081`; file: `settings.yaml`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="INDEXMILL_",
+        env_prefix=_PREFIX,
         env_nested_delimiter="__",
         extra="forbid",
         frozen=True,
@@ -427,28 +448,57 @@ class Settings(BaseSettings):
         return (init_settings, env_settings, YamlConfigSettingsSource(settings_cls, yaml_file=settings_file()))
 
 
-def settings_file() -> Path:
-    """`INDEXMILL_SETTINGS_FILE`, else `settings.yaml` in the working directory; it may be absent."""
-    return Path(os.environ.get("INDEXMILL_SETTINGS_FILE", "settings.yaml"))
-
-
 def load_settings(**overrides: object) -> Settings:
     """The checked settings.
 
     Raises:
         SettingsError: one line a problem, each with what was expected and what came.
     """
-    named = os.environ.get("INDEXMILL_SETTINGS_FILE")
-    if named and not Path(named).is_file():
-        raise SettingsError(f"INDEXMILL_SETTINGS_FILE: expected a readable file, got {named!r}")
+    check_settings_file()
+    _check_variables()
     try:
         return Settings(**overrides)  # type: ignore[arg-type]  # keyword names are the field names
     except ValidationError as error:
         raise SettingsError("; ".join(_problem(dict(item)) for item in error.errors())) from error
+    except UnreadableVariable as error:
+        section = str(error).split('"')[1].upper()
+        raise SettingsError(
+            f"INDEXMILL_{section}: expected JSON in the environment for lists and whole sections, as in "
+            """INDEXMILL_SOURCES__ALLOWED_FOLDERS='["/srv/docs"]', got something else"""
+        ) from error
+
+
+def _check_variables() -> None:
+    """Variables that pydantic would leave alone, although they are meant for a setting."""
+    for variable, value in os.environ.items():
+        if not variable.startswith(_PREFIX):
+            continue
+        name = variable.removeprefix(_PREFIX).lower()
+        section, nested, _ = name.partition("__")
+        if nested and section not in Settings.model_fields:
+            raise SettingsError(
+                f"{variable}: expected a section of the settings, there is none called {section!r}; "
+                "docs/operations.md lists them"
+            )
+        # Kubernetes sets such variables for a service that is called, say, indexmill-server.
+        if nested or value.startswith("tcp://"):
+            continue
+        for section, field in Settings.model_fields.items():
+            setting = name.removeprefix(f"{section}_")
+            if setting != name and setting in getattr(field.annotation, "model_fields", {}):
+                raise SettingsError(
+                    f"{variable}: expected two underscores between section and name, "
+                    f"{_PREFIX}{section.upper()}__{setting.upper()}"
+                )
 
 
 def _problem(item: dict[str, object]) -> str:
     location = item.get("loc")
     name = ".".join(str(part) for part in location) if isinstance(location, tuple) else ""
     message = str(item.get("msg", "")).removeprefix("Value error, ")
+    # Of these two the value is not shown: it may be a password below a mistyped name.
+    if item.get("type") == "extra_forbidden":
+        return f"{name}: expected the name of a setting, there is none of this name; docs/operations.md lists them"
+    if item.get("type") == "model_type":
+        return f"{name}: expected a section, with its settings below it, got something else"
     return message if item.get("type") == "value_error" else f"{name}: {message}, got {item.get('input')!r}"

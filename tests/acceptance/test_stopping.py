@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from indexmill.cli.exit_codes import ExitCode
 from tests.acceptance.embedding_log import EmbeddingLog
 from tests.acceptance.fixtures import StartService
 from tests.acceptance.items import item, long_items, short_items
@@ -212,17 +213,13 @@ def test_a_second_service_on_the_same_data_folder_is_refused_with_a_sentence(sta
 
 
 @pytest.mark.chaos
-def test_a_taken_port_is_said_in_a_sentence_and_no_process_stays(start_service: StartService) -> None:
+def test_a_taken_port_ends_the_second_service_with_a_sentence(start_service: StartService) -> None:
     service = start_service()
     second = start_service(INDEXMILL_SERVER__PORT=str(service.port), until_ready=False)
     assert second.process is not None
-    family = family_of(second)
-    try:
-        wait_until(lambda: "server.port: expected a free port" in second.log.read_text(), 30, "the sentence")
-        family = family_of(second)
-    finally:
-        second.process.terminate()
-    wait_gone(family, GRACE)
+    assert second.process.wait(30) == ExitCode.SERVICE_FAILED
+    assert "server.port: expected a free port" in second.log.read_text()
+    assert "Traceback" not in second.log.read_text()
     assert service.is_ready()
 
 

@@ -85,3 +85,67 @@ def test_a_lease_that_is_renewed_too_late_is_refused_at_the_start(renewed: float
     with pytest.raises(SettingsError, match=r"worker\.renew_seconds: expected less than .* 10, got 1"):
         load_settings(worker={"renew_seconds": renewed})
     assert load_settings(worker={"renew_seconds": renewed, "lease_seconds": 12}).worker.renew_seconds == renewed
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (f"database:\n  url: [{SECRET}\n", "expected YAML, found none in line 3, column 1"),
+        ("- server\n", "expected names of settings"),
+        ("1: 2\n", "expected names of settings"),
+        (b"\xff\xfe", "expected YAML in UTF-8"),
+        ("server:\n", "server: expected a section"),
+        (f"database:\n  pasword: {SECRET}\n", "database.pasword: expected the name of a setting"),
+        (f"database: postgresql://u:{SECRET}@h/d\n", "database: expected a section"),
+        (f"database:\n  url: mysql://u:{SECRET}@h/d\n", "database.url: expected postgresql://USER:PASSWORD@HOST"),
+    ],
+)
+def test_a_file_that_is_not_settings_is_said_in_one_line_without_its_values(
+    tmp_path: Path, content: str | bytes, said: str
+) -> None:
+    (tmp_path / "settings.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(SettingsError) as raised:
+        load_settings()
+    assert said in str(raised.value)
+    assert SECRET not in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_an_empty_file_is_one_without_settings(tmp_path: Path) -> None:
+    (tmp_path / "settings.yaml").write_text("# nothing yet\n")
+    assert load_settings() == Settings()
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:p@h/d", "postgres://h/d", "host=/run/postgresql dbname=d"])
+def test_a_database_is_named_as_postgresql_does(url: str) -> None:
+    assert load_settings(database={"url": url}).database.url == url
+
+
+@pytest.mark.parametrize(
+    ("variable", "said"),
+    [
+        ("INDEXMILL_SERVER_PORT", "expected two underscores between section and name, INDEXMILL_SERVER__PORT"),
+        ("INDEXMILL_LIST_JOBS_DEFAULT_STATES", "INDEXMILL_LIST_JOBS__DEFAULT_STATES"),
+        ("INDEXMILL_SERVR__PORT", "none called 'servr'"),
+        ("INDEXMILL_SERVER__PROT", "server.prot: expected the name of a setting"),
+        ("INDEXMILL_SOURCES__ALLOWED_FOLDERS", "expected JSON in the environment"),
+    ],
+)
+def test_a_mistyped_variable_is_not_passed_over(monkeypatch: pytest.MonkeyPatch, variable: str, said: str) -> None:
+    monkeypatch.setenv(variable, "8081]")
+    with pytest.raises(SettingsError) as raised:
+        load_settings()
+    assert said in str(raised.value)
+
+
+def test_variables_that_are_not_meant_for_settings_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, value in {
+        "INDEXMILL_URL": "http://127.0.0.1:8081",
+        "INDEXMILL_API_KEY": "im_...",
+        # As Kubernetes sets them for services that are called so.
+        "INDEXMILL_PORT": "tcp://10.0.0.1:8080",
+        "INDEXMILL_SERVER_PORT": "tcp://10.0.0.1:8080",
+        "INDEXMILL_SERVER_SERVICE_HOST": "10.0.0.1",
+    }.items():
+        monkeypatch.setenv(variable, value)
+    assert load_settings() == Settings()

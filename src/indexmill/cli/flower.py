@@ -19,7 +19,9 @@ def flower(host: str | None, port: int | None) -> int:
 
     given = {name: value for name, value in {"host": host, "port": port}.items() if value is not None}
     settings = load_settings(**({"flower": given} if given else {}))
+    from indexmill.http.listening import check_port
     from indexmill.worker.flower import run_flower
 
+    check_port(settings.flower.host, settings.flower.port, patience=0, section="flower")
     click.echo(f"Flower listens on http://{settings.flower.host}:{settings.flower.port}/", err=True)
     return run_flower(settings)

@@ -87,15 +87,21 @@ def watch(client: IndexmillClient, as_json: bool, job_id: str, timeout: float | 
 @asks_service
 def cancel(client: IndexmillClient, as_json: bool, job_id: str) -> int:
     """Cancel an unfinished job; nothing of it is written after this. An ended job stays as it is."""
-    return report_job(client.cancel(job_id), as_json)
+    job = client.cancel(job_id)
+    if job.state != "cancelled":
+        click.echo("The job had ended before; nothing was changed.", err=True)
+    return report_job(job, as_json)
 
 
-@jobs.command("retry")
+@jobs.command("retry", short_help="Run what failed of an ended job again.")
 @click.argument("job_id", metavar="JOB")
 @asks_service
 def retry(client: IndexmillClient, as_json: bool, job_id: str) -> int:
     """Run the failed and unfinished items of an ended job again, without overwriting anything newer."""
-    return report_job(client.retry(job_id), as_json)
+    job = client.retry(job_id)
+    if job.state == "succeeded":
+        click.echo("Nothing of the job had failed; `indexmill jobs rerun` runs all of it again.", err=True)
+    return report_job(job, as_json)
 
 
 @jobs.command("rerun")
@@ -104,7 +110,10 @@ def retry(client: IndexmillClient, as_json: bool, job_id: str) -> int:
 @asks_service
 def rerun(client: IndexmillClient, as_json: bool, job_id: str, force: bool) -> int:
     """Run all items of a succeeded job again."""
-    return report_job(client.rerun(job_id, force=force), as_json)
+    job = client.rerun(job_id, force=force)
+    if job.state in ("failed", "cancelled", "refused"):
+        click.echo("The job has not succeeded: `indexmill jobs retry` runs what is left of it.", err=True)
+    return report_job(job, as_json)
 
 
 def report_job(job: Job, as_json: bool) -> int:

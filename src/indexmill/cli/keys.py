@@ -78,7 +78,7 @@ def list_keys(ledger: Ledger, as_json: bool, tenant: str | None) -> int:
     return ExitCode.OK
 
 
-@keys.command("disable")
+@keys.command("disable", short_help="Disable the key ID, and the tokens given for it.")
 @click.argument("key_id", metavar="ID")
 @opens_ledger
 def disable(ledger: Ledger, as_json: bool, key_id: str) -> int:
@@ -91,7 +91,7 @@ def disable(ledger: Ledger, as_json: bool, key_id: str) -> int:
     return ExitCode.OK
 
 
-@keys.command("rotate")
+@keys.command("rotate", short_help="Make a key like the key ID, and end that one.")
 @click.argument("key_id", metavar="ID")
 @click.option(
     "--overlap-hours",

@@ -57,7 +57,7 @@ def deploy(client: IndexmillClient, as_json: bool, model_id: str, provider: str,
     return ExitCode.OK
 
 
-@models.command("remove")
+@models.command("remove", short_help="Take MODEL out of service; its vectors stay.")
 @click.argument("model_id", metavar="MODEL")
 @asks_service
 def remove(client: IndexmillClient, as_json: bool, model_id: str) -> int:

@@ -21,7 +21,7 @@ __all__ = ["collections", "search"]
 _TEXT_SHOWN = 160
 
 
-@click.command()
+@click.command(short_help="Find the documents that are nearest to a text.")
 @click.argument("collection")
 @click.argument("text")
 @click.option("--limit", type=click.IntRange(1, 1000), default=10, show_default=True)
@@ -47,7 +47,7 @@ def search(
     return ExitCode.OK
 
 
-@click.group(invoke_without_command=True)
+@click.group(invoke_without_command=True, short_help="List collections, or rebuild the index of one.")
 @asks_service
 def collections(client: IndexmillClient, as_json: bool) -> int:
     """List the collections and how much is in them, or rebuild the vector index of one."""
@@ -67,7 +67,7 @@ def collections(client: IndexmillClient, as_json: bool) -> int:
     return ExitCode.OK
 
 
-@collections.command("rebuild")
+@collections.command("rebuild", short_help="Queue a job that builds the vector index anew.")
 @click.argument("collection")
 @asks_service
 def rebuild(client: IndexmillClient, as_json: bool, collection: str) -> int:

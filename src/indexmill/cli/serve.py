@@ -10,7 +10,7 @@ import click
 __all__ = ["serve"]
 
 
-@click.command()
+@click.command(short_help="Run the API, the workers and the database of this machine.")
 @click.option("--host", help="Where to listen; beyond loopback only with an API key.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Where to listen.  [default: 8080]")
 @click.option("--data-folder", type=click.Path(file_okay=False, path_type=Path), help="Where everything is kept.")

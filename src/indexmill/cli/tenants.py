@@ -25,7 +25,7 @@ def tenants() -> None:
     """List tenants, and set what each may ask for. A tenant is made with its first key: `indexmill keys create`."""
 
 
-@tenants.command("list")
+@tenants.command("list", short_help="List the tenants with their weights and limits.")
 @opens_ledger
 def list_tenants(ledger: Ledger, as_json: bool) -> int:
     """List the tenants with their weights and limits; a limit that is not shown is that of the settings."""
@@ -38,7 +38,7 @@ def list_tenants(ledger: Ledger, as_json: bool) -> int:
     return ExitCode.OK
 
 
-@tenants.command("set")
+@tenants.command("set", short_help="Set the weight and the limits of TENANT.")
 @click.argument("name", metavar="TENANT")
 @click.option("--weight", type=click.FloatRange(0.01, 100), help="Its share of the workers while others wait too.")
 @click.option("--requests-per-minute", type=_LIMIT, help="0: no limit; -1: that of the settings.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -61,6 +62,11 @@ __all__ = ["create_app"]
 
 #: Requests that carry no items.
 _SMALL_BODY: Final = 1024 * 1024
+#: Where no door's own words are imitated, what to do is said too.
+_WAYS_ON: Final = {
+    "no_such_path": "There is nothing at this path; /docs shows every call, /llms.txt lists the documentation",
+    "method_not_allowed": "This path does not take this method; /docs shows which ones it takes",
+}
 _DESCRIPTION: Final = (
     "Keeps vector indexes up to date: submit items, follow the job, see what failed and why, cancel it, run it again, "
     "and search what was indexed."
@@ -172,7 +178,7 @@ def _shape(path: str, problem: Problem) -> Response:
         return v1_shape(problem)
     if is_v2_path(path):
         return v2_shape(problem)
-    return native_shape(problem)
+    return native_shape(replace(problem, message=_WAYS_ON.get(problem.code, problem.message)))
 
 
 def _http_error(request: Request, error: Exception) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -97,8 +98,36 @@ def document_of(app: FastAPI, models: list[type[BaseModel]], public: set[str]) -
     )
     _, schemas = models_json_schema([(model, "validation") for model in models], ref_template=_REFERENCE)
     document.setdefault("components", {}).setdefault("schemas", {}).update(schemas.get("$defs", {}))
+    _name_by_door(document)
     _add_security(document, public)
     return document
+
+
+def _name_by_door(document: dict[str, Any]) -> None:
+    """Models of one name in several modules come with the modules' paths, which no reader or generated client needs."""
+    schemas = document["components"]["schemas"]
+    names = {name: _door_name(name) for name in schemas if "__" in name}
+    if len(set(names.values()) | schemas.keys()) != len(names) + len(schemas):
+        raise ValueError(f"two models of one door have one name: {sorted(names)}")
+    references = {_REFERENCE.format(model=old): _REFERENCE.format(model=new) for old, new in names.items()}
+    pending: list[Any] = [document]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, dict):
+            if node.get("$ref") in references:
+                node["$ref"] = references[node["$ref"]]
+            pending += node.values()
+        elif isinstance(node, list):
+            pending += node
+    document["components"]["schemas"] = {names.get(name, name): schema for name, schema in schemas.items()}
+
+
+def _door_name(name: str) -> str:
+    """`indexmill__dialects__list_jobs__v1_wire__JobView` -> `ListJobsV1JobView`."""
+    _, *places, module, model = name.split("__")
+    door = places[1] if places[0] == "dialects" else "native"
+    version = re.match(r"v\d", module)
+    return "".join(word.capitalize() for word in door.split("_")) + (version.group().upper() if version else "") + model
 
 
 def _add_security(document: dict[str, Any], public: set[str]) -> None:

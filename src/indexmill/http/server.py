@@ -3,42 +3,20 @@
 from __future__ import annotations
 
 import logging
-import socket
 from typing import Final
 
 import uvicorn
 
-from indexmill.errors import ServiceError
 from indexmill.http.app import create_app
+from indexmill.http.listening import address, listening_socket
 from indexmill.http.service import Service
 
-__all__ = ["listening_socket", "run_server"]
+__all__ = ["run_server"]
 
 logger = logging.getLogger(__name__)
 
 _GRACE_SECONDS: Final = 10
 _BACKLOG: Final = 2048
-
-
-def listening_socket(host: str, port: int) -> socket.socket:
-    """A bound socket; port 0 takes a free one.
-
-    Raises:
-        ServiceError: the address is taken.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        reason = error.strerror or str(error)
-        raise ServiceError(
-            f"server.port: expected a free port, cannot listen on {host}:{port} ({reason}); "
-            "stop what listens there or set another server.port"
-        ) from error
-    return listener
 
 
 def run_server(service: Service) -> None:
@@ -63,8 +41,7 @@ def run_server(service: Service) -> None:
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    logger.info("Indexmill listens on http://%s:%d (documentation: /docs)", shown, port)
+    logger.info("Indexmill listens on http://%s (documentation: /docs)", address(host, port))
     try:
         uvicorn.Server(config).run(sockets=[listener])
     finally:

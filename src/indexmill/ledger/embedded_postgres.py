@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -68,9 +69,10 @@ class EmbeddedPostgres:
     The caller holds the data folder's lock: two of these on one folder must not start at the same time.
     """
 
-    def __init__(self, data_folder: Path, *, start_timeout: float = 600) -> None:
+    def __init__(self, data_folder: Path, *, start_timeout: float = 600, stop: threading.Event | None = None) -> None:
         self._folder = PostgresFolder(data_folder)
         self._start_timeout = start_timeout
+        self._stop = stop or threading.Event()
         self._child: subprocess.Popen[bytes] | None = None
         self._pid: int | None = None
 
@@ -86,7 +88,7 @@ class EmbeddedPostgres:
             A psycopg URI with the password in it.
 
         Raises:
-            ServiceError: it did not start; the sentence is PostgreSQL's own where it said one.
+            ServiceError: it did not start, where it said why in its own words; or `stop` was set meanwhile.
         """
         deadline = time.monotonic() + self._start_timeout
         try:
@@ -226,6 +228,8 @@ class EmbeddedPostgres:
             now = time.monotonic()
             if not self.is_alive():
                 raise ServiceError(f"The embedded PostgreSQL did not start: {self._folder.last_complaint(log_start)}")
+            if self._stop.is_set():
+                raise ServiceError("The embedded PostgreSQL was not ready yet")
             if now > deadline:
                 raise ServiceError(
                     f"The embedded PostgreSQL was not ready within {self._start_timeout:.0f} s "
@@ -265,6 +269,8 @@ def embedded_uri(data_folder: Path) -> str | None:
         password = folder.password()
     except PermissionError as error:
         raise ServiceError(_NOT_OURS) from error
+    except NotADirectoryError:
+        return None
     if postmaster is None or postmaster.socket_folder is None or password is None:
         return None
     return folder.uri(postmaster.socket_folder, password)

@@ -161,4 +161,8 @@ class FolderSpool:
 
 
 def _gone() -> ItemError:
-    return unavailable("The uploaded bytes are no longer kept; upload them again", retryable=False)
+    return unavailable(
+        "The uploaded bytes are not here: they are no longer kept, or lie on another host because the setting "
+        "sources.spool_url names no bucket; upload them again",
+        retryable=False,
+    )

@@ -21,8 +21,8 @@ from fastapi import APIRouter, FastAPI, Request
 
 from indexmill.access_settings import AuthSettings, LimitSettings
 from indexmill.http.auth import Gate, Metering
+from indexmill.http.listening import listening_socket
 from indexmill.http.problems import NativeRoute
-from indexmill.http.server import listening_socket
 from indexmill.http.uploads import UploadReader
 from indexmill.ledger.tenants import Tenants
 from indexmill.security.limits import Limits

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from indexmill.cli.exit_codes import ExitCode
 from indexmill.cli.main import run
+from indexmill.http.listening import listening_socket
 from tests.unit.cli.conftest import JOB, FakeService
 
 Captured = pytest.CaptureFixture[str]
@@ -218,6 +220,61 @@ def test_wrong_settings_are_one_sentence_and_2(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("INDEXMILL_AUTH__REQUIRED", "never")
     assert run(["serve", "--port", "8081"]) == ExitCode.USAGE
     assert "auth.required" in capsys.readouterr().err
+
+
+def test_a_service_whose_port_is_taken_ends_before_it_makes_a_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setattr("indexmill.serve._PORT_PATIENCE", 0.0)
+    with listening_socket("127.0.0.1", 0) as taken:
+        taken.listen()
+        arguments = ["serve", "--port", str(taken.getsockname()[1]), "--data-folder", str(tmp_path / "data")]
+        assert run(arguments) == ExitCode.SERVICE_FAILED
+    output = capsys.readouterr().err
+    assert output.startswith("indexmill: server.port: expected a free port")
+    assert "Traceback" not in output
+    assert not (tmp_path / "data" / "postgres").exists()
+
+
+@pytest.mark.parametrize("command", [["serve"], ["keys", "list"]])
+def test_a_data_folder_that_cannot_be_made_is_one_sentence_and_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured, command: list[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("INDEXMILL_DATA_FOLDER", str(tmp_path / "file"))
+    assert run(command) == ExitCode.USAGE
+    output = capsys.readouterr().err
+    assert output.startswith("indexmill: data_folder: expected a folder that this user can make and write to")
+    assert len(output.splitlines()) == 1
+
+
+def test_verbs_that_change_nothing_say_so(service: FakeService, capsys: Captured) -> None:
+    service.answer("POST /jobs/upsert-001/cancel", JOB)
+    service.answer("POST /jobs/upsert-001/retry", JOB)
+    assert run(["jobs", "cancel", "upsert-001"]) == ExitCode.OK
+    assert "nothing was changed" in capsys.readouterr().err
+    assert run(["jobs", "retry", "upsert-001"]) == ExitCode.OK
+    assert "jobs rerun" in capsys.readouterr().err
+    service.answer("POST /jobs/other/rerun", JOB | {"state": "cancelled"})
+    assert run(["jobs", "rerun", "other"]) == ExitCode.OK
+    assert "jobs retry" in capsys.readouterr().err
+    service.answer("POST /jobs/other/cancel", JOB | {"state": "cancelled"})
+    assert run(["jobs", "cancel", "other"]) == ExitCode.OK
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("group", [[], ["jobs"], ["models"], ["collections"], ["keys"], ["tenants"]])
+def test_lists_of_commands_cut_no_sentence_off(capsys: Captured, group: list[str]) -> None:
+    assert run([*group, "--help"]) == ExitCode.OK
+    output = capsys.readouterr().out
+    assert not [line for line in output.partition("Commands:")[2].splitlines() if line.endswith("...")]
+
+
+def test_flower_on_a_taken_port_is_one_sentence(capsys: Captured) -> None:
+    with listening_socket("127.0.0.1", 0) as taken:
+        taken.listen()
+        assert run(["flower", "--port", str(taken.getsockname()[1])]) == ExitCode.SERVICE_FAILED
+    assert capsys.readouterr().err.startswith("indexmill: flower.port: expected a free port")
 
 
 def test_help_names_every_command_and_exit_code(capsys: Captured) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -157,6 +158,15 @@ def test_the_document_has_an_example_of_every_answer_and_every_id_of_tasks_and_n
         schema = media["schema"].get("items", media["schema"])
         known = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
         assert "examples" in media or "example" in known, name
+
+
+def test_schemas_are_named_for_readers_and_not_by_modules(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    schemas = document["components"]["schemas"]
+    assert not [name for name in schemas if "__" in name]
+    assert {"NativeJobView", "ListJobsV1JobView", "ListJobsV2JobView", "UpsertionTasksTaskStatus"} <= schemas.keys()
+    named = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(document)))
+    assert named <= schemas.keys()
 
 
 def test_every_id_in_a_path_has_a_meaning_and_an_example(client: TestClient) -> None:

@@ -153,6 +153,7 @@ def test_the_documentation_page_loads_nothing_from_elsewhere(client: TestClient)
 
 def test_unknown_paths_and_methods_are_answered_in_the_doors_shape(client: TestClient) -> None:
     assert client.get("/nowhere").json()["error"]["code"] == "no_such_path"
+    assert "/docs" in client.get("/").json()["error"]["message"]
     assert client.get("/internal/nowhere").json() == {"detail": "Not Found"}
     wrong = client.put("/models")
     assert (wrong.status_code, wrong.json()["error"]["code"]) == (405, "method_not_allowed")
