@@ -413,7 +413,7 @@ def test_a_filling_never_overwrites_what_a_writer_wrote_after_it_had_read(
 
 
 def until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.01)
