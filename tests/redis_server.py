@@ -41,7 +41,7 @@ class RedisServer:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        wait_until(self._answers, 10, "redis-server to answer")
+        wait_until(self._answers, 60, "redis-server to answer")
 
     def stop(self) -> None:
         """SIGKILL, as a crash would."""

@@ -143,7 +143,7 @@ class RunningService:
         task: dict[str, Any] = answer.json()
         return task
 
-    def wait(self, task_id: str, timeout: float = 30, kind: str = "upsertion") -> dict[str, Any]:
+    def wait(self, task_id: str, timeout: float = 60, kind: str = "upsertion") -> dict[str, Any]:
         """The task when it has ended."""
 
         def ended() -> dict[str, Any] | None:

@@ -120,5 +120,5 @@ def at_once(service: RunningService, bodies: list[dict[str, Any]]) -> list[httpx
 def test_metrics_and_readiness_tell_what_runs(shared_service: RunningService) -> None:
     text = shared_service.http.get("/metrics").text
     assert "indexmill_ledger_up 1.0" in text
-    wait_until(lambda: "indexmill_ready_batches 0.0" in shared_service.http.get("/metrics").text, 10, "an idle service")
+    wait_until(lambda: "indexmill_ready_batches 0.0" in shared_service.http.get("/metrics").text, 60, "an idle service")
     assert shared_service.http.get("/readyz").json()["ready"] is True

@@ -92,7 +92,7 @@ def test_a_process_that_hangs_is_killed_soon_after_its_deadline(
         flag.touch()
         service.run([item(f"hang-{number}", f"HANG {number}")], task_id=f"hang-{number}")
         text = f"HANG {number}"
-        wait_until(lambda hung=text: embedding_log.of([hung]) == [1], 10, "the window that hangs")
+        wait_until(lambda hung=text: embedding_log.of([hung]) == [1], 60, "the window that hangs")
         [lease] = view.rows("SELECT worker FROM lease WHERE token IN (SELECT lease FROM batch WHERE state = 'running')")
         process = psutil.Process(int(lease["worker"].rpartition("/")[2]))
         flag.unlink()

@@ -76,7 +76,7 @@ def client(tmp_path: Path) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=f"http://127.0.0.1:{ours.recv()}", timeout=60, transport=transport) as made:
         yield made
     server.terminate()
-    server.join(20)
+    server.join(60)
     assert server.exitcode is not None
     assert list(tmp_path.glob("uploads/*")) == []
 

@@ -39,7 +39,7 @@ class SlowEngine(FakeEngine):
 
     def submit_together(self, submissions: list[Submission]) -> list[Submitted | IndexmillError]:
         self.groups.append(len(submissions))
-        assert self.go.wait(10)
+        assert self.go.wait(60)
         return super().submit_together(submissions)
 
     def over(self, job_ids: Sequence[UUID]) -> list[UUID]:
@@ -48,7 +48,7 @@ class SlowEngine(FakeEngine):
 
     def search(self, collection_name: str, **query: Any) -> list[FakeHit]:
         self.searching += 1
-        assert self.go.wait(10)
+        assert self.go.wait(60)
         return super().search(collection_name, **query)
 
 
