@@ -23,7 +23,11 @@ class RedisServer:
         self._folder = tempfile.TemporaryDirectory(prefix="indexmill-redis-")
 
     def __enter__(self) -> RedisServer:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(

@@ -82,7 +82,7 @@ class RunningService:
                 stderr=log,
             )
         if until_ready:
-            wait_until(self.is_ready, 60, "the service to be ready")
+            wait_until(self.is_ready, 100, "the service to be ready")
 
     def is_ready(self) -> bool:
         assert self.process is not None

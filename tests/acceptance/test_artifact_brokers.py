@@ -24,7 +24,7 @@ from tests.rabbitmq_server import RabbitmqServer
 from tests.redis_server import RedisServer
 from tests.running_service import RunningService, wait_until
 
-pytestmark = [pytest.mark.rabbitmq, pytest.mark.timeout(200)]
+pytestmark = pytest.mark.rabbitmq
 
 _LEASE, _SWEEP = 3.0, 1.0
 _CALLBACK = {"amqp": {"exchange": "main", "routing_key_done": "it.is.done"}, "properties": {"ticket": 7}}
@@ -92,7 +92,7 @@ def fleet(
             service = start_service(until_ready=False, **environment)
             # On the same host: uploads lie in the data folder.
             starter = start_worker(**environment, INDEXMILL_DATA_FOLDER=str(service.data_folder))
-            wait_until(service.is_ready, 60, "service and worker to be ready")
+            wait_until(service.is_ready, 100, "service and worker to be ready")
         made = Fleet(service, starter)
         service.deploy(
             "slow", delay_ms_per_text=20, hang_on=["HANG"], only_while=str(made.hang), log_path=str(made.log.path)

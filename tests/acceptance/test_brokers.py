@@ -52,7 +52,7 @@ def broker(server: Server) -> dict[str, str]:
 def service(start_service: StartService, broker: dict[str, str]) -> RunningService:
     """`indexmill serve`, whose API answers; no worker yet, so it is not ready."""
     started = start_service(until_ready=False, **broker)
-    wait_until(lambda: answers(started), 60, "the API")
+    wait_until(lambda: answers(started), 100, "the API")
     return started
 
 
@@ -60,7 +60,7 @@ def service(start_service: StartService, broker: dict[str, str]) -> RunningServi
 def worker(service: RunningService, start_worker: StartService, broker: dict[str, str]) -> RunningService:
     """`indexmill worker` beside it, and both are ready."""
     started = start_worker(**broker)
-    wait_until(service.is_ready, 60, "service and worker to be ready")
+    wait_until(service.is_ready, 100, "service and worker to be ready")
     return started
 
 
@@ -202,7 +202,6 @@ def push(server: RedisServer, message: bytes) -> None:
         client.lpush(QUEUE, message)
 
 
-@pytest.mark.timeout(200)
 @on()
 def test_a_killed_child_and_a_killed_parent_of_the_pool_are_replaced(
     service: RunningService, worker: RunningService, view: LedgerView

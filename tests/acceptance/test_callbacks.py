@@ -54,7 +54,6 @@ def test_the_end_of_a_short_job_is_told_within_a_second_or_so(
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(200)
 def test_killed_workers_and_a_killed_api_leave_one_end_a_job(
     start_service: StartService, rabbitmq_server: RabbitmqServer, engine: Engine, view: LedgerView
 ) -> None:

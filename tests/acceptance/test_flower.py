@@ -79,7 +79,7 @@ def test_flower_shows_the_workers_of_rabbitmq(
     broker = {"INDEXMILL_CELERY__BROKER_MODE": "rabbitmq", "INDEXMILL_CELERY__BROKER_URL": rabbitmq_server.url}
     service = start_service(until_ready=False, **broker)
     start_worker(**broker)
-    wait_until(service.is_ready, 60, "service and worker to be ready")
+    wait_until(service.is_ready, 100, "service and worker to be ready")
     service.deploy()
     with flower(**settings_of(service)) as client:
         wait_until(lambda: client.get("/workers", params={"json": "1"}).json()["data"], 60, "a worker", pause=0.2)

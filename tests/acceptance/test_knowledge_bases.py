@@ -307,7 +307,6 @@ def test_workers_killed_in_a_crawl_and_while_they_embed_lose_and_double_nothing(
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(300)
 def test_a_site_of_five_hundred_pages_is_crawled(clients: VendorClients, contacts: Path) -> None:
     with SiteServer(pages=500) as site:
         crawl(clients, site, contacts, timeout=240)

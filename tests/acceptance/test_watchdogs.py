@@ -43,7 +43,6 @@ def test_an_item_that_kills_its_worker_fails_alone(start_service: StartService, 
     view.check()
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.chaos
 def test_two_items_that_kill_their_worker_fail_alone(start_service: StartService, view: LedgerView) -> None:
     service = start_service()
@@ -59,7 +58,6 @@ def test_two_items_that_kill_their_worker_fail_alone(start_service: StartService
     view.check()
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.chaos
 def test_an_item_that_hangs_is_ended_by_the_deadline_and_fails_alone(
     start_service: StartService, view: LedgerView
@@ -78,7 +76,6 @@ def test_an_item_that_hangs_is_ended_by_the_deadline_and_fails_alone(
     view.check()
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.chaos
 def test_a_process_that_hangs_is_killed_soon_after_its_deadline(
     start_service: StartService, view: LedgerView, embedding_log: EmbeddingLog
