@@ -71,7 +71,8 @@ def cancel_while_the_worker_is_stopped(service: RunningService, view: LedgerView
     worker = stop_in_a_window(service, view)
     asked = time.monotonic()
     assert cancel(service, task_id) == "canceled"
-    assert time.monotonic() - asked < 2
+    # Not when the stopped one's lease is over.
+    assert time.monotonic() - asked < 6
     before = view.dump()
     assert not before
     worker.send_signal(signal.SIGCONT)
