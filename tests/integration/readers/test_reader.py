@@ -63,7 +63,7 @@ def _child() -> psutil.Process:
     return found
 
 
-def _is_gone(process: psutil.Process, seconds: float = 10) -> bool:
+def _is_gone(process: psutil.Process, seconds: float = 60) -> bool:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
