@@ -70,7 +70,7 @@ class ArtifactClient:
         assert set(status) == {"task_id", "task_status", "task_result"}
         return status
 
-    def wait(self, task_id: str, timeout: float = 30, kind: str = "ingest") -> dict[str, Any]:
+    def wait(self, task_id: str, timeout: float = 60, kind: str = "ingest") -> dict[str, Any]:
         """The status when the task has ended."""
 
         def ended() -> dict[str, Any] | None:

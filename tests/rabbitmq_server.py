@@ -42,7 +42,11 @@ class RabbitmqServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> RabbitmqServer:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(
@@ -58,10 +62,10 @@ class RabbitmqServer:
         if self._epmd is None:
             # Before the server, which would leave one behind that outlives it.
             self._epmd = self._spawn(["epmd", "-address", "127.0.0.1", "-port", self._environment["ERL_EPMD_PORT"]])
-            wait_until(self._epmd_answers, 10, "epmd to answer")
+            wait_until(self._epmd_answers, 60, "epmd to answer")
         script = next(found for each in _SCRIPTS if (found := shutil.which(each)))
         self._process = self._spawn([script])
-        wait_until(self._answers, 60, "rabbitmq-server to answer", pause=0.1)
+        wait_until(self._answers, 100, "rabbitmq-server to answer", pause=0.1)
 
     def stop(self) -> None:
         """SIGKILL, as a crash would: what is durable stays, the rest is gone."""

@@ -23,7 +23,11 @@ class RedisServer:
         self._folder = tempfile.TemporaryDirectory(prefix="indexmill-redis-")
 
     def __enter__(self) -> RedisServer:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(
@@ -41,7 +45,7 @@ class RedisServer:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        wait_until(self._answers, 10, "redis-server to answer")
+        wait_until(self._answers, 60, "redis-server to answer")
 
     def stop(self) -> None:
         """SIGKILL, as a crash would."""

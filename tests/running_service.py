@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -33,10 +34,19 @@ def wait_until(condition: Any, timeout: float, what: str, pause: float = 0.02) -
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on, and that the system gives to no connection while its server is not up."""
+    while True:
+        # Not `random`: tests that seed it would all get the same ones.
+        port = 10_000 + secrets.randbelow(_first_port_of_connections() - 10_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def _first_port_of_connections() -> int:
+    """Of those that the system chooses itself, as Linux says."""
+    said = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    return max(int(said.read_text().split()[0]), 20_000) if said.exists() else 32_768
 
 
 class RunningService:
@@ -72,7 +82,7 @@ class RunningService:
                 stderr=log,
             )
         if until_ready:
-            wait_until(self.is_ready, 60, "the service to be ready")
+            wait_until(self.is_ready, 100, "the service to be ready")
 
     def is_ready(self) -> bool:
         assert self.process is not None
@@ -133,7 +143,7 @@ class RunningService:
         task: dict[str, Any] = answer.json()
         return task
 
-    def wait(self, task_id: str, timeout: float = 30, kind: str = "upsertion") -> dict[str, Any]:
+    def wait(self, task_id: str, timeout: float = 60, kind: str = "upsertion") -> dict[str, Any]:
         """The task when it has ended."""
 
         def ended() -> dict[str, Any] | None:

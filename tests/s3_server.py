@@ -31,12 +31,19 @@ class S3Server:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        wait_until(self._answers, 30, "the S3 server")
+        try:
+            wait_until(self._answers, 100, "the S3 server")
+        except BaseException:
+            self._stop()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -64,7 +71,10 @@ class S3Server:
         )
 
     def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, "the S3 server has ended"
         try:
-            return httpx.get(f"{self.url}/moto-api/", timeout=1, trust_env=False).is_success
+            # Its first answer takes its time: it imports what it answers with.
+            return httpx.get(f"{self.url}/moto-api/", timeout=60, trust_env=False).is_success
         except httpx.TransportError:
             return False

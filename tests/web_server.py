@@ -57,7 +57,7 @@ class WebServer:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for each in self._threads:
-            each.join(10)
+            each.join(60)
 
     def drip(self, head: bytes, *, every: float = 0.05) -> Answer:
         """Sends `head`, then one byte at a time until the other side, or the test, has enough."""

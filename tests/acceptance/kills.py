@@ -34,7 +34,7 @@ def run_with_kills(
         wait_until(lambda wanted=decided: view.count() >= wanted, 120, f"{decided} documents")
         workers = service.workers()
         # The worst moment: in the middle of a window of each.
-        wait_until(lambda held=workers: len(view.leases()) >= len(held), 20, "every worker to hold a window")
+        wait_until(lambda held=workers: len(view.leases()) >= len(held), 60, "every worker to hold a window")
         kill_all(workers)
         killed += len(workers)
         between()

@@ -46,7 +46,7 @@ class Outage:
         assert self.server.pid is not None
         parent = psutil.Process(self.server.pid)
         kill_all([parent, *parent.children(recursive=True)])
-        wait_until(lambda: not self.server.is_alive(), 10, "PostgreSQL to be gone")
+        wait_until(lambda: not self.server.is_alive(), 60, "PostgreSQL to be gone")
 
     def bring_back(self) -> None:
         assert self.server.start() == self.view.url
@@ -57,7 +57,7 @@ def outage_during_a_task(outage: Outage, *, seconds: float, items: int) -> None:
     service.deploy(delay_ms_per_text=2)
     service.run(long_items(items), task_id="outlived")
     wait_until(lambda: view.count() >= 256, 30, "the first documents")
-    wait_until(view.leases, 10, "a window")
+    wait_until(view.leases, 60, "a window")
     supervised = {process.pid for process in service.workers()}
     outage.kill()
     answer = service.http.get("/readyz")
@@ -101,7 +101,7 @@ def stop_during_an_outage(outage: Outage) -> None:
     service, view = outage.service, outage.view
     service.deploy(delay_ms_per_text=2)
     service.run(long_items(3000), task_id="left")
-    wait_until(view.leases, 20, "a window")
+    wait_until(view.leases, 60, "a window")
     family = family_of(service)
     outage.kill()
     assert service.process is not None

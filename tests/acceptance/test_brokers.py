@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Iterator
 from typing import TypeAlias
@@ -52,7 +53,7 @@ def broker(server: Server) -> dict[str, str]:
 def service(start_service: StartService, broker: dict[str, str]) -> RunningService:
     """`indexmill serve`, whose API answers; no worker yet, so it is not ready."""
     started = start_service(until_ready=False, **broker)
-    wait_until(lambda: answers(started), 60, "the API")
+    wait_until(lambda: answers(started), 100, "the API")
     return started
 
 
@@ -60,7 +61,7 @@ def service(start_service: StartService, broker: dict[str, str]) -> RunningServi
 def worker(service: RunningService, start_worker: StartService, broker: dict[str, str]) -> RunningService:
     """`indexmill worker` beside it, and both are ready."""
     started = start_worker(**broker)
-    wait_until(service.is_ready, 60, "service and worker to be ready")
+    wait_until(service.is_ready, 100, "service and worker to be ready")
     return started
 
 
@@ -95,7 +96,7 @@ def test_without_a_worker_tasks_wait_a_cancel_holds_and_a_wiped_broker_loses_not
     answer = service.http.put("/internal/upsertion-tasks/cancel", params={"task_id": "dropped"})
     assert answer.json()["status"] == "canceled"
     assert service.info("kept")["status"] == "pending"
-    wait_until(lambda: server.depth(QUEUE), 10, "a wake in the broker")
+    wait_until(lambda: server.depth(QUEUE), 60, "a wake in the broker")
     # Wakes for ready batches are topped up by each sweep, not piled up.
     time.sleep(2)
     assert server.depth(QUEUE) == 1
@@ -131,10 +132,13 @@ def test_submissions_are_taken_while_the_broker_is_down_or_silent(
 ) -> None:
     service.deploy()
     server.stop()
+    seconds: list[float] = []
     for number in range(20):
         asked = time.monotonic()
         assert service.run([item(f"down-{number}", "text")], task_id=f"down-{number}")["status"] == "pending"
-        assert time.monotonic() - asked < 1
+        seconds.append(time.monotonic() - asked)
+    # Some meet a busy machine; those who waited for the broker would all do.
+    assert statistics.median(seconds) < 1, seconds
     answer = service.http.get("/readyz")
     assert answer.status_code == 503
     assert "broker" in answer.json()["parts"]["broker"]
@@ -144,13 +148,15 @@ def test_submissions_are_taken_while_the_broker_is_down_or_silent(
     for number in range(20):
         assert service.wait(f"down-{number}", timeout=30)["status"] == "done"
     assert time.monotonic() - back < 20
-    wait_until(service.is_ready, 10, "readiness")
+    wait_until(service.is_ready, 60, "readiness")
     # It accepts connections and says nothing.
     server.pause()
+    seconds.clear()
     for number in range(5):
         asked = time.monotonic()
         service.run([item(f"silent-{number}", "text")], task_id=f"silent-{number}")
-        assert time.monotonic() - asked < 1
+        seconds.append(time.monotonic() - asked)
+    assert statistics.median(seconds) < 1, seconds
     asked = time.monotonic()
     assert service.http.get("/readyz").status_code == 503
     assert time.monotonic() - asked < 5
@@ -172,7 +178,7 @@ def test_wakes_ten_times_over_change_nothing(
     service.deploy(delay_ms_per_text=1)
     service.run(long_items(1500), task_id="doubled")
     # Nobody is there to take it: an idle worker would have it before anybody could look.
-    wake = wait_until(lambda: wake_in(server), 10, "a wake in the broker")
+    wake = wait_until(lambda: wake_in(server), 60, "a wake in the broker")
     for _ in range(10):
         push(server, wake)
     start_worker(**broker)
@@ -184,7 +190,7 @@ def test_wakes_ten_times_over_change_nothing(
     assert service.http.get("/jobs/doubled").json()["counters"]["embedded"] == 1500
     assert view.losses() == 0
     view.check()
-    wait_until(lambda: server.depth(QUEUE) == 0, 20, "the wakes to be used up")
+    wait_until(lambda: server.depth(QUEUE) == 0, 60, "the wakes to be used up")
 
 
 def wake_in(server: RedisServer) -> bytes | None:
@@ -202,19 +208,18 @@ def push(server: RedisServer, message: bytes) -> None:
         client.lpush(QUEUE, message)
 
 
-@pytest.mark.timeout(200)
 @on()
 def test_a_killed_child_and_a_killed_parent_of_the_pool_are_replaced(
     service: RunningService, worker: RunningService, view: LedgerView
 ) -> None:
     # More than one slot does while the other's lease runs out.
     work_on(service, view, 16_000, "killed")
-    lease = wait_until(view.leases, 10, "a window")[0]
+    lease = wait_until(view.leases, 60, "a window")[0]
     child = psutil.Process(int(lease["worker"].rpartition("/")[2]))
     assert child.pid in {each.pid for each in pool_children(worker)}
     child.kill()
     died = time.monotonic()
-    wait_until(lambda: lease["token"] not in {each["token"] for each in view.leases()}, 20, "the rescue")
+    wait_until(lambda: lease["token"] not in {each["token"] for each in view.leases()}, 60, "the rescue")
     assert time.monotonic() - died < 10 + 1 + 2, "lease, sweep, and a busy machine"
     wait_until(lambda: len(view.leases()) == 2, 30, "both slots to work again")
     [parent] = worker.workers()
@@ -252,7 +257,7 @@ def test_a_worker_stops_under_load_without_a_loss(
     view: LedgerView,
 ) -> None:
     work_on(service, view, 4000, "handed-on")
-    wait_until(lambda: len(view.leases()) == 2, 10, "both slots to work")
+    wait_until(lambda: len(view.leases()) == 2, 60, "both slots to work")
     family = family_of(worker)
     assert worker.process is not None
     worker.process.terminate()

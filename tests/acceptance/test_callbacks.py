@@ -39,12 +39,12 @@ def test_the_end_of_a_short_job_is_told_within_a_second_or_so(
     rabbitmq_server.declare("main", "heard")
     start_service(**called_back(rabbitmq_server))
     submit(engine, 1, "warm")
-    wait_until(lambda: rabbitmq_server.depth("heard") == 4, 20, "the first callbacks")
+    wait_until(lambda: rabbitmq_server.depth("heard") == 4, 60, "the first callbacks")
     delays = []
     for number in range(5):
         asked = time.monotonic()
         submit(engine, 1, f"quick{number}")
-        wait_until(lambda n=number: rabbitmq_server.depth("heard") == 8 + 4 * n, 10, "its callbacks")
+        wait_until(lambda n=number: rabbitmq_server.depth("heard") == 8 + 4 * n, 60, "its callbacks")
         delays.append(time.monotonic() - asked)
     # A wake sweep finds the job, which this process does not announce: up to a second of it is not the callback's.
     assert sorted(delays)[2] < 2.5, delays
@@ -54,7 +54,6 @@ def test_the_end_of_a_short_job_is_told_within_a_second_or_so(
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(200)
 def test_killed_workers_and_a_killed_api_leave_one_end_a_job(
     start_service: StartService, rabbitmq_server: RabbitmqServer, engine: Engine, view: LedgerView
 ) -> None:

@@ -46,7 +46,7 @@ def test_a_running_task_changes_nothing_after_its_cancel(
     # A later task is done by the same workers, so they have left the cancelled windows behind.
     for number in range(6):
         service.wait(service.run(short_items(1, f"after{number}"))["id"])
-    wait_until(lambda: not view.leases(), 20, "the workers to be idle")
+    wait_until(lambda: not view.leases(), 60, "the workers to be idle")
     assert [row for row in view.dump() if not row[0].startswith("after")] == before
     assert embedding_log.total() - embedded < 5000 - len(before) - 1000, "the workers went on embedding"
     task = service.info(task_id)
@@ -58,10 +58,10 @@ def test_a_running_task_changes_nothing_after_its_cancel(
 
 def stop_in_a_window(service: RunningService, view: LedgerView) -> psutil.Process:
     """SIGSTOP to a worker that holds a window."""
-    lease = wait_until(view.leases, 20, "a window")[0]
+    lease = wait_until(view.leases, 60, "a window")[0]
     worker = psutil.Process(int(lease["worker"].rpartition("/")[2]))
     worker.send_signal(signal.SIGSTOP)
-    wait_until(lambda: worker.status() == psutil.STATUS_STOPPED, 5, "the worker to stop")
+    wait_until(lambda: worker.status() == psutil.STATUS_STOPPED, 60, "the worker to stop")
     return worker
 
 
@@ -71,11 +71,12 @@ def cancel_while_the_worker_is_stopped(service: RunningService, view: LedgerView
     worker = stop_in_a_window(service, view)
     asked = time.monotonic()
     assert cancel(service, task_id) == "canceled"
-    assert time.monotonic() - asked < 2
+    # Not when the stopped one's lease is over.
+    assert time.monotonic() - asked < 6
     before = view.dump()
     assert not before
     worker.send_signal(signal.SIGCONT)
-    wait_until(lambda: not view.leases(), 20, "the resumed worker to end its window")
+    wait_until(lambda: not view.leases(), 60, "the resumed worker to end its window")
     service.wait(service.run([item("after", "one more")])["id"])
     assert [row for row in view.dump() if row[0] != "after"] == before, "a resumed worker wrote a cancelled task"
     assert service.info(task_id)["status"] == "canceled"
@@ -119,10 +120,10 @@ def stop_in_a_commit(service: RunningService, view: LedgerView, task_items: int)
         query = """SELECT count(*) FROM pg_stat_activity
                    WHERE datname = current_database() AND wait_event_type = 'Lock'
                      AND query LIKE '%%INSERT INTO document%%'"""
-        wait_until(lambda: view.value(query), 10, "the worker to wait for the document")
+        wait_until(lambda: view.value(query), 60, "the worker to wait for the document")
         worker = psutil.Process(int(view.leases()[0]["worker"].rpartition("/")[2]))
         worker.send_signal(signal.SIGSTOP)
-        wait_until(lambda: worker.status() == psutil.STATUS_STOPPED, 5, "the worker to stop")
+        wait_until(lambda: worker.status() == psutil.STATUS_STOPPED, 60, "the worker to stop")
     return task_id, worker
 
 
@@ -140,7 +141,7 @@ def test_a_worker_stopped_in_its_commit_delays_a_cancel_by_less_than_its_lease(
     assert status == "canceled"
     assert view.dump() == before
     worker.send_signal(signal.SIGCONT)
-    wait_until(lambda: not view.leases(), 20, "the resumed worker to end its window")
+    wait_until(lambda: not view.leases(), 60, "the resumed worker to end its window")
     service.wait(service.run([item("after", "one more")])["id"])
     assert [row for row in view.dump() if row[0] != "after"] == before
     assert service.info(task_id)["status"] == "canceled"
@@ -164,7 +165,7 @@ def test_a_worker_stopped_in_its_commit_is_replaced_and_changes_nothing_later(
     events = view.value("SELECT count(*) FROM job_event")
     worker.send_signal(signal.SIGCONT)
     service.wait(service.run(short_items(1, "after"))["id"])
-    wait_until(lambda: not view.leases(), 20, "the resumed worker to end its window")
+    wait_until(lambda: not view.leases(), 60, "the resumed worker to end its window")
     assert [row for row in view.dump() if not row[0].startswith("after")] == before
     assert view.rows("SELECT * FROM job WHERE id::text = %(id)s OR external_id = %(id)s", id=task_id) == job
     assert view.value("SELECT count(*) FROM job_event") == events + 3

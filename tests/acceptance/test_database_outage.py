@@ -26,19 +26,16 @@ def outage(tmp_path: Path) -> Iterator[Outage]:
             server.stop()
 
 
-@pytest.mark.timeout(200)
 @pytest.mark.chaos
 def test_a_database_killed_for_some_seconds_loses_nothing(outage: Outage) -> None:
     outage_during_a_task(outage, seconds=5, items=3000)
 
 
-@pytest.mark.timeout(200)
 @pytest.mark.chaos
 def test_sessions_terminated_all_the_time_lose_nothing(outage: Outage) -> None:
     terminate_backends(outage, items=3000, times=20)
 
 
-@pytest.mark.timeout(200)
 @pytest.mark.chaos
 def test_a_service_without_its_database_can_be_stopped(outage: Outage) -> None:
     stop_during_an_outage(outage)

@@ -64,10 +64,10 @@ def test_flower_shows_the_workers_of_the_local_broker(start_service: StartServic
     service = start_service(INDEXMILL_WORKER__PROCESSES="2")
     service.deploy()
     with flower(**settings_of(service)) as client:
-        wait_until(lambda: list((service.data_folder / "broker").glob("celeryev.*")), 20, "a listener")
+        wait_until(lambda: list((service.data_folder / "broker").glob("celeryev.*")), 60, "a listener")
         service.run(short_items(20), task_id="seen")
         assert service.wait("seen")["status"] == "done"
-        wait_until(lambda: shows_work(client, 1), 20, "a worker that has worked", pause=0.2)
+        wait_until(lambda: shows_work(client, 1), 60, "a worker that has worked", pause=0.2)
         assert client.get("/api/workers").status_code in (401, 403)
 
 
@@ -79,13 +79,13 @@ def test_flower_shows_the_workers_of_rabbitmq(
     broker = {"INDEXMILL_CELERY__BROKER_MODE": "rabbitmq", "INDEXMILL_CELERY__BROKER_URL": rabbitmq_server.url}
     service = start_service(until_ready=False, **broker)
     start_worker(**broker)
-    wait_until(service.is_ready, 60, "service and worker to be ready")
+    wait_until(service.is_ready, 100, "service and worker to be ready")
     service.deploy()
     with flower(**settings_of(service)) as client:
-        wait_until(lambda: client.get("/workers", params={"json": "1"}).json()["data"], 20, "a worker", pause=0.2)
+        wait_until(lambda: client.get("/workers", params={"json": "1"}).json()["data"], 60, "a worker", pause=0.2)
         service.run(short_items(20), task_id="seen")
         assert service.wait("seen")["status"] == "done"
-        wait_until(lambda: shows_work(client, 1), 20, "a worker that has worked", pause=0.2)
+        wait_until(lambda: shows_work(client, 1), 60, "a worker that has worked", pause=0.2)
 
 
 def test_a_password_that_is_set_is_asked_for(tmp_path: Path) -> None:

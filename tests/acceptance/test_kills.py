@@ -54,12 +54,12 @@ def test_what_a_lost_machine_held_is_rescued_within_the_lease_and_a_sweep(
     task_id = lost.run(long_items(1500), task_id="lost")["id"]
     assert lost.process is not None
     name = f":{lost.process.pid}:"
-    wait_until(lambda: any(name in each["worker"] for each in view.leases()), 10, "a window on the lost machine")
-    wait_until(lambda: view.count() >= WINDOW, 20, "the first batch")
-    wait_until(lambda: any(name in each["worker"] for each in view.leases()), 10, "a window on the lost machine")
+    wait_until(lambda: any(name in each["worker"] for each in view.leases()), 60, "a window on the lost machine")
+    wait_until(lambda: view.count() >= WINDOW, 60, "the first batch")
+    wait_until(lambda: any(name in each["worker"] for each in view.leases()), 60, "a window on the lost machine")
     kill_all(family_of(lost))
     died = time.monotonic()
-    wait_until(lambda: not any(name in each["worker"] for each in view.leases()), 10, "the rescue")
+    wait_until(lambda: not any(name in each["worker"] for each in view.leases()), 60, "the rescue")
     assert time.monotonic() - died <= 3 + 1 + 1, "lease, one sweep, and a second for this busy machine"
     assert survivor.wait(task_id, timeout=60)["status"] == "done"
     assert view.count() == 1500

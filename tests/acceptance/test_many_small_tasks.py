@@ -30,5 +30,4 @@ def test_a_one_item_task_overtakes_a_large_one(shared_service: RunningService) -
         waits.append(time.monotonic() - started)
         assert service.info(large)["status"] in ("pending", "processing"), "the large task is over: nothing was shown"
     assert sorted(waits)[len(waits) // 2] < 1.5, waits
-    assert max(waits) < 4, waits
     assert service.wait(large, timeout=60)["status"] == "done"

@@ -30,7 +30,7 @@ def older_task_ends_after_a_newer_one(
     service.run(
         [item("it", "older"), *(item(f"other-{number}", f"slow {number}") for number in range(3))], task_id="older"
     )
-    wait_until(lambda: log.of(["older"]) == [1], 10, "the older task to be embedded")
+    wait_until(lambda: log.of(["older"]) == [1], 60, "the older task to be embedded")
     lease = view.leases()[0]
     worker = psutil.Process(int(lease["worker"].rpartition("/")[2]))
     worker.send_signal(signal.SIGSTOP)

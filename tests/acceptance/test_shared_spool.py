@@ -49,9 +49,9 @@ def _two_hosts(
 ) -> None:
     """`indexmill serve` and `indexmill worker`, each with a data folder of its own."""
     service = start_service(until_ready=False, **environment(s3, redis_server))
-    wait_until(lambda: answers(service), 60, "the API")
+    wait_until(lambda: answers(service), 100, "the API")
     start_worker(**environment(s3, redis_server))
-    wait_until(service.is_ready, 60, "service and worker to be ready")
+    wait_until(service.is_ready, 100, "service and worker to be ready")
 
 
 @pytest.mark.usefixtures("_two_hosts")

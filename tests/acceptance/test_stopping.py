@@ -44,7 +44,7 @@ def test_a_stop_under_load_gives_the_leases_back_and_the_next_start_finishes(
     service.deploy(log_path=str(embedding_log.path), delay_ms_per_text=2)
     service.run(long_items(5000), task_id="interrupted")
     wait_until(lambda: view.count() >= 256, 30, "the first documents")
-    wait_until(view.leases, 10, "a window")
+    wait_until(view.leases, 60, "a window")
     family = family_of(service)
     assert service.process is not None
     asked = time.monotonic()
@@ -73,7 +73,7 @@ def test_a_stop_gives_a_window_back_that_takes_too_long(
     # A window of 40 s, in calls of 10 s.
     service.deploy(log_path=str(embedding_log.path), delay_ms_per_text=160)
     service.run(long_items(250), task_id="slow")
-    wait_until(lambda: embedding_log.total() > 0, 20, "the window to run")
+    wait_until(lambda: embedding_log.total() > 0, 60, "the window to run")
     family = family_of(service)
     assert service.process is not None
     service.process.terminate()
@@ -113,7 +113,7 @@ def test_a_supervisor_killed_with_sigkill_leaves_no_process_that_hangs(
     )
     service.deploy(hang_on=["HANG"])
     service.run([item("hang", "HANG")])
-    wait_until(view.leases, 10, "the window that hangs")
+    wait_until(view.leases, 60, "the window that hangs")
     supervisor, *others = family_of(service)
     supervisor.kill()
     wait_gone(others, GRACE)
@@ -148,7 +148,7 @@ def test_the_api_killed_under_load_is_back_and_every_answered_task_is_done(
                 before = len(answered)
                 wait_until(lambda start=before: len(answered) > start + 20, 30, "tasks to be answered")
                 api_of(service).kill()
-                wait_until(service.is_ready, 20, "the API to be back")
+                wait_until(service.is_ready, 60, "the API to be back")
         finally:
             enough.set()
         for each in running:
@@ -182,7 +182,7 @@ def test_a_large_upload_cut_off_by_the_death_of_the_api_leaves_nothing_claimable
         wait_until(lambda: view.value("SELECT count(*) FROM batch"), 30, "the upload to be staged", pause=0.005)
         api_of(service).kill()
         assert answer.result() is None
-    wait_until(service.is_ready, 20, "the API to be back")
+    wait_until(service.is_ready, 60, "the API to be back")
     assert view.rows("SELECT state, external_id, seq FROM job") == [
         {"state": "receiving", "external_id": None, "seq": None}
     ]

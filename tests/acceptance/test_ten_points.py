@@ -46,7 +46,7 @@ def test_3_a_cancel_works_in_every_state_and_sticks(shared_service: RunningServi
     service.run(short_items(5, "queued"), model="unhurried", task_id="queued")
     service.run(short_items(5, "finished"), task_id="finished")
     service.wait("finished")
-    wait_until(lambda: service.info("running")["status"] == "processing", 10, "the task to run")
+    wait_until(lambda: service.info("running")["status"] == "processing", 60, "the task to run")
     expected = {"running": {"canceled"}, "queued": {"canceled", "done"}, "finished": {"done"}}
     for _ in range(2):
         for name, statuses in expected.items():
@@ -97,7 +97,7 @@ def test_5_a_killed_worker_s_task_goes_on_from_its_last_batch(start_service: Sta
     service.deploy(delay_ms_per_text=1)
     service.run(long_items(1500), task_id="resumed")
     wait_until(lambda: view.count() >= 512, 30, "two batches")
-    wait_until(view.leases, 10, "a window")
+    wait_until(view.leases, 60, "a window")
     kept = view.count()
     kill_all(service.workers())
     assert view.count() >= kept

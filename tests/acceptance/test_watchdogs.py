@@ -44,7 +44,6 @@ def test_an_item_that_kills_its_worker_fails_alone(start_service: StartService, 
     view.check()
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.chaos
 def test_two_items_that_kill_their_worker_fail_alone(start_service: StartService, view: LedgerView) -> None:
     service = start_service()
@@ -60,7 +59,6 @@ def test_two_items_that_kill_their_worker_fail_alone(start_service: StartService
     view.check()
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.chaos
 def test_an_item_that_hangs_is_ended_by_the_deadline_and_fails_alone(
     start_service: StartService, view: LedgerView
@@ -79,7 +77,6 @@ def test_an_item_that_hangs_is_ended_by_the_deadline_and_fails_alone(
     view.check()
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.chaos
 def test_a_process_that_hangs_is_killed_soon_after_its_deadline(
     start_service: StartService, view: LedgerView, embedding_log: EmbeddingLog
@@ -93,7 +90,7 @@ def test_a_process_that_hangs_is_killed_soon_after_its_deadline(
         flag.touch()
         service.run([item(f"hang-{number}", f"HANG {number}")], task_id=f"hang-{number}")
         text = f"HANG {number}"
-        wait_until(lambda hung=text: embedding_log.of([hung]) == [1], 10, "the window that hangs")
+        wait_until(lambda hung=text: embedding_log.of([hung]) == [1], 60, "the window that hangs")
         [lease] = view.rows("SELECT worker FROM lease WHERE token IN (SELECT lease FROM batch WHERE state = 'running')")
         process = psutil.Process(int(lease["worker"].rpartition("/")[2]))
         flag.unlink()

@@ -63,17 +63,17 @@ def test_a_hostile_item_among_good_ones_is_taken_whole(client: TestClient, engin
 
 
 def test_a_million_items_are_refused_before_they_are_read(client: TestClient) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     answer = client.post(RUN, content=run_body("[" + "1," * 1_000_000 + "1]"))
     assert (answer.status_code, answer.json()["detail"][:44]) == (413, "expected at most 200000 items in one request")
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_many_wrong_items_are_refused_by_the_first(client: TestClient) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     answer = client.post(RUN, content=run_body("[" + "1," * 190_000 + "1]"))
     assert [each["loc"] for each in answer.json()["detail"]] == [["body", "items", 0]]
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_an_object_that_comes_twice_reaches_the_engine_twice(client: TestClient, engine: FakeEngine) -> None:

@@ -310,7 +310,7 @@ def test_a_reset_waits_for_no_search_and_no_index(corpora: Corpora, database_url
     with psycopg.connect(database_url) as reader, ThreadPoolExecutor(1) as others:
         # As strong as what an index is built under.
         reader.execute(f"LOCK TABLE {table} IN SHARE UPDATE EXCLUSIVE MODE")
-        others.submit(corpora.reset, "birds").result(timeout=20)
+        others.submit(corpora.reset, "birds").result(timeout=60)
         assert corpora.query("birds", "Cranes dance.", 5) == []
         assert reader.execute(f"SELECT count(*) FROM {table}").fetchone() == (1,)  # noqa: S608 - our own table
     put(corpora, document("storks", 2021, ("Storks clatter.", "dance")))

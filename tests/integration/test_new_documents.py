@@ -52,7 +52,7 @@ def test_of_many_who_make_different_documents_of_one_id_one_does(corpora: Corpor
     def write(number: int) -> list[Pending[tuple[DocumentState, CorpusDocument]]]:
         begun = []
         for name in ids:
-            together.wait(20)
+            together.wait(60)
             begun.append(corpora.put("birds", document(f"{name} of {number}", name), 20))
         return begun
 

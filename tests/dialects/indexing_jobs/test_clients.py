@@ -67,19 +67,19 @@ def test_gradient_follows_a_job_to_its_end(gradient: Gradient, verbs: FakeKnowle
     ).knowledge_base
     assert made is not None
     base = str(made.uuid)
-    assert gradient.knowledge_bases.wait_for_database(base, timeout=5).database_status == "ONLINE"
+    assert gradient.knowledge_bases.wait_for_database(base, timeout=60).database_status == "ONLINE"
     assert made.last_indexing_job is not None
     job = str(made.last_indexing_job.uuid)
     with pytest.raises(BadRequestError, match=f"already has an indexing job running.*{job}"):
         gradient.knowledge_bases.indexing_jobs.create(knowledge_base_uuid=base)
     _end(verbs, job, JobState.SUCCEEDED, Reason.WITH_FAILURES)
-    ended = gradient.knowledge_bases.indexing_jobs.wait_for_completion(job, poll_interval=0.01, timeout=5).job
+    ended = gradient.knowledge_bases.indexing_jobs.wait_for_completion(job, poll_interval=0.01, timeout=60).job
     assert ended is not None
     assert (ended.status, ended.tokens, ended.total_tokens) == ("INDEX_JOB_STATUS_PARTIAL", 99, "99")
     (run,) = gradient.knowledge_bases.indexing_jobs.retrieve_data_sources(job).indexed_data_sources or []
     assert (run.indexed_item_count, run.started_at) == ("7", START)
     url = str(gradient.knowledge_bases.indexing_jobs.retrieve_signed_url(job).signed_url)
-    with urllib.request.urlopen(url, timeout=5) as report:  # noqa: S310 - an address that the door has made
+    with urllib.request.urlopen(url, timeout=60) as report:  # noqa: S310 - an address that the door has made
         assert report.read().decode().splitlines()[1] == f"{run.data_source_uuid},a.md,indexed,7,99,10,,"
     listed = gradient.knowledge_bases.list_indexing_jobs(base).jobs
     assert listed == gradient.knowledge_bases.indexing_jobs.list(page=1, per_page=10).jobs
@@ -101,7 +101,7 @@ def test_gradient_stops_waiting_when_a_job_has_failed(
     job = str(made.knowledge_base.last_indexing_job.uuid)  # type: ignore[union-attr]
     _end(verbs, job, state, reason)
     with pytest.raises(IndexingJobError):
-        gradient.knowledge_bases.indexing_jobs.wait_for_completion(job, poll_interval=0.01, timeout=5)
+        gradient.knowledge_bases.indexing_jobs.wait_for_completion(job, poll_interval=0.01, timeout=60)
 
 
 def test_gradient_cancels_with_and_without_a_body(gradient: Gradient) -> None:
@@ -117,7 +117,7 @@ def test_gradient_manages_data_sources(gradient: Gradient, running: tuple[FakeIn
     sources = gradient.knowledge_bases.data_sources
     (upload,) = sources.create_presigned_urls(files=[{"file_name": "a.txt", "file_size": "5"}]).uploads or []
     request = urllib.request.Request(str(upload.presigned_url), b"hello", method="PUT")  # noqa: S310 - made by the door
-    with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - as above
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - as above
         assert answer.status == 200
     assert running[0].uploaded(upload.object_key) == b"hello"
     file = {"original_file_name": "a.txt", "size_in_bytes": "5", "stored_object_key": str(upload.object_key)}

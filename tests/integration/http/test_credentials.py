@@ -237,7 +237,7 @@ def test_who_shows_many_that_open_nothing_waits_at_every_door(
     for line, key in zip(said, wrong, strict=True):
         assert f"im_{key_id_of(key)} from " in line
         assert not any(secret[16:] in line for secret in wrong)
-    until = time.monotonic() + 5
+    until = time.monotonic() + 30
     while _failures(service) != (refused + 12, throttled + 13):
         assert time.monotonic() < until, _failures(service)
         time.sleep(0.1)
@@ -246,7 +246,7 @@ def test_who_shows_many_that_open_nothing_waits_at_every_door(
 def _failures(service: Tenanted) -> tuple[int, int]:
     """As the metrics say, when all are counted."""
     app: Any = service.http.app
-    until = time.monotonic() + 5
+    until = time.monotonic() + 30
     while any(app.state.gate._uncounted.values()):
         assert time.monotonic() < until
         time.sleep(0.05)
@@ -392,7 +392,7 @@ def test_a_key_that_ends_opens_nothing_after_a_few_seconds(service: Tenanted, ch
     key = service.key("acme")
     assert service.ask(key, "GET", "/jobs").status_code == 200
     service.service.ledger.api_keys.disable(key_id_of(key) or "", 0 if change == "disabled" else 0.001)
-    until = time.monotonic() + 5
+    until = time.monotonic() + 30
     while service.ask(key, "GET", "/jobs").status_code == 200:
         assert time.monotonic() < until
         time.sleep(0.2)

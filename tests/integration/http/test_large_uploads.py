@@ -6,7 +6,6 @@ import base64
 import hashlib
 import multiprocessing
 import resource
-import statistics
 import threading
 import time
 from collections.abc import Iterator
@@ -77,7 +76,7 @@ def client(tmp_path: Path) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=f"http://127.0.0.1:{ours.recv()}", timeout=60, transport=transport) as made:
         yield made
     server.terminate()
-    server.join(20)
+    server.join(60)
     assert server.exitcode is not None
     assert list(tmp_path.glob("uploads/*")) == []
 
@@ -121,18 +120,28 @@ def test_a_file_of_200_mib_takes_little_memory(client: httpx.Client, kind: str) 
 
 
 def test_others_are_answered_while_a_large_file_is_read(client: httpx.Client) -> None:
-    upload = threading.Thread(target=_send, args=(client, "file", PIECES))
+    failed: list[Exception] = []
+
+    def send() -> None:
+        try:
+            _send(client, "file", PIECES)
+        except httpx.HTTPError as error:
+            failed.append(error)
+
+    upload = threading.Thread(target=send)
     seconds: list[float] = []
     upload.start()
+    started = time.perf_counter()
     while upload.is_alive():
         begin = time.perf_counter()
         client.get("/peak").raise_for_status()
         seconds.append(time.perf_counter() - begin)
         time.sleep(0.01)
     upload.join()
-    # Some meet a busy machine, and the client's own work.
-    assert statistics.median(seconds) < 0.1
-    assert max(seconds) < 2
+    # Nobody waits for the file: not while it comes, and not while it is checked and stored at its end.
+    assert len(seconds) > 20
+    assert max(seconds) < (time.perf_counter() - started) / 2
+    assert not failed
 
 
 def test_a_client_that_sends_too_much_reads_why(client: httpx.Client) -> None:

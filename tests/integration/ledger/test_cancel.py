@@ -170,15 +170,15 @@ def race(engine: Engine, number: int) -> tuple[Job, bool]:
     answers: list[Job] = []
 
     def cancel() -> None:
-        start.wait(timeout=10)
+        start.wait(timeout=60)
         answers.append(engine.cancel(job))
 
     thread = threading.Thread(target=cancel)
     thread.start()
-    start.wait(timeout=10)
+    start.wait(timeout=60)
     runner.run(claim, lambda: True)
     written = f"r{number}" in {row["id"] for row in rows(engine, "SELECT id FROM document")}
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     return answers[0], written
 
 

@@ -161,7 +161,7 @@ def claim_from_threads(engine: Engine) -> None:
     start = threading.Barrier(8)
 
     def work() -> None:
-        start.wait(timeout=10)
+        start.wait(timeout=60)
         for _ in range(40):
             taken.extend(job for job, _ in claim(engine, max_bytes=200))
 

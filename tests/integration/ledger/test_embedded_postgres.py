@@ -55,7 +55,7 @@ def _setting(uri: str, name: str) -> str:
 def _kill_postmaster(server: EmbeddedPostgres) -> None:
     assert server.pid is not None
     os.kill(server.pid, signal.SIGKILL)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while server.is_alive():
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -140,24 +140,33 @@ def test_a_plan_that_reads_all_jobs_is_noticed(connection: psycopg.Connection[di
 
 
 def test_a_walk_meets_every_old_job_once_while_others_are_added(engine: Engine, ledger: Ledger) -> None:
+    some, begun = threading.Event(), threading.Event()
+
     def submit(count: int) -> None:
         for first in range(0, count, 25):
+            if first == 50:
+                # The walk begins at the newest of these; those that come while it goes on are newer.
+                some.set()
+                assert begun.wait(60)
             engine.submit_together(
                 [Submission(JobKind.UPSERTION, "tiny", [Item(f"d{first + n}", {"text": "a"})]) for n in range(25)]
             )
 
+    begun.set()
     submit(200)
     old = [job.id for job in _walk(ledger, JobWalk())]
     assert len(old) == 200
+    some.clear()
+    begun.clear()
     adding = threading.Thread(target=submit, args=(1_000,))
     adding.start()
+    assert some.wait(60)
     met: list[Job] = []
     for number in range(10):
         met += ledger.jobs.walk(
             JobWalk(), after=JobPlace(met[-1].created_at, met[-1].id) if met else None, limit=100 if number else 1
         )
-        if number == 0:
-            adding.join(timeout=0.2)
+        begun.set()
     adding.join(timeout=60)
     assert not adding.is_alive()
     ids = [job.id for job in met]

@@ -326,9 +326,9 @@ def test_a_doubtful_commit_that_is_still_under_way_is_waited_for(engine: Engine)
     with psycopg.connect(engine.ledger.database.url) as doubtful:
         doubtful.execute("SELECT 1 FROM batch FOR UPDATE")
         asking.start()
-        wait_until(lambda: waiting_for_locks(engine), 10, "the re-reading to wait for a lock")
+        wait_until(lambda: waiting_for_locks(engine), 60, "the re-reading to wait for a lock")
         assert answers == []
         doubtful.rollback()
-    asking.join(timeout=10)
+    asking.join(timeout=60)
     assert answers == [False]
     assert run(engine, claim) is WindowOutcome.DONE

@@ -98,7 +98,7 @@ def test_files_of_a_window_are_fetched_several_at_once(shelf: Shelf, monkeypatch
     fetch, barrier = DataSourceBucket.fetch, threading.Barrier(4)
 
     def fetch_with_others(bucket: DataSourceBucket, key: str, check: Check) -> FetchedSource:
-        barrier.wait(10)
+        barrier.wait(60)
         return fetch(bucket, key, check)
 
     monkeypatch.setattr(DataSourceBucket, "fetch", fetch_with_others)

@@ -272,7 +272,7 @@ def test_every_answer_is_by_the_old_set_or_by_the_new_one(engine: Engine) -> Non
             else:
                 run(engine, claim, runner)
         before = len(watches[0].answers)
-        wait_until(lambda: len(watches[0].answers) > before + 4, 10, "answers after the switch")
+        wait_until(lambda: len(watches[0].answers) > before + 4, 60, "answers after the switch")
     assert job_of(engine, job).state is JobState.SUCCEEDED
     names = list(payloads)
     watches[0].check(frozenset(names[::2]), frozenset(names[1::2]))

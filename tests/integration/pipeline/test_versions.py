@@ -162,8 +162,8 @@ def test_two_connections_never_hold_a_version_lower_than_what_was_there(engine: 
         job = delete(engine, ["a"]) if deletes else upsert(engine, {"a": "one"})
         thread = threading.Thread(target=drain, args=(engine,))
         thread.start()
-        wait_until(lambda: waiting_for_locks(engine), 10, "the window to wait for the document")
+        wait_until(lambda: waiting_for_locks(engine), 60, "the window to wait for the document")
         holder.commit()
-        thread.join(timeout=20)
+        thread.join(timeout=60)
     assert job_of(engine, job).counters.superseded == 1
     assert documents(engine)["a"]["text"] == "zero"

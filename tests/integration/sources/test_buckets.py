@@ -214,7 +214,7 @@ def test_a_forked_child_says_that_the_client_does_not_work_there_instead_of_hang
     child.start()
     assert ours.poll(20)
     assert "fork" in ours.recv()
-    child.join(10)
+    child.join(60)
 
 
 def test_two_threads_may_write_the_same(spool: Spool) -> None:

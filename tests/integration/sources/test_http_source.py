@@ -260,9 +260,8 @@ def test_the_size_limit_is_exact_with_and_without_a_length(
 
 def test_an_announced_size_is_enough_to_refuse(fetcher: Callable[..., Sources], server: WebServer) -> None:
     server.answers["/"] = server.drip(b"HTTP/1.1 200 OK\r\ncontent-length: 1001\r\n\r\n")
-    started = time.monotonic()
+    # To read 1001 bytes at this pace takes 50 s, and the patience for it ends before.
     assert _fails(fetcher(), server.url).code is FailureCode.TOO_LARGE
-    assert time.monotonic() - started < 3
 
 
 def test_what_does_not_end_meets_the_size_limit(fetcher: Callable[..., Sources], server: WebServer) -> None:
@@ -285,7 +284,7 @@ def test_a_server_that_drips_is_left_after_the_total_time(
     server.answers["/"] = server.drip(head)
     started = time.monotonic()
     failure = _fails(fetcher(timeout_seconds=0.7), server.url)
-    assert 0.6 < time.monotonic() - started < 3
+    assert 0.6 < time.monotonic() - started < 20
     assert failure.retryable
     assert "sources.timeout_seconds" in failure.sentence
 
@@ -297,14 +296,18 @@ def test_a_server_that_says_nothing_is_waited_for_later(fetcher: Callable[..., S
 
 
 def test_a_resolver_that_says_nothing_is_not_waited_for(fetcher: Callable[..., Sources]) -> None:
+    is_over, ended = threading.Event(), threading.Event()
+
     def resolve(host: str, port: int) -> list[IPAddress]:
-        time.sleep(2)
+        is_over.wait(30)
+        ended.set()
         return []
 
-    started = time.monotonic()
     with pytest.raises(TransientError, match="looked up"):
         fetcher(resolve, timeout_seconds=0.3).fetch("http://slow.example/")
-    assert time.monotonic() - started < 1.5
+    assert not ended.is_set()
+    is_over.set()
+    assert ended.wait(30)
 
 
 @pytest.mark.parametrize(("errno", "kind"), [(socket.EAI_AGAIN, TransientError), (socket.EAI_NONAME, ItemError)])
@@ -386,7 +389,7 @@ def test_a_fetch_that_is_not_wanted_any_more_stops_whatever_it_waits_for(
 
     def resolve(host: str, port: int) -> list[IPAddress]:
         asked.set()
-        released.wait(10)
+        released.wait(60)
         return []
 
     def check() -> None:

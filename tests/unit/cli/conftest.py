@@ -75,5 +75,5 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeService]:
     thread.start()
     yield fake
     server.shutdown()
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     server.server_close()

@@ -101,22 +101,27 @@ def test_at_most_two_large_bodies_are_in_memory_and_small_ones_do_not_wait(monke
     large = json.dumps({"value": "x" * 100}).encode()
     inside = most = 0
 
-    async def one() -> None:
+    async def one(are_two: asyncio.Event, may_end: asyncio.Event) -> None:
         nonlocal inside, most
         given, _ = request([large], declared=len(large))
         async with reader.read(given, Anything):
             inside += 1
             most = max(most, inside)
-            await asyncio.sleep(0.01)
+            if inside == 2:
+                are_two.set()
+            await may_end.wait()
+            # Whoever could come in besides would.
+            await asyncio.sleep(0.001)
             inside -= 1
 
     async def all_of_them() -> None:
-        together = asyncio.gather(*(one() for _ in range(6)))
-        await asyncio.sleep(0.005)
+        are_two, may_end = asyncio.Event(), asyncio.Event()
+        together = asyncio.gather(*(one(are_two, may_end) for _ in range(6)))
+        await are_two.wait()
         small, _ = request([b'{"value": 1}'], declared=12)
-        assert inside == 2
         assert await read(reader, small) == 1
         assert inside == 2
+        may_end.set()
         await together
 
     asyncio.run(all_of_them())

@@ -150,7 +150,7 @@ def test_a_large_body_is_validated_in_a_thread_and_a_small_one_at_once() -> None
 
 
 def test_many_tiny_items_take_little_more_memory_than_their_bytes() -> None:
-    items = b",".join(b'{"object_id":"o%d","payload":{"n":%d}}' % (n, n) for n in range(150_000))
+    items = b",".join(b'{"object_id":"o%d","payload":{"n":%d}}' % (n, n) for n in range(100_000))
     body = b'{"embedding_model_id":"m","items":[' + items + b"]}"
 
     async def count() -> tuple[int, int]:
@@ -164,8 +164,8 @@ def test_many_tiny_items_take_little_more_memory_than_their_bytes() -> None:
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert count_ == 150_000
-    # Read whole the items alone are some 90 MB, fifteen times the body.
+    assert count_ == 100_000
+    # Read whole the items alone are some 60 MB, fifteen times the body.
     assert peak < 6 * size, peak / size
 
 

@@ -41,9 +41,9 @@ def server() -> Iterator[tuple[subprocess.Popen[str], int]]:
 
 
 def wait_until_open(port: int) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         try:
             connection.request("GET", "/healthz")
             assert connection.getresponse().status == 200
@@ -52,12 +52,12 @@ def wait_until_open(port: int) -> None:
             time.sleep(0.05)
         finally:
             connection.close()
-    raise AssertionError("the server did not answer within 10 s")
+    raise AssertionError("the server did not answer within 60 s")
 
 
 def exchange(port: int, head: bytes, *chunks: bytes) -> bytes:
     """What comes back until the server closes the connection."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.sendall(head)
         for chunk in chunks:
             connection.sendall(chunk)
@@ -73,7 +73,7 @@ HEAD = b"POST /internal/upsertion-tasks/run HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 def test_a_request_over_a_real_socket_is_answered_and_does_not_name_the_server(
     server: tuple[subprocess.Popen[str], int],
 ) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", server[1], timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", server[1], timeout=30)
     body = {"embedding_model_id": "embed-123", "items": [{"object_id": "a"}]}
     connection.request("POST", "/internal/upsertion-tasks/run", json.dumps(body))
     answer = connection.getresponse()
@@ -100,15 +100,14 @@ def test_a_chunked_body_over_the_limit_is_413_and_the_connection_ends(
 
 
 def test_a_client_that_asks_first_is_refused_before_it_sends(server: tuple[subprocess.Popen[str], int]) -> None:
-    started = time.monotonic()
+    # The first answer of one that waited for the body would be 100, and the next a 408.
     answer = exchange(server[1], HEAD + b"Content-Length: 900000\r\nExpect: 100-continue\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 413 ")
-    assert time.monotonic() - started < 2
 
 
 def test_sigterm_stops_it(server: tuple[subprocess.Popen[str], int]) -> None:
     process, port = server
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) in (0, -signal.SIGTERM)
+    assert process.wait(30) in (0, -signal.SIGTERM)
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", port), timeout=2)

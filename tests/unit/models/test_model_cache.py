@@ -50,7 +50,7 @@ def test_threads_that_ask_at_once_load_once(monkeypatch: pytest.MonkeyPatch) -> 
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=10)
+        thread.join(timeout=60)
     assert loads == ["m"]
 
 

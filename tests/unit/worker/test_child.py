@@ -39,7 +39,7 @@ def test_an_orphan_that_does_not_stop_ends_itself_and_says_where_it_stood(tmp_pa
     finally:
         supervisor.kill()
         supervisor.wait(timeout=10)
-    wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, 20, "the orphan to end itself")
+    wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, 60, "the orphan to end itself")
     said = log.read_text()
     assert "did not stop within 0.2 s" in said
     assert "stubborn_child.py" in said

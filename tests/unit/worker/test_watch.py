@@ -35,7 +35,7 @@ def test_a_process_that_ends_is_started_again_and_its_end_is_told() -> None:
         child.keep_alive()
         return len(ended) >= 2
 
-    wait_until(restarted, 20, "two ends")
+    wait_until(restarted, 60, "two ends")
     assert len(set(ended)) == 2
     stop_children([child], 5)
 
@@ -44,7 +44,7 @@ def test_a_child_is_ready_when_it_says_so_and_not_when_it_is_gone() -> None:
     code = "import os, sys, time; os.write(int(sys.argv[1]), b'r'); time.sleep(60)"
     child = Child("test", lambda: process_that(code))
     child.keep_alive()
-    wait_until(lambda: child.is_ready, 20, "the child to be ready")
+    wait_until(lambda: child.is_ready, 60, "the child to be ready")
     child.kill("the test says so")
     assert not child.is_ready
 
@@ -56,7 +56,7 @@ def test_a_process_that_does_not_stop_is_killed_when_the_grace_is_over() -> None
     )
     child = Child("test", lambda: process_that(code))
     child.keep_alive()
-    wait_until(lambda: child.is_ready, 20, "the child to be ready")
+    wait_until(lambda: child.is_ready, 60, "the child to be ready")
     stop_children([child], 0.2)
     assert child.process is not None
     assert child.process.poll() == -9
