@@ -32,7 +32,7 @@ from indexmill.engine import Engine
 from indexmill.errors import CollectionNotFound, Conflict, InvalidRequest, ItemError, TransientError
 from indexmill.ledger.collections import Collection
 from indexmill.ledger.database import Connection
-from indexmill.new_documents import Making, WantedDocument, begin_making, settled_state, submission_of
+from indexmill.new_documents import Making, WantedDocument, begin_making, collection_of, settled_state, submission_of
 from indexmill.vectors.generation_copy import begin_generation
 from indexmill.vectors.selection import Selection
 from indexmill.vectors.stored_documents import MAX_PAGE, DocumentContent, PageQuery, StoredDocument
@@ -40,6 +40,7 @@ from indexmill.vectors.stored_documents import MAX_PAGE, DocumentContent, PageQu
 __all__ = ["Corpora"]
 
 _MAX_PATTERN: Final = 200
+_EVERY_SEQ: Final = 2**63 - 1
 
 
 @dataclass
@@ -177,6 +178,8 @@ class Corpora:
             collection = ledger.collections.read(connection, [corpus.number])[corpus.number]
             if deletes:
                 ledger.corpora.delete(connection, corpus.number)
+                # Also what came in while writers were waited for.
+                before = _EVERY_SEQ
             else:
                 self._begin_anew(connection, collection)
             vectors.clear(connection, collection)
@@ -300,7 +303,7 @@ class Corpora:
         stored = self._stored(corpus, document_id)
         if stored is None:
             return None
-        contents = self.engine.contents(corpus.key, limit=1, ids=[document_id])
+        contents = self.engine.contents(collection_of(self.engine, corpus), limit=1, ids=[document_id])
         parts: list[DocumentPart] = []
         for content in contents:
             parts = _parts_of(content)
@@ -316,7 +319,7 @@ class Corpora:
             InvalidRequest: a filter that cannot be read, or of what is no attribute.
         """
         corpus = self.get(reference)
-        found = self._page(self.engine.collection(corpus.key), limit, after, metadata_filter)
+        found = self._page(collection_of(self.engine, corpus), limit, after, metadata_filter)
         return [CorpusDocument(each.id, each.payload or {}, None, each.chunks, each.updated_at) for each in found]
 
     def remove(self, reference: str | int, document_id: str, wait_seconds: float) -> Pending[bool]:
@@ -371,10 +374,13 @@ class Corpora:
             Conflict: the filter attributes were replaced meanwhile.
         """
         corpus = self.get(reference)
-        return self._remove(corpus, self._found(self.engine.collection(corpus.key), metadata_filter))
+        return self._remove(corpus, self._found(collection_of(self.engine, corpus), metadata_filter))
 
     def _remove(self, corpus: Corpus, items: Iterator[Item]) -> Job:
-        return self.engine.submit(Submission(JobKind.DELETION, corpus.model, items, collection=corpus.key)).job
+        wanted = Submission(
+            JobKind.DELETION, corpus.model, items, collection=corpus.key, collection_number=corpus.number
+        )
+        return self.engine.submit(wanted).job
 
     def _found(self, collection: Collection, metadata_filter: str | None) -> Iterator[Item]:
         """Raises: Conflict: other filter attributes have taken the place of those that it began with."""
@@ -399,7 +405,7 @@ class Corpora:
         return self.engine.vectors.documents(collection, query)
 
     def _stored(self, corpus: Corpus, document_id: str) -> StoredDocument | None:
-        found = self.engine.documents(corpus.key, limit=1, ids=[document_id])
+        found = self.engine.documents(collection_of(self.engine, corpus), limit=1, ids=[document_id])
         return found[0] if found else None
 
     # Queries
@@ -415,7 +421,8 @@ class Corpora:
             What `Engine.search_chunks` raises.
         """
         corpus = self.get(reference)
-        hits = self.engine.search_chunks(corpus.key, text, limit=limit + offset, metadata_filter=metadata_filter)
+        searched = collection_of(self.engine, corpus)
+        hits = self.engine.search_chunks(searched, text, limit=limit + offset, metadata_filter=metadata_filter)
         return [
             QueryHit(hit.document.id, hit.text, hit.score, hit.part_metadata or {}, hit.document.payload or {})
             for hit in hits[offset:]
@@ -437,7 +444,7 @@ class Corpora:
             InvalidRequest: attributes that cannot be.
         """
         wanted = attributes_to_json(checked_attributes(attributes))
-        collection = self.engine.collection(self.get(reference).key)
+        collection = collection_of(self.engine, self.get(reference))
         return self.engine.change_all(collection, JobKind.REPLACE_FILTER_ATTRIBUTES, {"attributes": wanted})
 
     def rebuild(self, reference: str | int) -> Job:
@@ -446,7 +453,7 @@ class Corpora:
         Raises:
             CollectionNotFound
         """
-        return self.engine.rebuild(self.get(reference).key)
+        return self.engine.change_all(collection_of(self.engine, self.get(reference)), JobKind.REBUILD)
 
 
 def _parts_of(content: DocumentContent) -> list[DocumentPart]:

@@ -351,9 +351,9 @@ class Engine:
         self.check_queue(self.tenant, 1)
         return self._woken(self.ledger.structural_jobs.submit(collection, kind, request, submitted_by=self.caller))
 
-    def collection(self, name: str) -> Collection:
+    def collection(self, name: str | Collection) -> Collection:
         """Raises: CollectionNotFound."""
-        return self.ledger.collections.get(name, self.tenant)
+        return name if isinstance(name, Collection) else self.ledger.collections.get(name, self.tenant)
 
     # Search
 
@@ -383,7 +383,7 @@ class Engine:
 
     def search_chunks(
         self,
-        collection_name: str,
+        collection: str | Collection,
         text: str,
         *,
         limit: int,
@@ -417,9 +417,9 @@ class Engine:
         if min_score is not None and not math.isfinite(min_score):
             raise InvalidRequest(f"min_score: expected a number, got {min_score}")
         selection = Selection.of(ids, equal, metadata_filter, metadata)
-        collection = self.collection(collection_name)
-        wanted = self.models.embed_query(collection.deployment, text)
-        return self.vectors.search_chunks(collection, ChunkQuery(wanted, limit, selection, min_score, expand))
+        searched = self.collection(collection)
+        wanted = self.models.embed_query(searched.deployment, text)
+        return self.vectors.search_chunks(searched, ChunkQuery(wanted, limit, selection, min_score, expand))
 
     def embed(self, model_id: str, texts: Sequence[str]) -> Embeddings:
         """Each text's vector at unit length, and its tokens, in the order of the texts.
@@ -440,7 +440,7 @@ class Engine:
 
     def documents(
         self,
-        collection_name: str,
+        collection: str | Collection,
         *,
         limit: int,
         after: str | None = None,
@@ -459,11 +459,11 @@ class Engine:
             SearchTimeout: a filter that few documents match took too long.
         """
         query = PageQuery(Selection.of(ids, equal, metadata_filter), limit, after)
-        return self.vectors.documents(self.collection(collection_name), query)
+        return self.vectors.documents(self.collection(collection), query)
 
     def contents(
         self,
-        collection_name: str,
+        collection: str | Collection,
         *,
         limit: int,
         after: str | None = None,
@@ -472,11 +472,11 @@ class Engine:
     ) -> list[DocumentContent]:
         """As `documents`, with their texts; one document may be larger than a page should be, and comes alone."""
         query = PageQuery(Selection.of(ids, equal), limit, after)
-        return self.vectors.contents(self.collection(collection_name), query)
+        return self.vectors.contents(self.collection(collection), query)
 
     def each_document(
         self,
-        collection_name: str,
+        collection: str | Collection,
         *,
         ids: Sequence[str] | None = None,
         equal: Sequence[dict[str, Any]] = (),
@@ -485,7 +485,7 @@ class Engine:
         """All of `documents`, read page by page: each page is of its own moment."""
         after: str | None = None
         choice: dict[str, Any] = {"ids": ids, "equal": equal, "metadata_filter": metadata_filter}
-        while page := self.documents(collection_name, limit=MAX_PAGE, after=after, **choice):
+        while page := self.documents(collection, limit=MAX_PAGE, after=after, **choice):
             yield from page
             after = page[-1].id
 

@@ -13,8 +13,9 @@ from indexmill.domain.job import Item, Job, JobKind, Submission
 from indexmill.domain.metadata_coercion import check_fit
 from indexmill.engine import Engine
 from indexmill.errors import Conflict
+from indexmill.ledger.collections import Collection
 
-__all__ = ["Making", "WantedDocument", "begin_making", "settled_state", "submission_of"]
+__all__ = ["Making", "WantedDocument", "begin_making", "collection_of", "settled_state", "submission_of"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,15 @@ class Making:
     job: Job | None
 
 
+def collection_of(engine: Engine, corpus: Corpus) -> Collection:
+    """The corpus that was found, never another one that has its key by now.
+
+    Raises:
+        CollectionNotFound: it has been deleted meanwhile.
+    """
+    return engine.ledger.collections.still(corpus.number, corpus.key)
+
+
 def submission_of(corpus: Corpus, wanted: WantedDocument) -> Submission:
     """Its ingestion.
 
@@ -77,6 +87,7 @@ def submission_of(corpus: Corpus, wanted: WantedDocument) -> Submission:
         corpus.model,
         [wanted.item],
         collection=corpus.key,
+        collection_number=corpus.number,
         document=wanted.id,
         spooled=wanted.spooled,
     )
@@ -112,7 +123,7 @@ def settled_state(engine: Engine, corpus: Corpus, wanted: WantedDocument) -> Doc
 
 def _state_of(engine: Engine, corpus: Corpus, wanted: WantedDocument) -> DocumentState | None:
     """Whether what is stored under the id is the same: by the mark, and by its metadata."""
-    stored = engine.documents(corpus.key, limit=1, ids=[wanted.id])
+    stored = engine.documents(collection_of(engine, corpus), limit=1, ids=[wanted.id])
     if not stored:
         return None
     name, value = wanted.mark

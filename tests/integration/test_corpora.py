@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -351,6 +351,64 @@ def test_a_deleted_corpus_leaves_no_tables_and_its_jobs_do_not_run_again(corpora
     run(corpora.engine, held)
     with pytest.raises(Conflict, match="its collection has been deleted"):
         corpora.engine.retry(job_of(corpora.engine, job))
+
+
+@pytest.mark.parametrize("is_seen", [True, False])
+def test_what_comes_in_at_the_moment_of_the_deletion_is_not_kept(
+    corpora: Corpora, monkeypatch: pytest.MonkeyPatch, *, is_seen: bool
+) -> None:
+    """Whether the deletion sees the job that came in at its end, or the job was committed after its look."""
+    engine, came = corpora.engine, []
+    delete = type(engine.ledger.corpora).delete
+
+    def deleted(*given: Any) -> bool:
+        came.append(corpora.replace("birds", document("late", 2020, ("A late crane.", "dance"))))
+        return delete(*given)
+
+    monkeypatch.setattr(type(engine.ledger.corpora), "delete", deleted)
+    if not is_seen:
+        monkeypatch.setattr(type(engine.ledger.corpora), "open_jobs", lambda *_: [])
+    corpora.delete("birds")
+    if not is_seen:
+        # Its tables may be gone when its worker comes.
+        execute(engine, "UPDATE collection SET deleted_at = deleted_at - interval '2 minutes'")
+        drop_generations.sweep(engine.ledger, 0).run()
+    drain(engine)
+    ended = job_of(engine, came[0])
+    assert (ended.state, ended.counters.indexed) == (JobState.CANCELLED, 0)
+    assert is_seen == (ended.detail == "Its corpus was deleted")
+    assert rows(engine, "SELECT id FROM document") == []
+    assert_conserved(engine)
+
+
+def test_what_was_asked_of_a_corpus_never_goes_to_another_one_of_its_key(
+    corpora: Corpora, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is deleted, and made anew under its key, between the look at it and what was asked."""
+    old = corpora.get("birds")
+    put(corpora, document("cranes", 2020, ("Cranes dance.", "dance")))
+    corpora.delete("birds")
+    new = corpora.create("birds", "Birds", attributes=ATTRIBUTES)
+    put(corpora, document("cranes", 2024, ("Other cranes.", "food")))
+    monkeypatch.setattr(type(corpora.engine.ledger.corpora), "find", lambda *_: old)
+    asked: list[Callable[[], object]] = [
+        lambda: corpora.query(old.number, "cranes", 5),
+        lambda: corpora.documents(old.number, 5),
+        lambda: corpora.document(old.number, "cranes"),
+        lambda: corpora.submit(old.number, document("storks", 2021, ("Storks.", "x"))),
+        lambda: corpora.replace(old.number, document("storks", 2021, ("Storks.", "x"))),
+        lambda: corpora.remove_all(old.number, ["cranes"]),
+        lambda: corpora.remove_where(old.number, "doc.year > 1"),
+        lambda: corpora.replace_attributes(old.number, ()),
+        lambda: corpora.rebuild(old.number),
+    ]
+    for ask in asked:
+        with pytest.raises((CollectionNotFound, Conflict)):
+            ask()
+    monkeypatch.undo()
+    drain(corpora.engine)
+    assert [each.id for each in corpora.documents(new.number, 5)] == ["cranes"]
+    assert list(corpora.attributes(new.number)) == ATTRIBUTES
 
 
 def tables_of(corpora: Corpora, number: int) -> list[str]:

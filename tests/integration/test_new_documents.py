@@ -151,7 +151,7 @@ def test_nobody_waits_for_ever_for_whoever_holds_the_lock_of_a_document(
     alter_query(monkeypatch, "guard_commit", "'5s'", "'20ms'")
     monkeypatch.setattr(database, "_REPEATS", 2)
     with corpora.engine.ledger.database.transaction() as stopped:
-        database.run_query(stopped, "lock_document", tenant=1, collection="birds", document="cranes")
+        database.run_query(stopped, "lock_document", tenant=1, collection="birds", number=None, document="cranes")
         with pytest.raises(ServiceError):
             corpora.submit("birds", document("Cranes dance."))
         assert corpora.submit("birds", document("Storks clatter.", "storks")).state is DocumentState.INDEXED

@@ -91,6 +91,8 @@ class Submission:
     tenant: int = DEFAULT_TENANT
     #: Where to; by default the collection that is named like the model.
     collection: str | None = None
+    #: That this is the number of that collection: another one may have its name by now, which gets nothing then.
+    collection_number: int | None = None
     #: The one document that the job is about, so that a later delete of it finds the job.
     document: str | None = None
     #: References of spooled inputs that the job's items name; they are kept as long as the items are.

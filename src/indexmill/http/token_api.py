@@ -102,7 +102,7 @@ async def _token(request: Request) -> Response:
         return _refusal(400, "invalid_request", f"Expected a JSON object or a form of at most {_MAX_BODY} bytes")
     fields = _fields(body, request.headers.get("content-type", ""))
     client = _client(request, fields)
-    if fields is None or client is None:
+    if fields is None or client is None or "grant_type" not in fields:
         return _refusal(400, "invalid_request", "Expected grant_type, client_id and client_secret, each once")
     if fields.get("grant_type") != _GRANT:
         return _refusal(400, "unsupported_grant_type", f"grant_type: expected `{_GRANT}`")

@@ -32,6 +32,7 @@ class Collection:
     prepared_set: int | None = None
     next_generation: int | None = None
     ef_search: int | None = None
+    is_deleted: bool = False
 
     @property
     def recipe(self) -> str:
@@ -102,6 +103,17 @@ class Collections:
         rows = [] if "\0" in name else self.database.query("find_collection", tenant=tenant, name=name)
         return _collection(rows[0]) if rows else None
 
+    def still(self, number: int, name: str) -> Collection:
+        """The collection that had this name a moment ago: another one may have it by now.
+
+        Raises:
+            CollectionNotFound: it has been deleted meanwhile.
+        """
+        found = self.by_id([number]).get(number)
+        if found is None or found.is_deleted:
+            raise CollectionNotFound(name, [])
+        return found
+
     def has_any(self, tenant: int) -> bool:
         return bool(self.database.query("collection_names", tenant=tenant))
 
@@ -144,6 +156,7 @@ def _collection(row: Row) -> Collection:
         prepared_set=row["prepared_set"],
         next_generation=row["next_generation"],
         ef_search=row["ef_search"],
+        is_deleted=row["is_deleted"],
     )
 
 

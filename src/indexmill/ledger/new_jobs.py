@@ -48,6 +48,7 @@ def insert_jobs(connection: Connection, jobs: Sequence[NewJob]) -> list[Row]:
         external_ids=[each.external_id for each in submissions],
         models=[each.model for each in submissions],
         collections=[each.collection_name for each in submissions],
+        numbers=[each.collection_number for each in submissions],
         documents=[each.document for each in submissions],
         deletes=[each.kind is JobKind.DELETION for each in submissions],
         fingerprints=[job.fingerprint for job in jobs],

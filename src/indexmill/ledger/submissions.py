@@ -77,6 +77,7 @@ class Submissions:
         place: dict[str, Any] = {
             "tenant": submission.tenant,
             "collection": submission.collection_name,
+            "number": submission.collection_number,
             "document": submission.document,
         }
 
@@ -222,8 +223,9 @@ class Submissions:
         )
         if not rows:
             self.models.require(submission.model, submission.tenant)
-            name = submission.collection_name
-            if not self.database.query("find_collection", tenant=submission.tenant, name=name):
+            name, number = submission.collection_name, submission.collection_number
+            found = self.database.query("find_collection", tenant=submission.tenant, name=name)
+            if not found or number not in (None, found[0]["collection"]):
                 raise Conflict(f"Collection `{name}` was deleted while the items came; submit them to another one")
             raise ServiceError("database: expected the job to be stored, it was not; send the request again")
         if bytes(rows[0]["fingerprint"]) != fingerprint:
@@ -268,6 +270,7 @@ def _identity(submission: Submission, job_id: UUID) -> dict[str, Any]:
         "external_id": submission.external_id,
         "model": submission.model,
         "collection": submission.collection_name,
+        "number": submission.collection_number,
         "deletes": submission.kind is JobKind.DELETION,
         "references": list(submission.spooled),
         "submitted_by": submission.submitted_by,

@@ -140,12 +140,13 @@ class ExternalIssuer:
                 leeway=LEEWAY_SECONDS,
                 options={"require": ["exp", "aud", "iss"]},
             )
+            return self._identity(claims)
         except jwt.ExpiredSignatureError as error:
             raise Unauthorized("The token has expired; get a new one") from error
         except (jwt.PyJWTError, ValueError, TypeError, AttributeError, OverflowError) as error:
-            # Besides the library's own: what is published is no key, or a private one, or a time is no number.
+            # Besides the library's own: what is published is no key, or a private one, or a time is no number, or one
+            # that is too large for a float.
             raise Unauthorized("The token is not valid") from error
-        return self._identity(claims)
 
     def _identity(self, claims: dict[str, Any]) -> Identity:
         tenant = self.settings.tenant

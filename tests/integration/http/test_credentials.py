@@ -336,6 +336,8 @@ def test_other_grants_and_other_clients_get_none(service: Tenanted) -> None:
     good = {"client_id": key_id_of(key), "client_secret": key, "grant_type": "client_credentials"}
     for change, status, error in (
         ({"grant_type": "password"}, 400, "unsupported_grant_type"),
+        # As if left out.
+        ({"grant_type": None}, 400, "invalid_request"),
         ({"client_id": key_id_of(other)}, 401, "invalid_client"),
         ({"client_secret": key[:-1]}, 401, "invalid_client"),
         ({"client_secret": "\ud800"}, 400, "invalid_request"),

@@ -7,4 +7,5 @@ SELECT d.id IS NOT NULL AND d.deleted_at IS NULL AS is_there, (
 ) AS job
 FROM collection c
 LEFT JOIN document d ON d.collection = c.id AND d.id = %(document)s
-WHERE c.tenant = %(tenant)s AND c.name = %(collection)s AND c.deleted_at IS NULL;
+WHERE c.tenant = %(tenant)s AND c.name = %(collection)s AND c.deleted_at IS NULL
+  AND c.id = coalesce(%(number)s::integer, c.id);

@@ -6,6 +6,7 @@ WITH new_job AS (
     FROM collection c
     JOIN model m ON m.tenant = c.tenant AND m.id = c.model AND m.withdrawn_at IS NULL
     WHERE c.tenant = %(tenant)s AND c.name = %(collection)s AND c.deleted_at IS NULL
+      AND c.id = coalesce(%(number)s::integer, c.id)
     ON CONFLICT (id) DO NOTHING
     RETURNING id
 )

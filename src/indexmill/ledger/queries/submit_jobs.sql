@@ -3,12 +3,13 @@
 WITH wanted AS (
     SELECT w.*, c.id AS collection, c.name, CASE WHEN w.deletes THEN tenant_lane(w.tenant, 'delete') ELSE c.lane END AS lane
     FROM unnest(%(ids)s::uuid[], %(tenants)s::integer[], %(kinds)s::text[], %(external_ids)s::text[],
-                %(models)s::text[], %(collections)s::text[], %(documents)s::text[], %(deletes)s::boolean[],
-                %(fingerprints)s::bytea[], %(totals)s::bigint[], %(counts)s::integer[], %(distinct_ids)s::boolean[],
+                %(models)s::text[], %(collections)s::text[], %(numbers)s::integer[], %(documents)s::text[],
+                %(deletes)s::boolean[], %(fingerprints)s::bytea[], %(totals)s::bigint[], %(counts)s::integer[], %(distinct_ids)s::boolean[],
                 %(submitters)s::text[])
-         WITH ORDINALITY AS w (id, tenant, kind, external_id, model, collection_name, document, deletes, fingerprint,
-                               total_items, batches, distinct_ids, submitted_by, place)
+         WITH ORDINALITY AS w (id, tenant, kind, external_id, model, collection_name, number, document, deletes,
+                               fingerprint, total_items, batches, distinct_ids, submitted_by, place)
     JOIN collection c ON c.tenant = w.tenant AND c.name = w.collection_name AND c.deleted_at IS NULL
+                     AND c.id = coalesce(w.number, c.id)
     JOIN model m ON m.tenant = c.tenant AND m.id = c.model AND m.withdrawn_at IS NULL
 ), new_jobs AS (
     INSERT INTO job (id, tenant, kind, external_id, seq, state, events, collection, model, lane, document, fingerprint,
