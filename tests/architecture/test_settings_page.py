@@ -1,4 +1,4 @@
-"""`docs/operations.md` has every setting with its default, and every exit code is in the README."""
+"""`docs/operations.md` has every setting with its default, and every metric; every exit code is in the README."""
 
 from __future__ import annotations
 
@@ -44,3 +44,11 @@ def test_the_page_says_the_default(name: str, default: Any) -> None:
 def test_the_readme_lists_every_exit_code() -> None:
     listed = {int(code): meaning for code, meaning in re.findall(r"^\| (\d+) \| (.+) \|$", README, re.MULTILINE)}
     assert listed == {int(code): meaning for code, meaning in MEANINGS.items()}
+
+
+def test_the_page_lists_every_metric() -> None:
+    source = (ROOT / "src" / "indexmill" / "ledger" / "metrics.py").read_text("utf-8")
+    made = re.findall(r'(Gauge|Counter)MetricFamily\(\s*"(indexmill_[a-z_]+)"', source)
+    # Prometheus' format ends the names of counters so.
+    names = {name + ("_total" if kind == "Counter" else "") for kind, name in made}
+    assert set(re.findall(r"^\| `(indexmill_[a-z_]+)[`{]", PAGE, re.MULTILINE)) == names

@@ -30,7 +30,6 @@ class OpenDataSource:
     sealed: bytes | None
     chunking: Chunking
     collection: int
-    is_deleted: bool
 
 
 @dataclass(frozen=True)
@@ -151,7 +150,6 @@ class KnowledgeBases:
             sealed=None if row["secrets"] is None else bytes(row["secrets"]),
             chunking=_chunking(row["chunking"]),
             collection=row["collection"],
-            is_deleted=row["deleted_at"] is not None,
         )
 
     def uploads_in_use(self, keys: Collection[str]) -> set[str]:

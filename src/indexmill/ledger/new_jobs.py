@@ -53,7 +53,6 @@ def insert_jobs(connection: Connection, jobs: Sequence[NewJob]) -> list[Row]:
         deletes=[each.kind is JobKind.DELETION for each in submissions],
         fingerprints=[job.fingerprint for job in jobs],
         totals=[sum(body.items for body in job.bodies) for job in jobs],
-        counts=[len(job.bodies) for job in jobs],
         distinct_ids=[job.distinct_ids for job in jobs],
         submitters=[each.submitted_by for each in submissions],
         callbacks=_callbacks(jobs),

@@ -242,7 +242,6 @@ CREATE TABLE job (
     force boolean NOT NULL DEFAULT false,
     fingerprint bytea,
     total_items bigint NOT NULL DEFAULT 0,
-    batches integer NOT NULL DEFAULT 0,
     -- Whether no two of its items are of the same document; false: not known.
     distinct_ids boolean NOT NULL DEFAULT false,
     bodies_deleted_at timestamptz,

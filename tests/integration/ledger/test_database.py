@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import ExitStack
 
 import psycopg
@@ -60,3 +61,31 @@ def test_a_session_that_was_ended_is_an_outage_and_a_broken_constraint_is_none(d
     wrapped = ServiceError("repeated")
     wrapped.__cause__ = ended
     assert is_outage(wrapped)
+
+
+@pytest.mark.parametrize("commits", [True, False])
+def test_what_became_of_a_transaction_is_known_when_it_has_ended(database_url: str, commits: bool) -> None:
+    """The answer `not committed` must be final: a transaction in doubt may be under way still."""
+    asked = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'SELECT pg_xact_status%'"
+    database = Database(database_url, pool_size=1, direct=True)
+    database.open()
+    answers: list[bool] = []
+    try:
+        with psycopg.connect(database_url) as doubtful, psycopg.connect(database_url, autocommit=True) as watching:
+            (transaction,) = doubtful.execute("SELECT pg_current_xact_id()::text").fetchone() or ("",)
+            asking = threading.Thread(
+                target=lambda: answers.append(
+                    database.read(lambda connection: database_module._has_committed(connection, transaction))
+                )
+            )
+            asking.start()
+            wait_until(lambda: bool(watching.execute(asked).fetchall()), 10, "somebody to ask for it")
+            assert answers == []
+            if commits:
+                doubtful.commit()
+            else:
+                doubtful.rollback()
+            asking.join(timeout=10)
+        assert answers == [commits]
+    finally:
+        database.close()

@@ -17,7 +17,9 @@ from indexmill.domain.failure import FailureCode
 from indexmill.errors import ItemError, TransientError
 from indexmill.readers import reader
 from indexmill.readers.extracted_text import ExtractedText
+from indexmill.readers.extraction_process import ExtractionProcess, Limits, ProcessDied
 from indexmill.readers.file_type import FileType, detect
+from indexmill.readers.framing import LENGTHS
 from indexmill.readers.reader import Extractor
 from indexmill.settings import ReaderSettings
 from indexmill.settings_section import MIB
@@ -315,3 +317,16 @@ def test_the_process_dies_with_its_parent(tmp_path: Path, is_stopped: bool) -> N
     parent.wait()
     parent.stdout.close()
     assert _is_gone(child)
+
+
+@pytest.mark.parametrize("header", [b"[]", b"\xff", b"[" * 100_000], ids=["no object", "no text", "too deep"])
+def test_a_process_that_answers_what_is_no_answer_counts_as_dead(header: bytes) -> None:
+    """Whatever a document has made of it harms nobody else."""
+    process = ExtractionProcess(Limits(512 * MIB, MIB, MIB))
+    try:
+        process._received += LENGTHS.pack(len(header), 0) + header
+        os.kill(process.pid, signal.SIGKILL)
+        with pytest.raises(ProcessDied):
+            process.wait_until_ready(time.monotonic() + 20, lambda: None)
+    finally:
+        process.close()

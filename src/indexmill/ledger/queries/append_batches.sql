@@ -7,8 +7,7 @@ WITH wanted AS (
          AS w (ordinal, work, first_position, items, size, source_bytes, outcomes, unchanged, failed, chunks, body)
 ), grown AS (
     UPDATE job
-    SET total_items = total_items + (SELECT sum(items) FROM wanted), updated_at = ledger_now(),
-        batches = batches + (SELECT count(*) FROM wanted)
+    SET total_items = total_items + (SELECT sum(items) FROM wanted), updated_at = ledger_now()
     WHERE id = %(job)s
     RETURNING id, queued_at, collection
 ), new_batches AS (

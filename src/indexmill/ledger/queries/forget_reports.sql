@@ -5,5 +5,5 @@ WITH gone AS (
     DELETE FROM failed_item WHERE job = %(job)s AND ordinal > 0
 )
 UPDATE job
-SET total_items = total_items - (SELECT sum(items) FROM gone), batches = batches - (SELECT count(*) FROM gone)
+SET total_items = total_items - (SELECT sum(items) FROM gone)
 WHERE id = %(job)s AND EXISTS (SELECT FROM gone);

@@ -1,10 +1,10 @@
 -- A job that scans data sources, a batch a source. Each scan is a window of its own: its size says so.
 WITH new_job AS (
-    INSERT INTO job (id, tenant, kind, seq, state, events, collection, model, lane, knowledge_base, total_items, batches,
+    INSERT INTO job (id, tenant, kind, seq, state, events, collection, model, lane, knowledge_base, total_items,
                      submitted_by, queued_at)
     SELECT %(id)s, k.tenant, %(kind)s, next_job_seq(c.id), 'queued', 1, c.id, c.model,
            CASE WHEN %(kind)s = 'cleanup' THEN tenant_lane(k.tenant, 'delete') ELSE c.lane END, k.id, cardinality(%(sources)s::uuid[]),
-           cardinality(%(sources)s::uuid[]), %(submitted_by)s, ledger_now()
+           %(submitted_by)s, ledger_now()
     FROM knowledge_base k JOIN collection c ON c.id = k.collection
     WHERE k.id = %(knowledge_base)s
     RETURNING id, tenant, queued_at

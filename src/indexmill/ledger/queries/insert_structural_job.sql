@@ -1,9 +1,8 @@
 -- A job that changes a whole collection: one item, which waits for the collection's turn.
 WITH new_job AS (
-    INSERT INTO job (id, tenant, kind, seq, state, events, collection, model, lane, total_items, batches, submitted_by,
-                     queued_at)
+    INSERT INTO job (id, tenant, kind, seq, state, events, collection, model, lane, total_items, submitted_by, queued_at)
     SELECT %(id)s, tenant, %(kind)s, next_job_seq(id), 'queued', 1, id, model,
-           tenant_lane(tenant, 'structural'), 1, 1, %(submitted_by)s, ledger_now()
+           tenant_lane(tenant, 'structural'), 1, %(submitted_by)s, ledger_now()
     FROM collection WHERE id = %(collection)s AND deleted_at IS NULL
     RETURNING id, lane, queued_at
 ), new_batch AS (

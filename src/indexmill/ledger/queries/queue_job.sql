@@ -3,8 +3,8 @@ WITH changed AS (
     UPDATE job
     SET state = 'queued', external_id = %(external_id)s, fingerprint = %(fingerprint)s,
         seq = next_job_seq(collection), distinct_ids = %(distinct_ids)s,
-        total_items = %(total_items)s, batches = (SELECT count(*) FROM batch WHERE job = %(id)s), events = 1,
-        queued_at = ledger_now(), updated_at = ledger_now(), callback = %(callback)s::jsonb
+        total_items = %(total_items)s, events = 1, queued_at = ledger_now(), updated_at = ledger_now(),
+        callback = %(callback)s::jsonb
     WHERE id = %(id)s AND state = 'receiving'
       -- Deleted while its items came: nothing would ever remove what it would write.
       AND EXISTS (SELECT FROM collection c WHERE c.id = job.collection AND c.deleted_at IS NULL)

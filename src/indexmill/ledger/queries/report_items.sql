@@ -5,8 +5,7 @@ WITH reported AS (
                          %(outcomes)s::bytea[]) AS r (ordinal, first_position, items, outcomes)
 ), grown AS (
     UPDATE job
-    SET total_items = total_items + (SELECT sum(items) FROM reported), updated_at = ledger_now(),
-        batches = batches + (SELECT count(*) FROM reported)
+    SET total_items = total_items + (SELECT sum(items) FROM reported), updated_at = ledger_now()
     WHERE id = %(job)s
     RETURNING id, lane, queued_at
 )

@@ -4,18 +4,18 @@ WITH wanted AS (
     SELECT w.*, c.id AS collection, c.name, CASE WHEN w.deletes THEN tenant_lane(w.tenant, 'delete') ELSE c.lane END AS lane
     FROM unnest(%(ids)s::uuid[], %(tenants)s::integer[], %(kinds)s::text[], %(external_ids)s::text[],
                 %(models)s::text[], %(collections)s::text[], %(numbers)s::integer[], %(documents)s::text[],
-                %(deletes)s::boolean[], %(fingerprints)s::bytea[], %(totals)s::bigint[], %(counts)s::integer[], %(distinct_ids)s::boolean[],
+                %(deletes)s::boolean[], %(fingerprints)s::bytea[], %(totals)s::bigint[], %(distinct_ids)s::boolean[],
                 %(submitters)s::text[])
          WITH ORDINALITY AS w (id, tenant, kind, external_id, model, collection_name, number, document, deletes,
-                               fingerprint, total_items, batches, distinct_ids, submitted_by, place)
+                               fingerprint, total_items, distinct_ids, submitted_by, place)
     JOIN collection c ON c.tenant = w.tenant AND c.name = w.collection_name AND c.deleted_at IS NULL
                      AND c.id = coalesce(w.number, c.id)
     JOIN model m ON m.tenant = c.tenant AND m.id = c.model AND m.withdrawn_at IS NULL
 ), new_jobs AS (
     INSERT INTO job (id, tenant, kind, external_id, seq, state, events, collection, model, lane, document, fingerprint,
-                     total_items, batches, distinct_ids, submitted_by, queued_at, callback)
+                     total_items, distinct_ids, submitted_by, queued_at, callback)
     SELECT id, tenant, kind, external_id, next_job_seq(collection), 'queued', 1, collection, model, lane, document,
-           fingerprint, total_items, batches, distinct_ids, submitted_by, ledger_now(), %(callbacks)s::jsonb -> id::text
+           fingerprint, total_items, distinct_ids, submitted_by, ledger_now(), %(callbacks)s::jsonb -> id::text
     FROM (SELECT * FROM wanted ORDER BY place) in_order
     ON CONFLICT (tenant, kind, external_id) WHERE external_id IS NOT NULL DO NOTHING
     RETURNING *
