@@ -8,9 +8,8 @@ import time
 __all__ = ["OneInAWhile", "set_up_logging"]
 
 _FORMAT = "%(asctime)s %(levelname)s [%(process)d] %(name)s: %(message)s"
-#: Of a database that is away every process tells this often, not several times a second.
+#: Of a database or a broker that is away every process tells this often, not once or more a second.
 _REPEAT_SECONDS = 30.0
-#: What reports each try, many times a second, while a database or a broker is away.
 _REPEATING = ("psycopg.pool", "indexmill.worker.waker")
 
 
