@@ -31,8 +31,8 @@ _API_MODULE = "indexmill.api_process"
 _API_STOP_SECONDS = 15.0
 _TICK_SECONDS = 0.1
 _POSTGRES_CHECK_TICKS = 10
-#: The API of a service that was killed stops listening as soon as it has noticed.
-_PORT_PATIENCE = 3.0
+#: The API of a service that was killed stops listening when it has noticed: at once, if it is not busy.
+_PORT_PATIENCE = 10.0
 
 
 def serve(settings: Settings) -> int:

@@ -8,22 +8,24 @@ import time
 __all__ = ["OneInAWhile", "set_up_logging"]
 
 _FORMAT = "%(asctime)s %(levelname)s [%(process)d] %(name)s: %(message)s"
-#: Of a database that is away every process tells this often, not several times a second.
-_POOL_SECONDS = 30.0
+#: Of a database or a broker that is away every process tells this often, not once or more a second.
+_REPEAT_SECONDS = 30.0
+_REPEATING = ("psycopg.pool", "indexmill.worker.waker")
 
 
 def set_up_logging(level: str) -> None:
     """One line a record, to standard error; libraries only from warnings on."""
     logging.basicConfig(level=logging.WARNING, format=_FORMAT, force=True)
     logging.getLogger("indexmill").setLevel(level.upper())
-    pools = logging.getLogger("psycopg.pool")
-    for old in [each for each in pools.filters if isinstance(each, OneInAWhile)]:
-        pools.removeFilter(old)
-    pools.addFilter(OneInAWhile(_POOL_SECONDS))
+    for name in _REPEATING:
+        logger = logging.getLogger(name)
+        for old in [each for each in logger.filters if isinstance(each, OneInAWhile)]:
+            logger.removeFilter(old)
+        logger.addFilter(OneInAWhile(_REPEAT_SECONDS))
 
 
 class OneInAWhile(logging.Filter):
-    """Lets one record of each kind through every so many seconds: a pool reports each try of each of its connections.
+    """Lets one record of each kind through every so many seconds.
 
     What it held back is counted in the next one that it lets through.
     """

@@ -27,8 +27,9 @@ def test_one_record_of_a_kind_passes_in_a_while_and_tells_of_those_held_back(mon
     assert again.getMessage() == "error connecting: fourth (and 2 more like it)"
 
 
-def test_setting_up_twice_filters_once() -> None:
+@pytest.mark.parametrize("name", ["psycopg.pool", "indexmill.worker.waker"])
+def test_setting_up_twice_filters_once_what_repeats_itself_in_an_outage(name: str) -> None:
     set_up_logging("info")
     set_up_logging("info")
-    kinds = [type(each) for each in logging.getLogger("psycopg.pool").filters]
+    kinds = [type(each) for each in logging.getLogger(name).filters]
     assert kinds == [OneInAWhile]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import socket
 import time
 from typing import Final
@@ -10,6 +11,8 @@ from typing import Final
 from indexmill.errors import ServiceError
 
 __all__ = ["address", "check_port", "listening_socket"]
+
+_log = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 0.1
 
@@ -44,12 +47,16 @@ def check_port(host: str, port: int, patience: float, section: str = "server") -
         ServiceError: the address is taken, or is none that can be listened on.
     """
     until = time.monotonic() + patience
+    told = patience <= 0
     while True:
         try:
             listening_socket(host, port, section).close()
         except ServiceError as error:
             if _number(error.__cause__) != errno.EADDRINUSE or time.monotonic() > until:
                 raise
+            if not told:
+                told = True
+                _log.warning("%s is in use; waiting %g s for it", address(host, port), patience)
             time.sleep(_LOOK_SECONDS)
         else:
             return

@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,6 +94,20 @@ def test_what_was_committed_is_there_after_a_stop_and_a_second_start(server: Emb
 
     assert second == first
     assert _row(second) == (42,)
+
+
+def test_a_start_that_is_not_wanted_any_more_ends_and_leaves_no_server(
+    server: EmbeddedPostgres, data_folder: Path
+) -> None:
+    server.start()
+    server.stop()
+    asked = threading.Event()
+    asked.set()
+    interrupted = EmbeddedPostgres(data_folder, stop=asked)
+    with pytest.raises(ServiceError, match="not ready yet"):
+        interrupted.start()
+    assert not interrupted.is_alive()
+    assert embedded_uri(data_folder) is None
 
 
 def test_what_was_committed_survives_a_killed_postmaster(server: EmbeddedPostgres) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,9 @@ import pytest
 
 from indexmill.cli.exit_codes import ExitCode
 from indexmill.cli.main import run
+from indexmill.errors import ServiceError
 from indexmill.http.listening import listening_socket
+from indexmill.ledger.embedded_postgres import EmbeddedPostgres
 from tests.unit.cli.conftest import JOB, FakeService
 
 Captured = pytest.CaptureFixture[str]
@@ -222,6 +226,13 @@ def test_wrong_settings_are_one_sentence_and_2(monkeypatch: pytest.MonkeyPatch, 
     assert "auth.required" in capsys.readouterr().err
 
 
+@pytest.fixture
+def unlogged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`serve` in this process, whose log is the test's."""
+    monkeypatch.setattr("indexmill.serve.set_up_logging", lambda _: None)
+
+
+@pytest.mark.usefixtures("unlogged")
 def test_a_service_whose_port_is_taken_ends_before_it_makes_a_database(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
@@ -236,6 +247,20 @@ def test_a_service_whose_port_is_taken_ends_before_it_makes_a_database(
     assert not (tmp_path / "data" / "postgres").exists()
 
 
+@pytest.mark.usefixtures("unlogged")
+def test_an_end_that_is_asked_for_while_the_service_starts_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    def interrupted(_: EmbeddedPostgres) -> str:
+        os.kill(os.getpid(), signal.SIGINT)
+        raise ServiceError("initdb was interrupted")
+
+    monkeypatch.setattr(EmbeddedPostgres, "start", interrupted)
+    assert run(["serve", "--port", "0", "--data-folder", str(tmp_path)]) == ExitCode.OK
+    assert "initdb" not in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("unlogged")
 @pytest.mark.parametrize("command", [["serve"], ["keys", "list"]])
 def test_a_data_folder_that_cannot_be_made_is_one_sentence_and_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured, command: list[str]
