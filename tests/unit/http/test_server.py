@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -24,24 +25,33 @@ run_server(cast(Service, FakeService(body_limit_bytes=100_000)))
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server() -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """One for all who leave it as it is."""
+    with running() as started:
+        yield started
+
+
+@contextmanager
+def running() -> Iterator[tuple[subprocess.Popen[str], int]]:
     process = subprocess.Popen([sys.executable, "-c", PROGRAM], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     port = 0
-    for line in process.stderr:
-        if "listens on http://127.0.0.1:" in line:
-            port = int(line.split("127.0.0.1:")[1].split()[0])
-            break
-    wait_until_open(port)
-    yield process, port
-    process.kill()
-    process.wait(10)
-    process.stderr.close()
+    try:
+        for line in process.stderr:
+            if "listens on http://127.0.0.1:" in line:
+                port = int(line.split("127.0.0.1:")[1].split()[0])
+                break
+        wait_until_open(port)
+        yield process, port
+    finally:
+        process.kill()
+        process.wait(60)
+        process.stderr.close()
 
 
 def wait_until_open(port: int) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while time.monotonic() < deadline:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         try:
@@ -52,7 +62,7 @@ def wait_until_open(port: int) -> None:
             time.sleep(0.05)
         finally:
             connection.close()
-    raise AssertionError("the server did not answer within 60 s")
+    raise AssertionError("the server did not answer within 200 s")
 
 
 def exchange(port: int, head: bytes, *chunks: bytes) -> bytes:
@@ -105,9 +115,9 @@ def test_a_client_that_asks_first_is_refused_before_it_sends(server: tuple[subpr
     assert answer.startswith(b"HTTP/1.1 413 ")
 
 
-def test_sigterm_stops_it(server: tuple[subprocess.Popen[str], int]) -> None:
-    process, port = server
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(30) in (0, -signal.SIGTERM)
-    with pytest.raises(OSError, match="refused"):
-        socket.create_connection(("127.0.0.1", port), timeout=2)
+def test_sigterm_stops_it() -> None:
+    with running() as (process, port):
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) in (0, -signal.SIGTERM)
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection(("127.0.0.1", port), timeout=10)
