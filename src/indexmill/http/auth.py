@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -238,7 +237,8 @@ def _presented(headers: Headers, *, takes_basic: bool) -> str:
 def _password(value: str) -> str:
     try:
         text = base64.b64decode(value, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
+        # No base64, no ASCII, or no UTF-8 in it.
         text = ""
     password = text.partition(":")[2]
     if not password:

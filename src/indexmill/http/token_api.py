@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote_plus
 
@@ -153,7 +152,8 @@ def _client(request: Request, fields: dict[str, str] | None) -> tuple[str, str] 
     if scheme.lower() == "basic":
         try:
             name, _, secret = base64.b64decode(value.strip(), validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:
+            # No base64, no ASCII, or no UTF-8 in it.
             return None
         return unquote_plus(name), unquote_plus(secret)
     found = fields or {}

@@ -53,8 +53,11 @@ class DoorCase:
     method: str = "GET"
     status: int = 401
 
-    def knock(self, service: Tenanted, **headers: str) -> Any:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
+    def knock(self, service: Tenanted, **headers: str | bytes) -> Any:
+        named = {
+            name.replace("_", "-").encode(): value.encode() if isinstance(value, str) else value
+            for name, value in headers.items()
+        }
         return service.http.request(self.method, self.path, headers=named)
 
 
@@ -265,6 +268,8 @@ def test_a_door_takes_keys_in_its_own_way(service: Tenanted) -> None:
         assert door.knock(service, **basic).status_code == expected, door.path
         # As the original compares the header with its secret.
         assert door.knock(service, Authorization=key).status_code == expected, door.path
+        for nothing in (b"Basic \xff", b"Basic /w==", b"Basic !"):
+            assert door.knock(service, Authorization=nothing).status_code == door.status, (door.path, nothing)
 
 
 def test_client_credentials_give_a_token_that_does_what_the_key_may(service: Tenanted) -> None:
@@ -354,6 +359,9 @@ def test_other_grants_and_other_clients_get_none(service: Tenanted) -> None:
         headers={"content-type": "application/x-www-form-urlencoded"},
     )
     assert twice.status_code == 400
+    for nothing in (b"Basic \xff", b"Basic /w==", b"Basic !"):
+        answer = service.http.post("/oauth2/token", data=good, headers={b"Authorization": nothing})
+        assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
 
 
 def test_tokens_of_another_issuer_are_for_the_tenant_and_role_that_they_say(service: Tenanted) -> None:
