@@ -14,6 +14,7 @@ from indexmill.dialects.indexing_jobs.translate import source_run_view
 from indexmill.domain.job import Item, JobKind, Submission
 from indexmill.domain.job_state import JobState, Reason
 from indexmill.domain.knowledge_base import Chunking, ChunkingAlgorithm, FileCounts, SourceRunStatus
+from indexmill.domain.outcome import Ending
 from indexmill.engine import Engine
 from indexmill.errors import Conflict, DataSourceNotFound, IndexingJobRunning, InvalidRequest
 from indexmill.settings import Settings
@@ -274,6 +275,37 @@ def test_the_files_of_a_knowledge_base_whose_corpus_was_deleted_are_forgotten(sh
     assert rows(shelf.engine, "SELECT 1 FROM data_source") == []
 
 
+def test_the_files_of_a_deleted_source_whose_corpus_was_reset_are_forgotten(shelf: Shelf) -> None:
+    shelf.put(crane="Cranes dance.")
+    kb = shelf.create()
+    shelf.drain()
+    (source,) = shelf.verbs.sources(kb.id, 10, 0)[0]
+    shelf.verbs.remove_source(kb.id, source.id)
+    Corpora(shelf.engine, "tiny", "whole").reset(kb.collection)
+    added = shelf.verbs.add_source(kb.id, shelf.source())
+    shelf.verbs.start(kb.id)
+    shelf.drain()
+    _age(shelf, 181, "job", "data_source")
+    shelf.engine.ledger.retention.prune()
+    assert [row["source"] for row in rows(shelf.engine, "SELECT source FROM source_file")] == [added.id]
+    assert [row["id"] for row in rows(shelf.engine, "SELECT id FROM data_source")] == [added.id]
+
+
+def test_the_removal_of_what_was_deleted_cannot_be_cancelled(shelf: Shelf) -> None:
+    shelf.put(crane="Cranes dance.")
+    kb = shelf.create()
+    shelf.drain()
+    (source,) = shelf.verbs.sources(kb.id, 10, 0)[0]
+    shelf.verbs.remove_source(kb.id, source.id)
+    (found,) = rows(shelf.engine, "SELECT id FROM job WHERE kind = 'cleanup'")
+    with pytest.raises(Conflict, match="it cannot be cancelled"):
+        shelf.engine.cancel(shelf.engine.find(str(found["id"])))
+    shelf.drain()
+    cleanup = shelf.engine.find(str(found["id"]))
+    assert (cleanup.state, shelf.names(kb)) == (JobState.SUCCEEDED, set())
+    assert shelf.engine.cancel(cleanup).state is JobState.SUCCEEDED
+
+
 def test_a_deleted_source_whose_documents_are_still_there_is_not_forgotten(shelf: Shelf) -> None:
     shelf.put(crane="Cranes dance.")
     kb = shelf.create()
@@ -281,7 +313,9 @@ def test_a_deleted_source_whose_documents_are_still_there_is_not_forgotten(shelf
     (source,) = shelf.verbs.sources(kb.id, 10, 0)[0]
     shelf.verbs.remove_source(kb.id, source.id)
     (cleanup,) = rows(shelf.engine, "SELECT id FROM job WHERE kind = 'cleanup'")
-    shelf.engine.cancel(shelf.engine.find(str(cleanup["id"])))
+    end = Ending(JobState.FAILED, Reason.SYSTEM)
+    transitions = shelf.engine.ledger.transitions
+    transitions.alone(cleanup["id"], lambda connection: transitions.close(connection, cleanup["id"], end, "broken"))
     _age(shelf, 181, "job", "data_source")
     found = shelf.engine.ledger.retention.prune()
     assert (found["prune_jobs"], found["prune_data_sources"]) == (2, 0)
