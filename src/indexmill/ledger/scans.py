@@ -107,6 +107,14 @@ class Scans:
             return False
         return bool(self.batches.fence(connection, token, {batch.key}))
 
+    def transaction_number(self, connection: Connection) -> str:
+        """By which `has_committed` knows this transaction."""
+        return str(run_query(connection, "transaction_number")[0]["number"])
+
+    def has_committed(self, connection: Connection, numbers: Sequence[str]) -> bool:
+        """Whether one of these transactions was committed; they have ended."""
+        return bool(run_query(connection, "committed_transactions", numbers=list(numbers)))
+
     def append(
         self, connection: Connection, batch: ClaimedBatch, new: Sequence[NewBatch], references: Sequence[str] = ()
     ) -> None:

@@ -60,13 +60,21 @@ class ScanSlice:
 def commit_scan(ledger: Ledger, token: UUID, batch: ClaimedBatch, work: Callable[[Connection], None]) -> None:
     """One transaction, in which the scan's job and batch are locked and still ours.
 
+    What was committed although its answer was lost is not done again: no file would be in the job twice.
+
     Raises:
         ScanLost
     """
+    begun: list[str] = []
 
     def guarded(connection: Connection) -> bool:
-        if not ledger.scans.hold(connection, token, batch):
+        # Waits for a try before that is still under way.
+        is_ours = ledger.scans.hold(connection, token, batch)
+        if begun and ledger.scans.has_committed(connection, begun):
+            return True
+        if not is_ours:
             return False
+        begun.append(ledger.scans.transaction_number(connection))
         work(connection)
         return True
 

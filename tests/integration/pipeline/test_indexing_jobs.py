@@ -20,7 +20,7 @@ from indexmill.errors import Conflict, DataSourceNotFound, IndexingJobRunning, I
 from indexmill.settings import Settings
 from indexmill.sources.bucket_listing import DataSourceBucket
 from indexmill.sources.source import Check, FetchedSource
-from tests.draining import assert_conserved, claimed, execute, lose, rows, run
+from tests.draining import assert_conserved, claimed, execute, lose, lose_answers, rows, run
 from tests.knowledge_bases import Shelf
 from tests.s3_server import S3Server
 
@@ -320,6 +320,24 @@ def test_a_deleted_source_whose_documents_are_still_there_is_not_forgotten(shelf
     found = shelf.engine.ledger.retention.prune()
     assert (found["prune_jobs"], found["prune_data_sources"]) == (2, 0)
     assert shelf.names(kb) == {"crane.txt"}
+
+
+def test_a_page_whose_commit_is_made_again_is_in_the_job_once(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf.put(**{f"file{number}": f"Text number {number}." for number in range(5)})
+    kb = shelf.create()
+    with monkeypatch.context() as patch:
+        lose_answers(patch)
+        shelf.drain(scanning={"page_files": 2})
+    first = shelf.last(kb)
+    assert (first.job.state, first.counts.total, first.counts.indexed) == (JobState.SUCCEEDED, 5, 5)
+    shelf.remove("file1", "file3")
+    shelf.verbs.start(kb.id)
+    with monkeypatch.context() as patch:
+        lose_answers(patch)
+        shelf.drain(scanning={"page_files": 2})
+    second = shelf.last(kb)
+    assert second.job.state is JobState.SUCCEEDED
+    assert (second.counts.skipped, second.counts.removed, second.job.total_items) == (3, 2, 5)
 
 
 def test_cancel_leaves_the_rest_for_the_next_job(shelf: Shelf) -> None:

@@ -29,6 +29,7 @@ from tests.draining import (
     failures,
     job_of,
     lose,
+    lose_answers,
     rows,
     run,
     upsert,
@@ -106,6 +107,20 @@ def test_a_rebuild_lays_the_chunks_down_anew(engine: Engine) -> None:
     upsert(engine, {"d0": "another text"})
     drain(engine)
     assert_whole(engine, TEXTS | {"d0": "another text"})
+
+
+def test_a_step_whose_commit_is_made_again_is_done_once(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    upsert(engine, TEXTS)
+    drain(engine)
+    job = engine.rebuild("tiny")
+    with monkeypatch.context() as patch:
+        lose_answers(patch)
+        drain(engine, rebuilder(engine, page_chunks=7))
+    ended = job_of(engine, job)
+    assert ended.state is JobState.SUCCEEDED
+    assert ended.result is not None
+    assert (ended.result["generation"], ended.result["chunks"]) == (2, 30)
+    assert_whole(engine, TEXTS)
 
 
 def test_the_new_index_is_measured_and_used(engine: Engine) -> None:
