@@ -39,6 +39,7 @@ from indexmill.vectors.stored_documents import MAX_PAGE, DocumentContent, PageQu
 __all__ = ["Corpora"]
 
 _MAX_PATTERN: Final = 200
+_ANY_SEQ: Final = 2**63 - 1
 
 
 @dataclass
@@ -176,6 +177,7 @@ class Corpora:
             collection = ledger.collections.read(connection, [corpus.number])[corpus.number]
             if deletes:
                 ledger.corpora.delete(connection, corpus.number)
+                before = _ANY_SEQ
             else:
                 self._begin_anew(connection, collection)
             vectors.clear(connection, collection)

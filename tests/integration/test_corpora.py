@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -21,12 +21,15 @@ from indexmill.domain.job_state import JobState
 from indexmill.domain.pending import Pending
 from indexmill.engine import Engine
 from indexmill.errors import CollectionNotFound, Conflict, InvalidRequest, ItemError
+from indexmill.ledger.corpora import Corpora as LedgerCorpora
 from indexmill.security.keyring import Keyring
 from indexmill.security.page_keys import PageKeys
 from indexmill.vectors import chunk_tables, stored_documents
 from indexmill.vectors.chunk_tables import chunk_table
+from indexmill.vectors.pgvector_store import PgvectorStore
 from indexmill.worker.sweeps import drop_generations
-from tests.draining import alter_query, assert_conserved, claimed, drain, execute, job_of, rows, run
+from tests.draining import alter_query, assert_conserved, claimed, drain, execute, job_of, rows, run, waiting_for_locks
+from tests.running_service import wait_until
 
 ATTRIBUTES = [
     FilterAttribute("year", AttributeLevel.DOCUMENT, AttributeType.INTEGER),
@@ -394,6 +397,32 @@ def test_items_that_come_while_their_corpus_is_deleted_are_not_kept(corpora: Cor
     drain(corpora.engine)
     assert not any(each["collection"] == number for each in rows(corpora.engine, "SELECT collection FROM document"))
     assert rows(corpora.engine, "SELECT id FROM job WHERE finished_at IS NULL") == []
+
+
+def test_what_is_submitted_while_its_corpus_is_being_deleted_is_not_written(
+    corpora: Corpora, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was admitted a moment before, and stored a moment after."""
+    put(corpora, document("d", 1, ("one", "eng")))
+    clear = PgvectorStore.clear
+    submitted: list[Future[Job]] = []
+
+    with ThreadPoolExecutor(1) as other:
+
+        def late(*arguments: Any) -> None:
+            clear(*arguments)
+            submitted.append(other.submit(corpora.replace, "birds", document("late", 2, ("two", "eng"))))
+            wait_until(lambda: waiting_for_locks(corpora.engine) > 0, 10, "the submission")
+
+        monkeypatch.setattr(PgvectorStore, "clear", late)
+        # Nobody is there any more to look for jobs, and to end them.
+        monkeypatch.setattr(LedgerCorpora, "open_jobs", lambda *_: [])
+        corpora.delete("birds")
+        job = submitted[0].result(timeout=10)
+    drain(corpora.engine)
+    assert job_of(corpora.engine, job).counters.superseded == 1
+    assert rows(corpora.engine, "SELECT id FROM document") == []
+    assert_conserved(corpora.engine)
 
 
 def test_a_page_that_is_cut_by_its_bytes_is_not_the_last(corpora: Corpora, monkeypatch: pytest.MonkeyPatch) -> None:
