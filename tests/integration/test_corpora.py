@@ -21,7 +21,9 @@ from indexmill.domain.job_state import JobState
 from indexmill.domain.pending import Pending
 from indexmill.engine import Engine
 from indexmill.errors import CollectionNotFound, Conflict, InvalidRequest, ItemError
+from indexmill.ledger import collections as ledger_collections
 from indexmill.ledger.corpora import Corpora as LedgerCorpora
+from indexmill.ledger.database import Connection
 from indexmill.security.keyring import Keyring
 from indexmill.security.page_keys import PageKeys
 from indexmill.vectors import chunk_tables, stored_documents
@@ -206,6 +208,24 @@ def test_of_two_who_make_the_same_corpus_one_is_told_so(corpora: Corpora) -> Non
         (made,) = [each for each in threads.map(make, range(4)) if isinstance(each, Corpus)]
     assert corpora.get("same") == made
     assert made.name == f"Of {made.attributes[0].name[1]}"
+
+
+def test_a_key_that_is_given_up_while_it_is_looked_for_is_free(
+    corpora: Corpora, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = ledger_collections.run_query
+
+    def late(connection: Connection, wanted: str, **values: Any) -> Any:
+        found = query(connection, wanted, **values)
+        if wanted == "open_collection":
+            monkeypatch.undo()
+            corpora.delete("birds")
+        return found
+
+    monkeypatch.setattr(ledger_collections, "run_query", late)
+    # As if it had come a moment after the first look.
+    monkeypatch.setattr(ledger_collections.Collections, "find", lambda *_: None)
+    assert corpora.create("birds", "Others").name == "Others"
 
 
 def test_a_corpus_that_cannot_be_made_is_not_there(corpora: Corpora, monkeypatch: pytest.MonkeyPatch) -> None:

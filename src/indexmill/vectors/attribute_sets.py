@@ -240,6 +240,8 @@ class AttributeSets:
             collection, number = row["collection"], row["number"]
             try:
                 with self.database.transaction() as connection:
+                    # Before the collection's row, as all do.
+                    self.hold_writers(connection, collection)
                     run_statement(connection, "forget_sets_of_deleted", collection=collection)
                     self.drop_set(connection, collection, number)
             except (Conflict, psycopg.errors.LockNotAvailable) as error:
