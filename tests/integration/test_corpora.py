@@ -23,7 +23,7 @@ from indexmill.engine import Engine
 from indexmill.errors import CollectionNotFound, Conflict, InvalidRequest, ItemError
 from indexmill.ledger import collections as ledger_collections
 from indexmill.ledger.corpora import Corpora as LedgerCorpora
-from indexmill.ledger.database import Connection
+from indexmill.ledger.database import Connection, run_query
 from indexmill.security.keyring import Keyring
 from indexmill.security.page_keys import PageKeys
 from indexmill.vectors import chunk_tables, stored_documents
@@ -213,10 +213,8 @@ def test_of_two_who_make_the_same_corpus_one_is_told_so(corpora: Corpora) -> Non
 def test_a_key_that_is_given_up_while_it_is_looked_for_is_free(
     corpora: Corpora, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    query = ledger_collections.run_query
-
     def late(connection: Connection, wanted: str, **values: Any) -> Any:
-        found = query(connection, wanted, **values)
+        found = run_query(connection, wanted, **values)
         if wanted == "open_collection":
             monkeypatch.undo()
             corpora.delete("birds")

@@ -448,6 +448,7 @@ def test_what_is_left_is_dropped_behind_whoever_works_on_it(engine: Engine) -> N
             other.execute("SET LOCAL lock_timeout = '500ms'")
             other.execute("UPDATE collection SET prepared_set = NULL WHERE id = %s", [number])
             other.execute("COMMIT")
+    assert isinstance(given[0], list)
     assert len(given[0]) == 1
     assert tables(engine) == []
 
