@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import psycopg
 
 from indexmill.domain.chunking import check_chunking, splitting_of
+from indexmill.domain.identifier import new_job_id
 from indexmill.domain.job import JobKind
 from indexmill.domain.job_state import JobState, Reason
 from indexmill.domain.knowledge_base import (
@@ -26,6 +27,7 @@ from indexmill.domain.outcome import Ending
 from indexmill.engine import Engine
 from indexmill.errors import DataSourceNotFound, InvalidRequest
 from indexmill.ledger.database import Connection
+from indexmill.ledger.jobs import read_job
 from indexmill.ledger.knowledge_bases import MAX_SOURCES
 from indexmill.vectors.chunk_search import ChunkHit
 
@@ -94,18 +96,25 @@ class KnowledgeBases:
         sources: Sequence[NewDataSource],
     ) -> None:
         ledger = self.engine.ledger
-        with ledger.database.transaction() as connection:
-            ledger.knowledge_bases.insert(connection, kb_id, collection, name, details)
-            ids = [self._add(connection, kb_id, each).id for each in sources]
-            if ids:
-                ledger.indexing_jobs.start(connection, kb_id, ids, JobKind.INDEXING, self.engine.caller)
+        ids = [uuid4() for _ in sources]
 
-    def _add(self, connection: Connection, kb_id: UUID, wanted: NewDataSource) -> DataSource:
+        def work(connection: Connection) -> None:
+            if ledger.knowledge_bases.is_there(connection, kb_id, self.tenant):
+                # A try before was committed although its answer was lost.
+                return
+            ledger.knowledge_bases.insert(connection, kb_id, collection, name, details)
+            for source_id, source in zip(ids, sources, strict=True):
+                self._add(connection, kb_id, source_id, source)
+            if ids:
+                ledger.indexing_jobs.start(connection, kb_id, ids, JobKind.INDEXING, submitted_by=self.engine.caller)
+
+        ledger.database.repeat(work)
+
+    def _add(self, connection: Connection, kb_id: UUID, source_id: UUID, wanted: NewDataSource) -> None:
         now = datetime.now(UTC)
-        source = DataSource(uuid4(), kb_id, wanted.kind, wanted.settings, wanted.chunking, now, now)
+        source = DataSource(source_id, kb_id, wanted.kind, wanted.settings, wanted.chunking, now, now)
         sealed = self.seal(wanted.secrets, str(source.id)) if wanted.secrets else None
         self.engine.ledger.knowledge_bases.insert_source(connection, source, sealed)
-        return source
 
     def get(self, kb_id: UUID) -> KnowledgeBase:
         """Raises: KnowledgeBaseNotFound."""
@@ -136,9 +145,13 @@ class KnowledgeBases:
             KnowledgeBaseNotFound
         """
         ledger = self.engine.ledger
+        tried: list[UUID] = []
 
         def work(connection: Connection) -> None:
+            if tried and not ledger.knowledge_bases.is_there(connection, kb_id, self.tenant):
+                return
             ledger.knowledge_bases.lock(connection, kb_id, self.tenant)
+            tried.append(kb_id)
             running = ledger.indexing_jobs.running(connection, kb_id)
             if running is not None:
                 end = Ending(JobState.CANCELLED, Reason.BY_REQUEST)
@@ -146,7 +159,7 @@ class KnowledgeBases:
             sources = [each.id for each in ledger.knowledge_bases.read_sources(connection, kb_id)]
             if sources:
                 ledger.knowledge_bases.delete_sources(connection, kb_id, sources)
-                ledger.indexing_jobs.start(connection, kb_id, sources, JobKind.CLEANUP, self.engine.caller)
+                ledger.indexing_jobs.start(connection, kb_id, sources, JobKind.CLEANUP, submitted_by=self.engine.caller)
             ledger.knowledge_bases.delete(connection, kb_id)
 
         ledger.database.repeat(work)
@@ -164,14 +177,19 @@ class KnowledgeBases:
         ledger = self.engine.ledger
         ledger.knowledge_bases.find(kb_id, self.tenant)
         self.check_source(wanted, self.tenant)
+        source_id = uuid4()
 
-        def work(connection: Connection) -> DataSource:
+        def work(connection: Connection) -> None:
             ledger.knowledge_bases.lock(connection, kb_id, self.tenant)
-            if len(ledger.knowledge_bases.read_sources(connection, kb_id)) >= MAX_SOURCES:
+            known = ledger.knowledge_bases.read_sources(connection, kb_id)
+            if source_id in {each.id for each in known}:
+                return
+            if len(known) >= MAX_SOURCES:
                 raise InvalidRequest(f"Expected at most {MAX_SOURCES} data sources in a knowledge base")
-            return self._add(connection, kb_id, wanted)
+            self._add(connection, kb_id, source_id, wanted)
 
-        return self.source(kb_id, ledger.database.repeat(work).id)
+        ledger.database.repeat(work)
+        return self.source(kb_id, source_id)
 
     def source(self, kb_id: UUID, source_id: UUID) -> DataSource:
         """Raises: KnowledgeBaseNotFound, DataSourceNotFound."""
@@ -217,15 +235,19 @@ class KnowledgeBases:
             KnowledgeBaseNotFound, DataSourceNotFound
         """
         ledger = self.engine.ledger
+        tried: list[UUID | None] = []
 
         def work(connection: Connection) -> UUID | None:
             ledger.knowledge_bases.lock(connection, kb_id, self.tenant)
             if not ledger.knowledge_bases.delete_sources(connection, kb_id, [source_id]):
+                if tried:
+                    return tried[-1]
                 raise DataSourceNotFound(str(source_id))
             running = ledger.indexing_jobs.running(connection, kb_id)
+            tried.append(running)
             if running is not None:
                 ledger.indexing_jobs.leave_out(connection, running, [source_id])
-            ledger.indexing_jobs.start(connection, kb_id, [source_id], JobKind.CLEANUP, self.engine.caller)
+            ledger.indexing_jobs.start(connection, kb_id, [source_id], JobKind.CLEANUP, submitted_by=self.engine.caller)
             return running
 
         running = ledger.database.repeat(work)
@@ -248,18 +270,23 @@ class KnowledgeBases:
         self.engine.check_queue(self.tenant, 0)
         ledger.models.require(ledger.knowledge_bases.find(kb_id, self.tenant).model, self.tenant)
         wanted = list(dict.fromkeys(sources)) if sources else None
+        job_id = new_job_id()
 
-        def work(connection: Connection) -> UUID:
+        def work(connection: Connection) -> None:
             ledger.knowledge_bases.lock(connection, kb_id, self.tenant)
+            if read_job(connection, job_id) is not None:
+                return
             found = [each.id for each in ledger.knowledge_bases.read_sources(connection, kb_id, wanted)]
             missing = set(wanted or ()) - set(found)
             if missing:
                 raise DataSourceNotFound(str(min(missing)))
             if not found:
                 raise InvalidRequest("The knowledge base has no data source; add one, then start an indexing job")
-            return ledger.indexing_jobs.start(connection, kb_id, found, JobKind.INDEXING, self.engine.caller)
+            ledger.indexing_jobs.start(
+                connection, kb_id, found, JobKind.INDEXING, submitted_by=self.engine.caller, job_id=job_id
+            )
 
-        job_id = ledger.database.repeat(work)
+        ledger.database.repeat(work)
         self.engine.wake()
         return self.job(job_id)
 

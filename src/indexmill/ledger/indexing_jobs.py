@@ -36,20 +36,23 @@ class IndexingJobs:
         knowledge_base: UUID,
         sources: Sequence[UUID],
         kind: JobKind,
+        *,
         submitted_by: str | None = None,
-    ) -> UUID:
-        """Queue a job that scans (`INDEXING`) or removes (`CLEANUP`) these sources; its id. The base is locked.
+        job_id: UUID | None = None,
+    ) -> None:
+        """Queue a job, with this id if one is given, that scans (`INDEXING`) or removes (`CLEANUP`) these sources.
+
+        The base is locked.
 
         Raises:
             IndexingJobRunning: one is at work on this knowledge base.
         """
-        job_id = new_job_id()
         try:
             with connection.transaction():
                 run_query(
                     connection,
                     "insert_source_job",
-                    id=job_id,
+                    id=job_id or new_job_id(),
                     knowledge_base=knowledge_base,
                     kind=str(kind),
                     phase="removing" if kind is JobKind.CLEANUP else "listing",
@@ -60,7 +63,6 @@ class IndexingJobs:
         except psycopg.errors.UniqueViolation as error:
             running = self.running(connection, knowledge_base)
             raise IndexingJobRunning(str(knowledge_base), str(running)) from error
-        return job_id
 
     def running(self, connection: Connection, knowledge_base: UUID) -> UUID | None:
         """The indexing job that is at work on this knowledge base."""

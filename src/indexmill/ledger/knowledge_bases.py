@@ -57,8 +57,12 @@ class KnowledgeBases:
 
     def lock(self, connection: Connection, kb_id: UUID, tenant: int) -> None:
         """Raises: KnowledgeBaseNotFound."""
-        if not run_query(connection, "lock_knowledge_base", id=kb_id, tenant=tenant):
+        if not self.is_there(connection, kb_id, tenant):
             raise KnowledgeBaseNotFound(str(kb_id))
+
+    def is_there(self, connection: Connection, kb_id: UUID, tenant: int) -> bool:
+        """It is locked, where it is there."""
+        return bool(run_query(connection, "lock_knowledge_base", id=kb_id, tenant=tenant))
 
     def page(self, limit: int, offset: int, tenant: int) -> tuple[list[KnowledgeBase], int]:
         """Newest first, and how many there are."""

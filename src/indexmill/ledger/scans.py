@@ -107,13 +107,13 @@ class Scans:
             return False
         return bool(self.batches.fence(connection, token, {batch.key}))
 
-    def transaction_number(self, connection: Connection) -> str:
-        """By which `has_committed` knows this transaction."""
-        return str(run_query(connection, "transaction_number")[0]["number"])
+    def note_step(self, connection: Connection, batch: ClaimedBatch, step: UUID) -> None:
+        """This transaction is the one that `has_step` asks for."""
+        run_query(connection, "note_step", job=batch.job, ordinal=batch.ordinal, step=step)
 
-    def has_committed(self, connection: Connection, numbers: Sequence[str]) -> bool:
-        """Whether one of these transactions was committed; they have ended."""
-        return bool(run_query(connection, "committed_transactions", numbers=list(numbers)))
+    def has_step(self, connection: Connection, batch: ClaimedBatch, step: UUID) -> bool:
+        """Whether the transaction that has noted the step was committed, and none came after it."""
+        return bool(run_query(connection, "has_step", job=batch.job, ordinal=batch.ordinal, step=step))
 
     def append(
         self, connection: Connection, batch: ClaimedBatch, new: Sequence[NewBatch], references: Sequence[str] = ()

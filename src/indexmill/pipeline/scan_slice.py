@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from indexmill.ledger.claims import ClaimedBatch
 from indexmill.ledger.database import Connection
@@ -60,21 +60,21 @@ class ScanSlice:
 def commit_scan(ledger: Ledger, token: UUID, batch: ClaimedBatch, work: Callable[[Connection], None]) -> None:
     """One transaction, in which the scan's job and batch are locked and still ours.
 
-    What was committed although its answer was lost is not done again: no file would be in the job twice.
+    What was committed although its answer was lost is not done again: no file is in the job twice.
 
     Raises:
         ScanLost
     """
-    begun: list[str] = []
+    step = uuid4()
 
     def guarded(connection: Connection) -> bool:
-        # Waits for a try before that is still under way.
+        # Waits for a try before that is still under way. Where that has ended the batch, it is not ours any more.
         is_ours = ledger.scans.hold(connection, token, batch)
-        if begun and ledger.scans.has_committed(connection, begun):
+        if ledger.scans.has_step(connection, batch, step):
             return True
         if not is_ours:
             return False
-        begun.append(ledger.scans.transaction_number(connection))
+        ledger.scans.note_step(connection, batch, step)
         work(connection)
         return True
 

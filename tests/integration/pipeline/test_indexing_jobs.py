@@ -340,6 +340,25 @@ def test_a_page_whose_commit_is_made_again_is_in_the_job_once(shelf: Shelf, monk
     assert (second.counts.skipped, second.counts.removed, second.job.total_items) == (3, 2, 5)
 
 
+def test_a_verb_whose_answer_was_lost_is_done_once(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf.put(crane="Cranes dance.")
+    lose_answers(monkeypatch)
+    kb = shelf.create()
+    first = shelf.last(kb)
+    shelf.drain()
+    added = shelf.verbs.add_source(kb.id, shelf.source())
+    sources, total = shelf.verbs.sources(kb.id, 10, 0)
+    assert (len(sources), total) == (2, 2)
+    second = shelf.verbs.start(kb.id)
+    shelf.drain()
+    shelf.verbs.remove_source(kb.id, added.id)
+    shelf.drain()
+    assert shelf.verbs.cancel(second.job.id).counts.indexed == 1
+    assert [job.job.id for job in shelf.verbs.jobs(10, 0)[0]] == [second.job.id, first.job.id]
+    shelf.verbs.delete(kb.id)
+    assert len(rows(shelf.engine, "SELECT 1 FROM job WHERE kind = 'cleanup'")) == 2
+
+
 def test_cancel_leaves_the_rest_for_the_next_job(shelf: Shelf) -> None:
     shelf.put(**{f"file{number}": f"Text number {number}." for number in range(4)})
     kb = shelf.create()

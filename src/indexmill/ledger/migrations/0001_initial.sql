@@ -333,6 +333,8 @@ CREATE TABLE batch (
     bytes integer NOT NULL,
     -- The lease that holds it; a finished batch keeps its last one, so that a doubtful commit can be re-read.
     lease uuid,
+    -- The last commit of a scan, or of a change of a whole collection, so that a doubtful one can be re-read.
+    step uuid,
     claims integer NOT NULL DEFAULT 0,
     tries integer NOT NULL DEFAULT 0,
     losses integer NOT NULL DEFAULT 0,
