@@ -241,9 +241,7 @@ class Engine:
         return stored, created
 
     def open_collection(self, name: str, model_id: str, splitting: str) -> Collection:
-        """The collection of this name, made with this model and splitting where there is none.
-
-        Model and splitting are fixed once it is made: one that is there keeps its splitting.
+        """The collection of this name, made with this model and splitting where there is none; they are fixed then.
 
         Raises:
             ModelNotFound
@@ -262,12 +260,14 @@ class Engine:
         if found is not None:
             return _with_model(found, model_id), False
         deployment = self.ledger.models.require(model_id, self.tenant)
+        made: set[int] = set()  # Also by a try that was committed although its answer was lost.
 
         def work(connection: Connection) -> tuple[Collection, bool]:
             collection, opened = self._open(connection, name, deployment, splitting)
             if opened:
                 begin(connection, collection)
-            return collection, opened
+                made.add(collection.id)
+            return collection, collection.id in made
 
         return self.ledger.database.repeat(work)
 

@@ -30,7 +30,18 @@ from indexmill.vectors import chunk_tables, stored_documents
 from indexmill.vectors.chunk_tables import chunk_table
 from indexmill.vectors.pgvector_store import PgvectorStore
 from indexmill.worker.sweeps import drop_generations
-from tests.draining import alter_query, assert_conserved, claimed, drain, execute, job_of, rows, run, waiting_for_locks
+from tests.draining import (
+    alter_query,
+    assert_conserved,
+    claimed,
+    drain,
+    execute,
+    job_of,
+    lose_answers,
+    rows,
+    run,
+    waiting_for_locks,
+)
 from tests.running_service import wait_until
 
 ATTRIBUTES = [
@@ -208,6 +219,13 @@ def test_of_two_who_make_the_same_corpus_one_is_told_so(corpora: Corpora) -> Non
         (made,) = [each for each in threads.map(make, range(4)) if isinstance(each, Corpus)]
     assert corpora.get("same") == made
     assert made.name == f"Of {made.attributes[0].name[1]}"
+
+
+def test_a_corpus_whose_making_was_not_answered_is_made(corpora: Corpora, monkeypatch: pytest.MonkeyPatch) -> None:
+    lose_answers(monkeypatch)
+    assert corpora.create("others", "Others", "", ATTRIBUTES).name == "Others"
+    with pytest.raises(Conflict):
+        corpora.create("others", "Others")
 
 
 def test_a_key_that_is_given_up_while_it_is_looked_for_is_free(
