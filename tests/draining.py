@@ -322,6 +322,19 @@ def always_ask(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compare, "_FEW_ITEMS", 1)
 
 
+def lose_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every transaction that would be repeated is: it was committed, and its answer lost."""
+    repeat = ledger_database.Database.repeat
+
+    def twice(
+        self: ledger_database.Database, work: Callable[[ledger_database.Connection], Any], patience: float | None = None
+    ) -> Any:
+        repeat(self, work, patience)
+        return repeat(self, work, patience)
+
+    monkeypatch.setattr(ledger_database.Database, "repeat", twice)
+
+
 def alter_query(monkeypatch: pytest.MonkeyPatch, name: str, old: str, new: str) -> None:
     """A broken build: one query, of the ledger or of the vectors, with a part of it replaced."""
     for module in (ledger_database, statements):

@@ -180,7 +180,7 @@ class Engine:
         return self.ledger.jobs.first_item(job.id)
 
     def cancel(self, job: Job) -> Job:
-        """Cancel it if it is unfinished; after the return nothing of it is written. An ended job is unchanged."""
+        """Cancel it, unless it has ended; nothing of it is written after that. Raises: Conflict: it is a cleanup."""
         return self.ledger.transitions.cancel(job.id)
 
     def retry(self, job: Job) -> Job:
@@ -241,9 +241,7 @@ class Engine:
         return stored, created
 
     def open_collection(self, name: str, model_id: str, splitting: str) -> Collection:
-        """The collection of this name, made with this model and splitting where there is none.
-
-        Model and splitting are fixed once it is made: one that is there keeps its splitting.
+        """The collection of this name, made with this model and splitting where there is none; they are fixed then.
 
         Raises:
             ModelNotFound

@@ -94,11 +94,14 @@ class KnowledgeBases:
         sources: Sequence[NewDataSource],
     ) -> None:
         ledger = self.engine.ledger
-        with ledger.database.transaction() as connection:
+
+        def work(connection: Connection) -> None:
             ledger.knowledge_bases.insert(connection, kb_id, collection, name, details)
             ids = [self._add(connection, kb_id, each).id for each in sources]
             if ids:
                 ledger.indexing_jobs.start(connection, kb_id, ids, JobKind.INDEXING, self.engine.caller)
+
+        ledger.database.once(work)
 
     def _add(self, connection: Connection, kb_id: UUID, wanted: NewDataSource) -> DataSource:
         now = datetime.now(UTC)

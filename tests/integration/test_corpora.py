@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -22,15 +22,30 @@ from indexmill.domain.job_state import JobState
 from indexmill.domain.pending import Pending
 from indexmill.engine import Engine
 from indexmill.errors import CollectionNotFound, Conflict, InvalidRequest, ItemError
+from indexmill.ledger import collections as ledger_collections
 from indexmill.ledger import pages
-from indexmill.ledger.database import Connection
+from indexmill.ledger.corpora import Corpora as LedgerCorpora
+from indexmill.ledger.database import Connection, run_query
 from indexmill.ledger.transitions import Transitions
 from indexmill.security.keyring import Keyring
 from indexmill.security.page_keys import PageKeys
 from indexmill.vectors import chunk_tables, stored_documents
 from indexmill.vectors.chunk_tables import chunk_table
+from indexmill.vectors.pgvector_store import PgvectorStore
 from indexmill.worker.sweeps import drop_generations
-from tests.draining import alter_query, assert_conserved, claimed, drain, execute, job_of, rows, run
+from tests.draining import (
+    alter_query,
+    assert_conserved,
+    claimed,
+    drain,
+    execute,
+    job_of,
+    lose_answers,
+    rows,
+    run,
+    waiting_for_locks,
+)
+from tests.running_service import wait_until
 
 ATTRIBUTES = [
     FilterAttribute("year", AttributeLevel.DOCUMENT, AttributeType.INTEGER),
@@ -207,6 +222,29 @@ def test_of_two_who_make_the_same_corpus_one_is_told_so(corpora: Corpora) -> Non
         (made,) = [each for each in threads.map(make, range(4)) if isinstance(each, Corpus)]
     assert corpora.get("same") == made
     assert made.name == f"Of {made.attributes[0].name[1]}"
+
+
+def test_a_corpus_whose_making_was_not_answered_is_made(corpora: Corpora, monkeypatch: pytest.MonkeyPatch) -> None:
+    lose_answers(monkeypatch)
+    assert corpora.create("others", "Others", "", ATTRIBUTES).name == "Others"
+    with pytest.raises(Conflict):
+        corpora.create("others", "Others")
+
+
+def test_a_key_that_is_given_up_while_it_is_looked_for_is_free(
+    corpora: Corpora, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(connection: Connection, wanted: str, **values: Any) -> Any:
+        found = run_query(connection, wanted, **values)
+        if wanted == "open_collection":
+            monkeypatch.undo()
+            corpora.delete("birds")
+        return found
+
+    monkeypatch.setattr(ledger_collections, "run_query", late)
+    # As if it had come a moment after the first look.
+    monkeypatch.setattr(ledger_collections.Collections, "find", lambda *_: None)
+    assert corpora.create("birds", "Others").name == "Others"
 
 
 def test_a_corpus_that_cannot_be_made_is_not_there(corpora: Corpora, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -478,6 +516,32 @@ def test_items_that_come_while_their_corpus_is_deleted_are_not_kept(corpora: Cor
     drain(corpora.engine)
     assert not any(each["collection"] == number for each in rows(corpora.engine, "SELECT collection FROM document"))
     assert rows(corpora.engine, "SELECT id FROM job WHERE finished_at IS NULL") == []
+
+
+def test_what_is_submitted_while_its_corpus_is_being_deleted_is_not_written(
+    corpora: Corpora, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was admitted a moment before, and stored a moment after."""
+    put(corpora, document("d", 1, ("one", "eng")))
+    clear = PgvectorStore.clear
+    submitted: list[Future[Job]] = []
+
+    with ThreadPoolExecutor(1) as other:
+
+        def late(*arguments: Any) -> None:
+            clear(*arguments)
+            submitted.append(other.submit(corpora.replace, "birds", document("late", 2, ("two", "eng"))))
+            wait_until(lambda: waiting_for_locks(corpora.engine) > 0, 10, "the submission")
+
+        monkeypatch.setattr(PgvectorStore, "clear", late)
+        # Nobody is there any more to look for jobs, and to end them.
+        monkeypatch.setattr(LedgerCorpora, "open_jobs", lambda *_: [])
+        corpora.delete("birds")
+        job = submitted[0].result(timeout=10)
+    drain(corpora.engine)
+    assert job_of(corpora.engine, job).counters.superseded == 1
+    assert rows(corpora.engine, "SELECT id FROM document") == []
+    assert_conserved(corpora.engine)
 
 
 def test_a_page_that_is_cut_by_its_bytes_is_not_the_last(corpora: Corpora, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -171,9 +171,10 @@ def _add_verbs(router: APIRouter, door: Door) -> None:
         "/{job_id:path}/cancel",
         operation_id="cancel_job",
         summary="Cancel a job",
-        description="After this answer nothing of the job is written. An ended job is answered unchanged.",
+        description="After this answer nothing of the job is written. An ended job is answered unchanged. A `cleanup`, "
+        "which removes the documents of a deleted data source, cannot be cancelled.",
         response_model=JobView,
-        responses=problems(NATIVE_ERRORS, 403, 404, 422, 503),
+        responses=problems(NATIVE_ERRORS, 403, 404, 409, 422, 503),
     )
     async def cancel(job_id: JobId) -> Response:
         return json_answer(job_view(await door.call(on_found, job_id, door.engine.cancel)))

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from indexmill.domain.splitting import WHOLE
-from indexmill.errors import CollectionNotFound
+from indexmill.errors import CollectionNotFound, ServiceError
 from indexmill.ledger.database import Connection, Database, Row, run_query
 from indexmill.ledger.models import deployment_of
 from indexmill.models.embedding_model import Deployment
 
 __all__ = ["Collection", "CollectionSummary", "Collections", "lane_of"]
+
+#: Of making one: somebody else's may be deleted between two statements.
+_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -78,17 +81,25 @@ class Collections:
         tenant: int,
         splitting: str = WHOLE,
     ) -> tuple[Collection, bool]:
-        """The collection of this name, made if it is not there; True where it was made now."""
-        opened = run_query(
-            connection,
-            "open_collection",
-            tenant=tenant,
-            name=name,
-            model=deployment.id,
-            splitting=splitting,
-            lane=lane_of(tenant, deployment.id, splitting),
-        )
-        return _collection(run_query(connection, "find_collection", tenant=tenant, name=name)[0]), bool(opened)
+        """The collection of this name, made if it is not there; True where it was made now.
+
+        Raises:
+            ServiceError: it goes as often as it is there.
+        """
+        for _ in range(_TRIES):
+            opened = run_query(
+                connection,
+                "open_collection",
+                tenant=tenant,
+                name=name,
+                model=deployment.id,
+                splitting=splitting,
+                lane=lane_of(tenant, deployment.id, splitting),
+            )
+            rows = run_query(connection, "find_collection", tenant=tenant, name=name)
+            if rows:
+                return _collection(rows[0]), bool(opened)
+        raise ServiceError(f"Collection `{name}` was deleted again and again while it was looked for; try again")
 
     def get(self, name: str, tenant: int) -> Collection:
         """Raises: CollectionNotFound, naming those that are there."""

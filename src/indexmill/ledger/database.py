@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeAlias, TypeVar
+from uuid import uuid4
 
 import psycopg
 from psycopg.rows import dict_row
@@ -188,17 +189,20 @@ class Database:
         Raises:
             ServiceError: the database could not be reached, or did not tell, in several tries.
         """
-        before: tuple[str, T] | None = None
+        # Not the number of the transaction: a crash may hand it out again.
+        key = uuid4()
+        given: list[T] = []
 
         def guarded(connection: Connection) -> T:
-            nonlocal before
-            if before is not None and _has_committed(connection, before[0]):
-                return before[1]
-            before = None
-            transaction = run_query(connection, "current_transaction")[0]["id"]
-            result = work(connection)
-            before = transaction, result
-            return result
+            if given:
+                # The answer of a commit was lost. Where that try is under way still, its key is waited for.
+                run_query(connection, "doubt_patience", patience=f"{_DOUBT_SECONDS:g}s")
+            if not run_query(connection, "insert_idempotency_key", id=key):
+                return given[0]
+            if given:
+                run_query(connection, "usual_patience")
+            given[:] = [work(connection)]
+            return given[0]
 
         return self.repeat(guarded)
 
@@ -215,24 +219,6 @@ class Database:
                     raise ServiceError("database: expected an answer, the connection failed repeatedly") from error
                 time.sleep(0.02 * 2**attempt * (0.5 + random.random()))  # noqa: S311 - spreads load
         raise AssertionError("unreachable")
-
-
-def _has_committed(connection: Connection, transaction: str) -> bool:
-    """What became of a transaction whose answer was lost. The server may not know yet that nobody waits for it.
-
-    Raises:
-        ServiceError: it is under way still.
-    """
-    end = time.monotonic() + _DOUBT_SECONDS
-    while True:
-        status = run_query(connection, "transaction_status", id=transaction)[0]["status"]
-        if status != "in progress":
-            return bool(status == "committed")
-        if time.monotonic() > end:
-            raise ServiceError(
-                "database: expected a transaction whose connection is lost to end, it is under way still"
-            )
-        time.sleep(0.02)
 
 
 def _was_ended(connection: Connection) -> bool:

@@ -47,6 +47,9 @@ class Retention:
             "prune_data_sources": {"days": self.job_days},
             "prune_knowledge_bases": {"days": self.job_days},
             "prune_tombstones": {"days": self.tombstone_days},
+            "prune_collections": {"days": self.job_days},
+            "prune_models": {"days": self.job_days},
+            "prune_idempotency_keys": {},
             "prune_workers": {},
             "prune_totals": {},
         }

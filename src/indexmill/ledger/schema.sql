@@ -53,7 +53,7 @@ CREATE TABLE tenant_usage (
     PRIMARY KEY (tenant, day)
 );
 
--- A deployed embedding model. Withdrawn ones stay, since collections name them.
+-- A deployed embedding model. Withdrawn ones stay as long as collections name them.
 CREATE TABLE model (
     tenant integer NOT NULL REFERENCES tenant,
     id text NOT NULL CHECK (char_length(id) BETWEEN 1 AND 255),
@@ -64,6 +64,7 @@ CREATE TABLE model (
     withdrawn_at timestamptz,
     PRIMARY KEY (tenant, id)
 );
+CREATE INDEX model_withdrawn ON model (withdrawn_at) WHERE withdrawn_at IS NOT NULL;
 
 -- The lane of a tenant's deletions, of the scans of its data sources, or of the jobs that change its whole collections:
 -- each tenant has its own, so that no other's stand in front of them. Model lanes have two slashes.
@@ -123,11 +124,14 @@ CREATE TABLE collection (
     attribute_set bigint,
     prepared_set bigint,
     created_at timestamptz NOT NULL DEFAULT ledger_now(),
-    -- Its row stays, since jobs name it; its name is free again.
+    -- Its row stays as long as jobs name it; its name is free again.
     deleted_at timestamptz,
     UNIQUE (tenant, name),
     FOREIGN KEY (tenant, model) REFERENCES model
 );
+CREATE INDEX collection_deleted ON collection (deleted_at) WHERE deleted_at IS NOT NULL;
+-- For the foreign key.
+CREATE INDEX collection_of_model ON collection (tenant, model);
 
 -- What callers say of a collection that they made as a corpus, and want to hear again.
 CREATE TABLE corpus (
@@ -289,8 +293,8 @@ CREATE INDEX job_listed ON job (tenant, created_at DESC, id DESC) WHERE seq IS N
 CREATE INDEX job_ended ON job (tenant, reason, created_at DESC, id DESC) WHERE reason IS NOT NULL;
 CREATE INDEX job_open ON job (tenant, created_at DESC, id DESC) WHERE finished_at IS NULL;
 -- Jobs of collections, by state: '' for those that are open. An expression, because only what is compared with `=` keeps
--- the index's order.
-CREATE INDEX job_of_collection ON job (collection, coalesce(reason, ''), created_at DESC, id DESC) WHERE seq IS NOT NULL;
+-- the index's order. Those that are being received are in it for the foreign key.
+CREATE INDEX job_of_collection ON job (collection, coalesce(reason, ''), created_at DESC, id DESC);
 CREATE INDEX job_open_document ON job (collection, document) WHERE finished_at IS NULL AND document IS NOT NULL;
 -- Its indexing jobs are listed; the others count for the foreign key.
 CREATE INDEX job_of_knowledge_base ON job (knowledge_base, created_at DESC, id DESC) INCLUDE (kind)
@@ -568,6 +572,13 @@ CREATE TABLE document (
         (deleted_at IS NULL OR (fingerprint IS NULL AND payload IS NULL AND text IS NULL AND structure IS NULL AND parts IS NULL AND chunks = 0))
 ) WITH (fillfactor = 85);
 CREATE INDEX document_tombstone ON document (deleted_at) WHERE deleted_at IS NOT NULL;
+
+-- Transactions that must not happen twice, so that one whose answer was lost is known.
+CREATE TABLE idempotency_key (
+    id uuid PRIMARY KEY,
+    created_at timestamptz NOT NULL DEFAULT ledger_now()
+);
+CREATE INDEX idempotency_key_age ON idempotency_key (created_at);
 
 -- Worker processes' supervisors: how many windows may run at once.
 CREATE TABLE worker (

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
 
-from indexmill.domain.job import Job
+from indexmill.domain.job import Job, JobKind
 from indexmill.domain.job_state import JobState, Reason
 from indexmill.domain.outcome import Ending, ending
-from indexmill.errors import JobNotFound
+from indexmill.errors import Conflict, JobNotFound
 from indexmill.ledger.database import Connection, Database, is_outage, run_query
 from indexmill.ledger.jobs import read_job
 from indexmill.ledger.records import counters_of
@@ -109,10 +109,17 @@ class Transitions:
 
         Raises:
             JobNotFound
+            Conflict: it removes what somebody has deleted.
         """
 
         def work(connection: Connection) -> Job:
             end = Ending(JobState.CANCELLED, Reason.BY_REQUEST)
+            job = _required(connection, job_id)
+            if job.kind is JobKind.CLEANUP and not job.is_terminal:
+                raise Conflict(
+                    f"Job `{job.name}` removes the documents of a deleted data source, which nothing else would do: "
+                    "it cannot be cancelled"
+                )
             self.close(connection, job_id, end, None)
             return _required(connection, job_id)
 

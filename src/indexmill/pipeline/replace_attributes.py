@@ -55,8 +55,10 @@ class ReplaceAttributes:
                     if progress is None:
                         return
                 elif progress["is_filled"]:
-                    self._switch(token, batch, progress)
-                    return
+                    progress, are_all = self._catch_up(token, batch, progress)
+                    if are_all:
+                        self._switch(token, batch, progress)
+                        return
                 else:
                     progress = self._fill(token, batch, progress)
             except Conflict:
@@ -110,24 +112,43 @@ class ReplaceAttributes:
                 is_filled=page.next is None,
             )
             self.ledger.structural_jobs.report(connection, batch, [_failure(each) for each in page.misfits])
-            done = after["documents"] / after["total"] if after["total"] else 0.0
-            self.ledger.structural_jobs.note_progress(connection, batch.job, after, done)
+            self.ledger.structural_jobs.note_progress(connection, batch.job, after, _share(after))
 
         commit_scan(self.ledger, token, batch, work)
         return after
 
+    def _catch_up(self, token: UUID, batch: ClaimedBatch, before: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+        """Report what writers have written since the filling had been there; whether there was no more of it."""
+        done: list[tuple[dict[str, Any], bool]] = []
+
+        def work(connection: Connection) -> None:
+            done.append(self._report_late(connection, batch, before))
+
+        commit_scan(self.ledger, token, batch, work)
+        return done[-1]
+
+    def _report_late(
+        self, connection: Connection, batch: ClaimedBatch, before: dict[str, Any]
+    ) -> tuple[dict[str, Any], bool]:
+        late = self.sets.late_misfits(connection, batch.collection, before["number"], self.page_documents)
+        if not late.misfits:
+            return before, late.are_all
+        after = {**before, "misfits": before["misfits"] + len(late.misfits)}
+        self.ledger.structural_jobs.report(connection, batch, [_failure(each) for each in late.misfits])
+        self.ledger.structural_jobs.note_progress(connection, batch.job, after, _share(after))
+        return after, late.are_all
+
     def _switch(self, token: UUID, batch: ClaimedBatch, progress: dict[str, Any]) -> None:
-        documents, misfits = progress["documents"], progress["misfits"]
-        sentence = f"Filters see the new attributes of {_counted(documents)}"
-        if misfits:
-            has = "has values that do" if misfits == 1 else "have values that do"
-            sentence += f"; {_counted(misfits)} {has} not fit, which no filter finds"
-        result = {"documents": documents, "misfits": misfits, "sentence": sentence}
         previous: list[int | None] = []
 
         def work(connection: Connection) -> None:
+            # Whoever is writing has ended: nothing is written by the old attributes after what is reported here.
+            self.sets.hold_writers(connection, batch.collection)
+            after, are_all = self._report_late(connection, batch, progress)
+            while not are_all:
+                after, are_all = self._report_late(connection, batch, after)
             previous.append(self.sets.switch_set(connection, batch.collection, progress["number"], batch.seq))
-            self.ledger.structural_jobs.end(connection, batch, result)
+            self.ledger.structural_jobs.end(connection, batch, _result(after))
 
         commit_scan(self.ledger, token, batch, work)
         number = previous[-1]
@@ -141,6 +162,22 @@ class ReplaceAttributes:
                 self.sets.drop_set(connection, collection, number)
         except (psycopg.Error, ServiceError) as error:
             _log.info("attribute set %s is left for the sweep: %s", number, type(error).__name__)
+
+
+def _share(progress: dict[str, Any]) -> float:
+    """How much of the work is done."""
+    return progress["documents"] / progress["total"] if progress["total"] else 0.0
+
+
+def _result(progress: dict[str, Any]) -> dict[str, Any]:
+    misfits = progress["misfits"]
+    # Those that were made after the filling had been there are known where they do not fit.
+    documents = max(progress["documents"], misfits)
+    sentence = f"Filters see the new attributes of {_counted(documents)}"
+    if misfits:
+        has = "has values that do" if misfits == 1 else "have values that do"
+        sentence += f"; {_counted(misfits)} {has} not fit, which no filter finds"
+    return {"documents": documents, "misfits": misfits, "sentence": sentence}
 
 
 def _counted(documents: int) -> str:

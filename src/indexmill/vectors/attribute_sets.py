@@ -25,12 +25,19 @@ from indexmill.domain.filter_attributes import (
 from indexmill.domain.metadata_coercion import Misfit
 from indexmill.errors import Conflict
 from indexmill.ledger.collections import Collection, Collections
-from indexmill.ledger.database import Connection, Database
-from indexmill.vectors.attribute_rows import DocumentMetadata, fill_rows, remove_rows, write_rows
+from indexmill.ledger.database import Connection, Database, Row
+from indexmill.vectors.attribute_rows import (
+    DocumentMetadata,
+    fill_rows,
+    misfits_of,
+    remove_rows,
+    report_rows,
+    write_rows,
+)
 from indexmill.vectors.attribute_tables import AttributeSet, sql_type
 from indexmill.vectors.statements import run_statement
 
-__all__ = ["MAX_FILL_PAGE", "AttributeSets", "DocumentMisfits", "FilledPage", "active_set"]
+__all__ = ["MAX_FILL_PAGE", "AttributeSets", "DocumentMisfits", "FilledPage", "LateMisfits", "active_set"]
 
 _log = logging.getLogger(__name__)
 MAX_FILL_PAGE = 1000
@@ -46,6 +53,14 @@ class DocumentMisfits:
 
     document: str
     misfits: list[Misfit]
+
+
+@dataclass(frozen=True, slots=True)
+class LateMisfits:
+    """`are_all`: there were no others."""
+
+    misfits: list[DocumentMisfits]
+    are_all: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +109,15 @@ class AttributeSets:
     def prepare_set(self, connection: Connection, collection: int, attributes: Sequence[FilterAttribute]) -> int:
         """Make the tables of a new set; from the commit on, writers write its values too. The set's number.
 
-        The same attributes again, before the switch: the same set. Others: what was being prepared is dropped. Waits
-        for the collection's writers, at most 2 s (SQLSTATE 55P03: try again).
+        What was being prepared is dropped. Waits for the collection's writers, at most 2 s (SQLSTATE 55P03: try again).
 
         Raises:
             InvalidRequest: the attributes cannot be.
         """
         checked = checked_attributes(attributes)
-        run_statement(connection, "begin_set_change")
-        run_statement(connection, "lock_collection", collection=collection)
+        self.hold_writers(connection, collection)
         prepared = run_statement(connection, "collection_sets", collection=collection)[0]["prepared_set"]
         if prepared is not None:
-            if self.read(connection, prepared).attributes == checked:
-                return int(prepared)
             self._drop(connection, collection, prepared)
         stored = Jsonb(attributes_to_json(checked))
         (row,) = run_statement(connection, "insert_attribute_set", collection=collection, attributes=stored)
@@ -119,21 +130,14 @@ class AttributeSets:
     def fill_page(
         self, connection: Connection, collection: int, number: int, after: str | None, limit: int = MAX_FILL_PAGE
     ) -> FilledPage:
-        """Coerce the documents that follow `after`, by id. Doing it again changes nothing.
+        """Coerce the documents that follow `after`, by id. Doing it again changes nothing, and reports nothing.
 
         In the caller's transaction, so that what is reported of the page is committed with it.
 
         Raises:
             Conflict: the set is not the one that is prepared.
         """
-        # Its tables are not dropped meanwhile.
-        collections = Collections(self.database)
-        collections.share(connection, collection)
-        if collections.read(connection, [collection])[collection].prepared_set != number:
-            raise Conflict(
-                f"filter attributes: expected set {number} to be the prepared one; it was switched to or given up"
-            )
-        attribute_set = self.read(connection, number)
+        attribute_set = self._share_prepared(connection, collection, number)
         rows = run_statement(
             connection, "documents_to_fill", prepare=False,
             collection=collection, after=after, limit=min(limit, MAX_FILL_PAGE), max_bytes=_PAGE_BYTES,
@@ -143,10 +147,53 @@ class AttributeSets:
                 run_statement(connection, "analyze_attributes", parts={"table": attribute_set.table(level)})
             run_statement(connection, "mark_set_filled", number=number)
             return FilledPage(None, 0, [])
-        documents = [DocumentMetadata(row["key"], row["payload"], parts_from_json(row["parts"])) for row in rows]
-        misfits = fill_rows(connection, attribute_set, documents)
+        misfits = fill_rows(connection, attribute_set, [_metadata(row) for row in rows])
         found = [DocumentMisfits(row["id"], misfits[row["key"]]) for row in rows if row["key"] in misfits]
         return FilledPage(rows[-1]["id"], len(rows), found)
+
+    def late_misfits(
+        self, connection: Connection, collection: int, number: int, limit: int = MAX_FILL_PAGE
+    ) -> LateMisfits:
+        """Documents that do not fit and were written since the filling had been there, a bounded number; each once.
+
+        In the caller's transaction, in which they are reported.
+
+        Raises:
+            Conflict: the set is not the one that is prepared.
+        """
+        attribute_set = self._share_prepared(connection, collection, number)
+        most = min(limit, MAX_FILL_PAGE)
+        rows = run_statement(
+            connection, "unreported_misfits", parts={"table": attribute_set.table(AttributeLevel.DOCUMENT)},
+            prepare=False, limit=most, max_bytes=_PAGE_BYTES,
+        )  # fmt: skip
+        if not rows:
+            return LateMisfits([], are_all=True)
+        report_rows(connection, attribute_set, [row["key"] for row in rows])
+        misfits = [DocumentMisfits(row["id"], misfits_of(attribute_set, _metadata(row))) for row in rows]
+        return LateMisfits(misfits, are_all=len(rows) < most and not rows[0]["left_out"])
+
+    def _share_prepared(self, connection: Connection, collection: int, number: int) -> AttributeSet:
+        """Its tables are not dropped until the transaction ends.
+
+        Raises:
+            Conflict: the set is not the one that is prepared.
+        """
+        collections = Collections(self.database)
+        collections.share(connection, collection)
+        if collections.read(connection, [collection])[collection].prepared_set != number:
+            raise Conflict(
+                f"filter attributes: expected set {number} to be the prepared one; it was switched to or given up"
+            )
+        return self.read(connection, number)
+
+    def hold_writers(self, connection: Connection, collection: int) -> None:
+        """Wait for those who write to the collection, and hold off others until the transaction ends.
+
+        At most 2 s (SQLSTATE 55P03: try again).
+        """
+        run_statement(connection, "begin_set_change")
+        run_statement(connection, "lock_collection", collection=collection)
 
     def switch_set(self, connection: Connection, collection: int, number: int, seq: int | None) -> int | None:
         """Let filters see the prepared set from the commit on; the number of the one before, to be dropped.
@@ -175,8 +222,7 @@ class AttributeSets:
         Raises:
             Conflict: filters see it.
         """
-        run_statement(connection, "begin_set_change")
-        run_statement(connection, "lock_collection", collection=collection)
+        self.hold_writers(connection, collection)
         if run_statement(connection, "collection_sets", collection=collection)[0]["attribute_set"] == number:
             raise Conflict(f"filter attributes: expected a set that is not in use, {number} is")
         self._drop(connection, collection, number)
@@ -194,6 +240,8 @@ class AttributeSets:
             collection, number = row["collection"], row["number"]
             try:
                 with self.database.transaction() as connection:
+                    # Before the collection's row, as all do.
+                    self.hold_writers(connection, collection)
                     run_statement(connection, "forget_sets_of_deleted", collection=collection)
                     self.drop_set(connection, collection, number)
             except (Conflict, psycopg.errors.LockNotAvailable) as error:
@@ -227,7 +275,7 @@ class AttributeSets:
             if number is None:
                 continue
             attribute_set = self.read(connection, number)
-            write_rows(connection, attribute_set, written)
+            write_rows(connection, attribute_set, written, is_prepared=number == collection.prepared_set)
             if removed:
                 remove_rows(connection, attribute_set, removed)
 
@@ -246,11 +294,17 @@ class AttributeSets:
         run_statement(connection, "delete_attribute_set", number=number)
 
 
+def _metadata(row: Row) -> DocumentMetadata:
+    return DocumentMetadata(row["key"], row["payload"], parts_from_json(row["parts"]))
+
+
 def _create_table(connection: Connection, made: AttributeSet, level: AttributeLevel) -> None:
     attributes = list(zip(made.column_names(level), made.of_level(level), strict=True))
     columns = [sql.SQL(", {} {}").format(sql.Identifier(name), sql_type(each.type)) for name, each in attributes]
     table = made.table(level)
     run_statement(connection, _CREATE[level], parts={"table": table, "columns": sql.SQL("").join(columns)})
+    if level is AttributeLevel.DOCUMENT:
+        run_statement(connection, "create_misfit_index", parts={"table": table})
     for name, attribute in attributes:
         if attribute.indexed:
             method = sql.SQL("gin" if attribute.type.is_list else "btree")

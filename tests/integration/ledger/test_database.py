@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 
 from indexmill.errors import ServiceError
 from indexmill.ledger import database as database_module
@@ -64,28 +66,42 @@ def test_a_session_that_was_ended_is_an_outage_and_a_broken_constraint_is_none(d
 
 
 @pytest.mark.parametrize("commits", [True, False])
-def test_what_became_of_a_transaction_is_known_when_it_has_ended(database_url: str, commits: bool) -> None:
-    """The answer `not committed` must be final: a transaction in doubt may be under way still."""
-    asked = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'SELECT pg_xact_status%'"
-    database = Database(database_url, pool_size=1, direct=True)
+def test_a_transaction_in_doubt_is_waited_for(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, commits: bool
+) -> None:
+    """Its connection is lost, and the server does not know that yet: what comes of it decides."""
+    database = Database(database_url, pool_size=2, direct=True)
     database.open()
-    answers: list[bool] = []
+    answers: list[str] = []
+    tries: list[str] = []
+
+    def work(connection: database_module.Connection) -> str:
+        connection.execute("INSERT INTO tenant (name) VALUES ('made')")
+        tries.append(f"try {len(tries) + 1}")
+        return tries[-1]
+
     try:
-        with psycopg.connect(database_url) as doubtful, psycopg.connect(database_url, autocommit=True) as watching:
-            (transaction,) = doubtful.execute("SELECT pg_current_xact_id()::text").fetchone() or ("",)
-            asking = threading.Thread(
-                target=lambda: answers.append(
-                    database.read(lambda connection: database_module._has_committed(connection, transaction))
-                )
-            )
+        with (
+            psycopg.connect(database_url, row_factory=dict_row) as doubtful,
+            psycopg.connect(database_url, autocommit=True) as watching,
+        ):
+
+            def lost_at_first(work: Callable[[database_module.Connection], str]) -> str:
+                work(doubtful)
+                return Database.repeat(database, work)
+
+            monkeypatch.setattr(database, "repeat", lost_at_first)
+            asking = threading.Thread(target=lambda: answers.append(database.once(work)))
             asking.start()
-            wait_until(lambda: bool(watching.execute(asked).fetchall()), 10, "somebody to ask for it")
-            assert answers == []
+            waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            wait_until(lambda: bool(watching.execute(waiting).fetchall()), 60, "somebody to wait for it")
             if commits:
                 doubtful.commit()
             else:
                 doubtful.rollback()
-            asking.join(timeout=10)
-        assert answers == [commits]
+            asking.join(timeout=60)
+            made = watching.execute("SELECT count(*) FROM tenant WHERE name = 'made'").fetchone()
+        assert (answers, made) == (["try 1" if commits else "try 2"], (1,))
+        assert len(tries) == (1 if commits else 2)
     finally:
         database.close()

@@ -7,9 +7,13 @@ from datetime import timedelta
 
 import pytest
 
+from indexmill.corpora import Corpora
+from indexmill.domain.corpus import DocumentPart, NewDocument
+from indexmill.domain.filter_attributes import AttributeLevel, AttributeType, FilterAttribute
 from indexmill.domain.job import Item, Job, JobFilter
 from indexmill.domain.job_state import JobState
 from indexmill.engine import Engine
+from indexmill.vectors.chunk_tables import drop_retired
 from tests.draining import (
     alter_query,
     claim_next,
@@ -138,6 +142,48 @@ def test_an_upload_that_outlives_its_own_pruning_leaves_no_job(engine: Engine) -
     with pytest.raises(Exception, match="send the request again"):
         submit(engine, slow())  # type: ignore[arg-type]
     assert count(engine, "job") == 0
+
+
+# Collections and models
+
+
+def test_deleted_collections_and_withdrawn_models_go_when_nothing_names_them_any_more(engine: Engine) -> None:
+    corpora = Corpora(engine, "tiny", "whole")
+    for key in ("gone", "stays"):
+        corpora.create(key, key, "", [FilterAttribute("year", AttributeLevel.DOCUMENT, AttributeType.INTEGER)])
+        corpora.submit(key, NewDocument("d", (DocumentPart("one"),), {}))
+    drain(engine)
+    corpora.delete("gone")
+    engine.withdraw("tiny")
+
+    def pruned() -> tuple[int, int]:
+        found = engine.ledger.retention.prune()
+        return found["prune_collections"], found["prune_models"]
+
+    execute(engine, "UPDATE collection SET deleted_at = deleted_at - interval '181 days'")
+    execute(engine, "UPDATE model SET withdrawn_at = withdrawn_at - interval '181 days'")
+    # Its jobs are there, and then its tables, which only a collection's row leads to.
+    assert pruned() == (0, 0)
+    age(engine, 181)
+    assert pruned() == (0, 0)
+    assert count(engine, "job") == 0
+    drop_retired(engine.ledger.database, 60)
+    assert pruned() == (0, 0)
+    assert len(engine.vectors.attribute_sets.drop_abandoned(60)) == 1
+    assert pruned() == (1, 0)
+    assert [each.key for each in corpora.page(10)] == ["tiny", "stays"]
+    assert (count(engine, "collection"), count(engine, "corpus"), count(engine, "model")) == (2, 1, 1)
+    corpora.delete("stays")
+    # The model's own.
+    corpora.delete("tiny")
+    execute(engine, "UPDATE collection SET deleted_at = deleted_at - interval '181 days'")
+    drop_retired(engine.ledger.database, 60)
+    engine.vectors.attribute_sets.drop_abandoned(60)
+    lanes = count(engine, "lane")
+    assert pruned() == (2, 1)
+    assert (count(engine, "collection"), count(engine, "model"), count(engine, "lane")) == (0, 0, lanes - 1)
+    # The id may stand for something else now.
+    assert engine.deploy("tiny", "deterministic", {"dimension": 3})[0].dimension == 3
 
 
 # Tombstones

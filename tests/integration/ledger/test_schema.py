@@ -177,7 +177,7 @@ def test_every_query_is_valid_against_the_schema(engine: Engine, package: str, n
         parts = {
             "target": "chunk_1_1",
             "index": "chunk_1_1_hnsw",
-            "table": documents if name.endswith("_attributes.sql") else "chunk_1_1",
+            "table": documents if name.endswith("_attributes.sql") or "misfit = 1" in text else "chunk_1_1",
             "dimension": 8,
             "storage": "PLAIN",
             "joins": f"JOIN {documents} a ON a.document = c.document" if "chunks" in name else "",

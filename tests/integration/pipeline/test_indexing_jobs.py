@@ -15,6 +15,7 @@ from indexmill.dialects.indexing_jobs.translate import source_run_view
 from indexmill.domain.job import Item, JobKind, Submission
 from indexmill.domain.job_state import JobState, Reason
 from indexmill.domain.knowledge_base import Chunking, ChunkingAlgorithm, FileCounts, SourceRunStatus
+from indexmill.domain.outcome import Ending
 from indexmill.engine import Engine
 from indexmill.errors import Conflict, DataSourceNotFound, IndexingJobRunning, InvalidRequest
 from indexmill.knowledge_bases import KnowledgeBases
@@ -25,7 +26,7 @@ from indexmill.pipeline.scan import SourceScan
 from indexmill.settings import Settings
 from indexmill.sources.bucket_listing import DataSourceBucket
 from indexmill.sources.source import Check, FetchedSource
-from tests.draining import assert_conserved, claim_next, claimed, execute, lose, rows, run, runner_of
+from tests.draining import assert_conserved, claim_next, claimed, execute, lose, lose_answers, rows, run, runner_of
 from tests.integration.pipeline.lossy_proxy import lossy_proxy
 from tests.knowledge_bases import Shelf
 from tests.s3_server import S3Server
@@ -175,7 +176,7 @@ def test_commits_of_a_scan_whose_answers_were_lost_count_once(
     shelf.verbs.start(kb.id)
     with lossy_proxy(database_url) as proxy:
         far = open_ledger(proxy.url, settings, pool_size=3)
-        proxy.marker = b"pg_current_xact_id"
+        proxy.marker = b"idempotency_key"
         proxy.losses.extend(["after"] * 100)
         scan = SourceScan(far, shelf.reader.data_sources, slice_seconds=0.0, page_files=2)
         while (claim := claim_next(shelf.engine)) is not None:
@@ -227,7 +228,7 @@ def test_verbs_whose_answers_were_lost_happen_once(shelf: Shelf, settings: Setti
     shelf.drain()
     with lossy_proxy(database_url) as proxy:
         far = open_ledger(proxy.url, settings, pool_size=3)
-        proxy.marker = b"pg_current_xact_id"
+        proxy.marker = b"idempotency_key"
         proxy.losses.extend(["after"] * 100)
         engine = Engine(far, shelf.engine.vectors, shelf.engine.models, lambda: None)
         verbs = KnowledgeBases(engine, lambda *_: b"", lambda *_: None)
@@ -366,6 +367,37 @@ def test_the_files_of_a_knowledge_base_whose_corpus_was_deleted_are_forgotten(sh
     assert rows(shelf.engine, "SELECT 1 FROM data_source") == []
 
 
+def test_the_files_of_a_deleted_source_whose_corpus_was_reset_are_forgotten(shelf: Shelf) -> None:
+    shelf.put(crane="Cranes dance.")
+    kb = shelf.create()
+    shelf.drain()
+    (source,) = shelf.verbs.sources(kb.id, 10, 0)[0]
+    shelf.verbs.remove_source(kb.id, source.id)
+    Corpora(shelf.engine, "tiny", "whole").reset(kb.collection)
+    added = shelf.verbs.add_source(kb.id, shelf.source())
+    shelf.verbs.start(kb.id)
+    shelf.drain()
+    _age(shelf, 181, "job", "data_source")
+    shelf.engine.ledger.retention.prune()
+    assert [row["source"] for row in rows(shelf.engine, "SELECT source FROM source_file")] == [added.id]
+    assert [row["id"] for row in rows(shelf.engine, "SELECT id FROM data_source")] == [added.id]
+
+
+def test_the_removal_of_what_was_deleted_cannot_be_cancelled(shelf: Shelf) -> None:
+    shelf.put(crane="Cranes dance.")
+    kb = shelf.create()
+    shelf.drain()
+    (source,) = shelf.verbs.sources(kb.id, 10, 0)[0]
+    shelf.verbs.remove_source(kb.id, source.id)
+    (found,) = rows(shelf.engine, "SELECT id FROM job WHERE kind = 'cleanup'")
+    with pytest.raises(Conflict, match="it cannot be cancelled"):
+        shelf.engine.cancel(shelf.engine.find(str(found["id"])))
+    shelf.drain()
+    cleanup = shelf.engine.find(str(found["id"]))
+    assert (cleanup.state, shelf.names(kb)) == (JobState.SUCCEEDED, set())
+    assert shelf.engine.cancel(cleanup).state is JobState.SUCCEEDED
+
+
 def test_a_deleted_source_whose_documents_are_still_there_is_not_forgotten(shelf: Shelf) -> None:
     shelf.put(crane="Cranes dance.")
     kb = shelf.create()
@@ -373,11 +405,50 @@ def test_a_deleted_source_whose_documents_are_still_there_is_not_forgotten(shelf
     (source,) = shelf.verbs.sources(kb.id, 10, 0)[0]
     shelf.verbs.remove_source(kb.id, source.id)
     (cleanup,) = rows(shelf.engine, "SELECT id FROM job WHERE kind = 'cleanup'")
-    shelf.engine.cancel(shelf.engine.find(str(cleanup["id"])))
+    end = Ending(JobState.FAILED, Reason.SYSTEM)
+    transitions = shelf.engine.ledger.transitions
+    transitions.alone(cleanup["id"], lambda connection: transitions.close(connection, cleanup["id"], end, "broken"))
     _age(shelf, 181, "job", "data_source")
     found = shelf.engine.ledger.retention.prune()
     assert (found["prune_jobs"], found["prune_data_sources"]) == (2, 0)
     assert shelf.names(kb) == {"crane.txt"}
+
+
+def test_a_page_whose_commit_is_made_again_is_in_the_job_once(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf.put(**{f"file{number}": f"Text number {number}." for number in range(5)})
+    kb = shelf.create()
+    with monkeypatch.context() as patch:
+        lose_answers(patch)
+        shelf.drain(scanning={"page_files": 2})
+    first = shelf.last(kb)
+    assert (first.job.state, first.counts.total, first.counts.indexed) == (JobState.SUCCEEDED, 5, 5)
+    shelf.remove("file1", "file3")
+    shelf.verbs.start(kb.id)
+    with monkeypatch.context() as patch:
+        lose_answers(patch)
+        shelf.drain(scanning={"page_files": 2})
+    second = shelf.last(kb)
+    assert second.job.state is JobState.SUCCEEDED
+    assert (second.counts.skipped, second.counts.removed, second.job.total_items) == (3, 2, 5)
+
+
+def test_a_verb_whose_answer_was_lost_is_done_once(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf.put(crane="Cranes dance.")
+    lose_answers(monkeypatch)
+    kb = shelf.create()
+    first = shelf.last(kb)
+    shelf.drain()
+    added = shelf.verbs.add_source(kb.id, shelf.source())
+    sources, total = shelf.verbs.sources(kb.id, 10, 0)
+    assert (len(sources), total) == (2, 2)
+    second = shelf.verbs.start(kb.id)
+    shelf.drain()
+    shelf.verbs.remove_source(kb.id, added.id)
+    shelf.drain()
+    assert shelf.verbs.cancel(second.job.id).counts.indexed == 1
+    assert [job.job.id for job in shelf.verbs.jobs(10, 0)[0]] == [second.job.id, first.job.id]
+    shelf.verbs.delete(kb.id)
+    assert len(rows(shelf.engine, "SELECT 1 FROM job WHERE kind = 'cleanup'")) == 2
 
 
 def test_cancel_leaves_the_rest_for_the_next_job(shelf: Shelf) -> None:

@@ -32,6 +32,7 @@ from tests.draining import (
     failures,
     job_of,
     lose,
+    lose_answers,
     rows,
     run,
     runner_of,
@@ -122,7 +123,7 @@ def test_commits_of_a_rebuild_whose_answers_were_lost_count_once(
     job = engine.rebuild("tiny")
     with lossy_proxy(database_url) as proxy:
         far = open_ledger(proxy.url, settings, pool_size=3)
-        proxy.marker = b"pg_current_xact_id"
+        proxy.marker = b"idempotency_key"
         proxy.losses.extend(["after"] * 100)
         work = structural_works(engine)[BatchWork.REBUILD]
         assert isinstance(work, Rebuild)
@@ -132,6 +133,20 @@ def test_commits_of_a_rebuild_whose_answers_were_lost_count_once(
     assert proxy.lost >= 5
     ended = job_of(engine, job)
     assert (ended.state, ended.result and ended.result["chunks"]) == (JobState.SUCCEEDED, 30)
+    assert_whole(engine, TEXTS)
+
+
+def test_a_step_whose_commit_is_made_again_is_done_once(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    upsert(engine, TEXTS)
+    drain(engine)
+    job = engine.rebuild("tiny")
+    with monkeypatch.context() as patch:
+        lose_answers(patch)
+        drain(engine, rebuilder(engine, page_chunks=7))
+    ended = job_of(engine, job)
+    assert ended.state is JobState.SUCCEEDED
+    assert ended.result is not None
+    assert (ended.result["generation"], ended.result["chunks"]) == (2, 30)
     assert_whole(engine, TEXTS)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -19,10 +20,12 @@ from indexmill.ledger.ledger import open_ledger
 from indexmill.pipeline.replace_attributes import ReplaceAttributes
 from indexmill.pipeline.run_window import WindowRunner
 from indexmill.settings import Settings
+from indexmill.vectors.attribute_sets import AttributeSets
 from tests.draining import (
     assert_conserved,
     claim_next,
     claimed,
+    delete,
     drain,
     failures,
     job_of,
@@ -139,6 +142,79 @@ def test_what_another_door_takes_no_filter_finds_and_the_next_replacement_report
     assert_conserved(engine)
 
 
+def year(name: str, value: object) -> Item:
+    return Item(name, {"text": f"{name} {value}", "year": value})
+
+
+def fill_all(engine: Engine, job: Job, runner: WindowRunner) -> None:
+    """Every document has been read; the switch comes next."""
+    while not (engine.ledger.structural_jobs.progress(job.id) or {}).get("is_filled"):
+        run(engine, claimed(engine), runner)
+
+
+def test_what_is_written_after_it_was_read_is_reported_too_and_once(engine: Engine) -> None:
+    """Of documents as they are at the end; what was reported before stays so."""
+    corpora = Corpora(engine, "tiny", "whole")
+    submit(engine, [year(name, 1) for name in ("better", "gone", "twice", "worse")] + [year("bad", "b")])
+    drain(engine)
+    job = replace_with_year(corpora)
+    # A page holds one of them, so that what is written late takes several.
+    runner = steps_of(engine, page_documents=1)
+    fill_all(engine, job, runner)
+    assert list(failures(engine, job)) == ["bad"]
+    structural = claimed(engine)
+    for value in ("x", "y"):
+        submit(engine, [year(name, value) for name in ("bad", "better", "gone", "new", "twice")])
+        drain(engine)
+    submit(engine, [year("better", 2), year("worse", "z")])
+    delete(engine, ["gone"])
+    drain(engine)
+    lose(engine, structural)
+    drain(engine, runner)
+    ended = job_of(engine, job)
+    assert (ended.state, ended.reason) == (JobState.SUCCEEDED, Reason.WITH_FAILURES)
+    reported = failures(engine, job)
+    assert sorted(reported) == ["bad", "new", "twice", "worse"]
+    assert reported["twice"].sentence == "`doc.year`: expected a whole number, got 'y'"
+    assert (ended.total_items, ended.counters.failed) == (5, 4)
+    assert ended.result is not None
+    assert (ended.result["documents"], ended.result["misfits"]) == (5, 4)
+    assert_conserved(engine)
+    # Whoever asks again hears the same.
+    again = replace_with_year(corpora)
+    engine.ledger.structural_jobs.give_turns()
+    drain(engine)
+    assert sorted(failures(engine, again)) == sorted(reported)
+
+
+def test_what_is_written_in_the_moment_of_the_switch_is_reported_too(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpora = Corpora(engine, "tiny", "whole")
+    submit(engine, [year("first", 1)])
+    drain(engine)
+    job = replace_with_year(corpora)
+    runner = steps_of(engine)
+    fill_all(engine, job, runner)
+    structural = claimed(engine)
+    sets = engine.vectors.attribute_sets
+    hold_writers = AttributeSets.hold_writers
+
+    def late(*arguments: Any) -> None:
+        monkeypatch.undo()
+        submit(engine, [year("late", "x")])
+        drain(engine)
+        hold_writers(*arguments)
+
+    monkeypatch.setattr(AttributeSets, "hold_writers", late)
+    run(engine, structural, runner)
+    engine.ledger.transitions.finish([job.id])
+    assert sets.active(engine.collection("tiny").id).attributes == (FilterAttribute("year", DOC, INTEGER),)
+    assert list(failures(engine, job)) == ["late"]
+    assert job_of(engine, job).counters.failed == 1
+    assert_conserved(engine)
+
+
 def test_cancelled_it_counts_what_it_has_reported_and_retried_it_reports_all_once(engine: Engine) -> None:
     corpora = Corpora(engine, "tiny", "whole")
     names = misfitting(engine, 6)
@@ -172,7 +248,7 @@ def test_a_page_whose_commit_is_made_again_is_reported_once(
     job = replace_with_year(corpora)
     with lossy_proxy(database_url) as proxy:
         far = open_ledger(proxy.url, settings, pool_size=3)
-        proxy.marker = b"pg_current_xact_id"
+        proxy.marker = b"idempotency_key"
         proxy.losses.extend(["after"] * 100)
         work = ReplaceAttributes(far, engine.vectors.attribute_sets, slice_seconds=0.0, page_documents=2)
         drain(engine, runner_of(engine, far, structural={BatchWork.REPLACE: work}))

@@ -19,7 +19,7 @@ from indexmill.vectors.attribute_rows import fill_rows
 from indexmill.vectors.attribute_sets import active_set
 from indexmill.vectors.attribute_tables import AttributeSet
 from indexmill.vectors.vector_store import StagedDocument
-from tests.draining import alter_query, waiting_for_locks
+from tests.draining import alter_query, execute, waiting_for_locks
 from tests.integration.vectors.attribute_set_steps import (
     INTEGER,
     PART,
@@ -33,6 +33,7 @@ from tests.integration.vectors.attribute_set_steps import (
     running,
     sizes,
     switch,
+    tables,
     until,
     use,
     write_in,
@@ -117,6 +118,26 @@ def test_preparing_waits_for_writers_that_do_not_know_of_it(engine: Engine, monk
     list(fill(engine, number))
     switch(engine, number)
     assert found(engine, "doc.a = 1") == ["d"]
+
+
+def test_what_is_left_is_dropped_behind_whoever_works_on_it(engine: Engine) -> None:
+    """In the order of locks that all keep: the collection's, then its row."""
+    use(engine, attribute("a", TEXT))
+    number = engine.collection("tiny").id
+    with engine.ledger.database.transaction() as connection:
+        engine.ledger.corpora.delete(connection, number)
+    execute(engine, "UPDATE collection SET deleted_at = now() - interval '2 hours'")
+    with engine.ledger.database.connection() as other:
+        other.execute("BEGIN")
+        engine.ledger.collections.share(other, number)
+        with running(lambda: engine.vectors.attribute_sets.drop_abandoned(3600)) as given:
+            until(lambda: waiting_for_locks(engine) > 0)
+            other.execute("SET LOCAL lock_timeout = '500ms'")
+            other.execute("UPDATE collection SET prepared_set = NULL WHERE id = %s", [number])
+            other.execute("COMMIT")
+    assert isinstance(given[0], list)
+    assert len(given[0]) == 1
+    assert tables(engine) == []
 
 
 def test_preparing_does_not_wait_for_ever(engine: Engine) -> None:

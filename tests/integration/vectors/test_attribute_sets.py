@@ -134,7 +134,7 @@ def test_indexed_attributes_have_indexes_and_others_have_none(engine: Engine) ->
             for name, each in zip(names, made, strict=True)
             if each.indexed
         }
-        query = "SELECT indexdef FROM pg_indexes WHERE tablename = %s AND indexname !~ '_pkey$'"
+        query = "SELECT indexdef FROM pg_indexes WHERE tablename = %s AND indexname !~ '_(pkey|document_idx)$'"
         defined = [
             row["indexdef"].split(" USING ")[1] for row in rows(engine, query, f"{level.value}_attribute_{number}")
         ]
@@ -202,12 +202,11 @@ def test_a_set_can_be_emptied(engine: Engine) -> None:
 # What a job that is killed and started again does
 
 
-def test_preparing_and_filling_again_changes_nothing(engine: Engine) -> None:
+def test_filling_again_changes_nothing(engine: Engine) -> None:
     store(engine, {f"d{n}": Stored([A], {"year": n}, (StoredPart(0, {"topic": "x"}),)) for n in range(6)})
     attributes = [attribute("year", INTEGER), attribute("topic", TEXT, PART)]
     number = prepare(engine, *attributes)
     next(fill(engine, number, limit=2))
-    assert prepare(engine, *attributes) == number
     assert sum(page.documents for page in fill(engine, number, limit=4)) == 6
     assert sum(page.documents for page in fill(engine, number, limit=4)) == 6
     switch(engine, number)

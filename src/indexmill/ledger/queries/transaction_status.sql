@@ -1,1 +1,0 @@
-SELECT pg_xact_status(%(id)s::xid8) AS status;

@@ -1,0 +1,1 @@
+CREATE INDEX ON {table} (document) WHERE misfit = 1;
