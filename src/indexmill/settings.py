@@ -34,6 +34,7 @@ from indexmill.errors import SettingsError
 from indexmill.server_settings import SECRET_KEY_BYTES, ServerSettings, revealed_secret
 from indexmill.settings_file import check_settings_file, settings_file
 from indexmill.settings_section import MIB, SettingsSection
+from indexmill.settings_variables import check_variables
 
 __all__ = [
     "REGION",
@@ -455,7 +456,7 @@ def load_settings(**overrides: object) -> Settings:
         SettingsError: one line a problem, each with what was expected and what came.
     """
     check_settings_file()
-    _check_variables()
+    check_variables(_PREFIX, Settings.model_fields)
     try:
         return Settings(**overrides)  # type: ignore[arg-type]  # keyword names are the field names
     except ValidationError as error:
@@ -466,30 +467,6 @@ def load_settings(**overrides: object) -> Settings:
             f"INDEXMILL_{section}: expected JSON in the environment for lists and whole sections, as in "
             """INDEXMILL_SOURCES__ALLOWED_FOLDERS='["/srv/docs"]', got something else"""
         ) from error
-
-
-def _check_variables() -> None:
-    """Variables that pydantic would leave alone, although they are meant for a setting."""
-    for variable, value in os.environ.items():
-        if not variable.startswith(_PREFIX):
-            continue
-        name = variable.removeprefix(_PREFIX).lower()
-        section, nested, _ = name.partition("__")
-        if nested and section not in Settings.model_fields:
-            raise SettingsError(
-                f"{variable}: expected a section of the settings, there is none called {section!r}; "
-                "docs/operations.md lists them"
-            )
-        # Kubernetes sets such variables for a service that is called, say, indexmill-server.
-        if nested or value.startswith("tcp://"):
-            continue
-        for section, field in Settings.model_fields.items():
-            setting = name.removeprefix(f"{section}_")
-            if setting != name and setting in getattr(field.annotation, "model_fields", {}):
-                raise SettingsError(
-                    f"{variable}: expected two underscores between section and name, "
-                    f"{_PREFIX}{section.upper()}__{setting.upper()}"
-                )
 
 
 def _problem(item: dict[str, object]) -> str:

@@ -147,9 +147,6 @@ class PgvectorStore:
         writable: AbstractCollection[int],
     ) -> list[Written]:
         """Apply the newest writable staged document of each id; the other ones of that id are superseded by it."""
-        if collection.is_deleted:
-            # At the moment when its job came in: nobody could ever find, or remove, what is written now.
-            return [Written(each.item, ItemStatus.SUPERSEDED) for each in documents if each.item in writable]
         winners: dict[str, StagedDocument] = {}
         for document in documents:
             rival = winners.get(document.id)

@@ -16,7 +16,7 @@ __all__ = ["LossyProxy", "lossy_proxy"]
 
 #: A simple query message of exactly this word, as psycopg ends a transaction.
 _COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
-Loss = Literal["after", "before"]
+Loss = Literal["after", "before", "none"]
 
 
 @dataclass
@@ -83,8 +83,7 @@ def _relay(client: socket.socket, backend: socket.socket, proxy: LossyProxy) -> 
         if client in readable:
             piece = client.recv(1 << 16)
             is_marked = is_marked or proxy.marker in piece
-            if piece == _COMMIT and is_marked and proxy.losses:
-                _lose(backend, proxy)
+            if piece == _COMMIT and is_marked and proxy.losses and _is_lost(backend, proxy):
                 return
             is_marked = is_marked and piece != _COMMIT
             backend.sendall(piece)
@@ -92,9 +91,13 @@ def _relay(client: socket.socket, backend: socket.socket, proxy: LossyProxy) -> 
             return
 
 
-def _lose(backend: socket.socket, proxy: LossyProxy) -> None:
+def _is_lost(backend: socket.socket, proxy: LossyProxy) -> bool:
     """`after`: the server commits, its answer is swallowed; the client sees the end only when that is done."""
+    loss = proxy.losses.pop(0)
+    if loss == "none":
+        return False
     proxy.lost += 1
-    if proxy.losses.pop(0) == "after":
+    if loss == "after":
         backend.sendall(_COMMIT)
         backend.recv(1 << 16)
+    return True

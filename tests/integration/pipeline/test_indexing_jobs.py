@@ -177,7 +177,7 @@ def test_commits_of_a_scan_whose_answers_were_lost_count_once(
     with lossy_proxy(database_url) as proxy:
         far = open_ledger(proxy.url, settings, pool_size=3)
         proxy.marker = b"idempotency_key"
-        proxy.losses.extend(["after"] * 100)
+        proxy.losses.extend(["after", "none"] * 50)
         scan = SourceScan(far, shelf.reader.data_sources, slice_seconds=0.0, page_files=2)
         while (claim := claim_next(shelf.engine)) is not None:
             runner_of(shelf.engine, far, documents=shelf.reader, scan=scan).run(claim, lambda: True)
@@ -229,7 +229,7 @@ def test_verbs_whose_answers_were_lost_happen_once(shelf: Shelf, settings: Setti
     with lossy_proxy(database_url) as proxy:
         far = open_ledger(proxy.url, settings, pool_size=3)
         proxy.marker = b"idempotency_key"
-        proxy.losses.extend(["after"] * 100)
+        proxy.losses.extend(["after", "none"] * 50)
         engine = Engine(far, shelf.engine.vectors, shelf.engine.models, lambda: None)
         verbs = KnowledgeBases(engine, lambda *_: b"", lambda *_: None)
         added = verbs.add_source(kb.id, shelf.source())

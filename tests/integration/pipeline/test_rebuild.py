@@ -124,7 +124,7 @@ def test_commits_of_a_rebuild_whose_answers_were_lost_count_once(
     with lossy_proxy(database_url) as proxy:
         far = open_ledger(proxy.url, settings, pool_size=3)
         proxy.marker = b"idempotency_key"
-        proxy.losses.extend(["after"] * 100)
+        proxy.losses.extend(["after", "none"] * 50)
         work = structural_works(engine)[BatchWork.REBUILD]
         assert isinstance(work, Rebuild)
         here = replace(work, ledger=far, page_chunks=12)

@@ -249,7 +249,7 @@ def test_a_page_whose_commit_is_made_again_is_reported_once(
     with lossy_proxy(database_url) as proxy:
         far = open_ledger(proxy.url, settings, pool_size=3)
         proxy.marker = b"idempotency_key"
-        proxy.losses.extend(["after"] * 100)
+        proxy.losses.extend(["after", "none"] * 50)
         work = ReplaceAttributes(far, engine.vectors.attribute_sets, slice_seconds=0.0, page_documents=2)
         drain(engine, runner_of(engine, far, structural={BatchWork.REPLACE: work}))
         far.database.close()
