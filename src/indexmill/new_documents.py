@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from indexmill.domain.corpus import Corpus, DocumentState, NewDocument, NewFile
 from indexmill.domain.document import canonical_json
@@ -12,10 +12,12 @@ from indexmill.domain.item_source import SourceKind
 from indexmill.domain.job import Item, Job, JobKind, Submission
 from indexmill.domain.metadata_coercion import check_fit
 from indexmill.engine import Engine
-from indexmill.errors import Conflict
+from indexmill.errors import Conflict, InvalidRequest
 from indexmill.ledger.collections import Collection
 
 __all__ = ["Making", "WantedDocument", "begin_making", "collection_of", "settled_state", "submission_of"]
+
+_DOT_SEGMENTS: Final = (".", "..")
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,13 @@ def submission_of(corpus: Corpus, wanted: WantedDocument) -> Submission:
     """Its ingestion.
 
     Raises:
-        InvalidRequest: metadata that the filter attributes do not take.
+        InvalidRequest: an id that cannot be, or metadata that the filter attributes do not take.
     """
+    if wanted.id in _DOT_SEGMENTS:
+        raise InvalidRequest(
+            f"id: expected one that can stand in a URL, got `{wanted.id}`: clients take it out before they send it "
+            "(RFC 3986, 5.2.4), so that what was meant for the document would reach its corpus"
+        )
     check_fit(corpus.attributes, wanted.metadata, wanted.parts)
     return Submission(
         JobKind.INGESTION,

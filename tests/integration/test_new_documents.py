@@ -13,7 +13,7 @@ from indexmill.corpora import Corpora
 from indexmill.domain.corpus import CorpusDocument, DocumentPart, DocumentState, NewDocument, NewFile
 from indexmill.domain.job import JobFilter, Submitted
 from indexmill.domain.pending import Pending
-from indexmill.errors import Conflict, ServiceError
+from indexmill.errors import Conflict, InvalidRequest, ServiceError
 from indexmill.ledger import database
 from indexmill.new_documents import WantedDocument, submission_of
 from tests.draining import alter_query, assert_conserved, claim_next, claimed, drain, job_of, once, run
@@ -107,6 +107,14 @@ def test_one_that_is_stored_between_the_look_and_the_job_is_not_overwritten(
     begun = corpora.put("birds", document("The second."), 20)
     assert begun.job is None
     assert outcome(corpora, begun) == (DocumentState.CONFLICT, "The first.")
+
+
+@pytest.mark.parametrize("name", [".", ".."])
+def test_an_id_that_a_url_cannot_hold_is_refused(corpora: Corpora, name: str) -> None:
+    """`DELETE .../documents/..`, as clients send it, deletes the corpus."""
+    with pytest.raises(InvalidRequest, match="expected one that can stand in a URL"):
+        corpora.put("birds", document("Cranes dance.", name), 5)
+    assert jobs(corpora) == 0
 
 
 def test_files_too_are_made_by_one(corpora: Corpora) -> None:
