@@ -272,6 +272,18 @@ def test_a_living_document_is_never_pruned(engine: Engine) -> None:
     assert set(documents(engine)) == {"a"}
 
 
+# Transactions that must not happen twice
+
+
+def test_an_idempotency_key_is_kept_as_long_as_its_commit_may_be_in_doubt(engine: Engine) -> None:
+    for number in range(2):
+        engine.ledger.database.once(lambda connection: connection.execute("SELECT 1"))
+        if number == 0:
+            execute(engine, "UPDATE idempotency_key SET created_at = now() - interval '61 minutes'")
+    assert engine.ledger.retention.prune()["prune_idempotency_keys"] == 1
+    assert len(rows(engine, "SELECT id FROM idempotency_key WHERE created_at > now() - interval '1 minute'")) == 1
+
+
 # Workers
 
 
