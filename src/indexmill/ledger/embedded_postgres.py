@@ -26,6 +26,8 @@ from indexmill.ledger.sql_files import query_text
 __all__ = ["EmbeddedPostgres", "embedded_uri"]
 
 _PROGRAMS = "pginstall18/bin"
+#: For a server that is given up while it starts. Some miss the first signal; an end as by a crash loses nothing.
+_START_PATIENCE = 3.0
 _POLL_SECONDS = 0.02
 _PROGRESS_SECONDS = 5.0
 _INITDB_TIMEOUT = 300
@@ -94,13 +96,13 @@ class EmbeddedPostgres:
         try:
             return self._start(deadline)
         except PermissionError as error:
-            self.stop()
+            self.stop(_START_PATIENCE)
             raise ServiceError(_NOT_OURS) from error
         except OSError as error:
-            self.stop()
+            self.stop(_START_PATIENCE)
             raise ServiceError(f"The embedded PostgreSQL could not be started: {error}") from error
         except BaseException:  # Ctrl-C too must not leave behind a server that nobody knows of
-            self.stop()
+            self.stop(_START_PATIENCE)
             raise
 
     def _start(self, deadline: float) -> str:
