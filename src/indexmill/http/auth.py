@@ -25,7 +25,7 @@ from indexmill.security.authentication import Authenticator, shown_name
 from indexmill.security.failed_logins import FailedLogins
 from indexmill.security.limits import Limits
 
-__all__ = ["Gate", "Metering", "Need", "gate_of", "need_of", "needs"]
+__all__ = ["Gate", "Metering", "Need", "basic_credentials", "gate_of", "need_of", "needs"]
 
 _log = logging.getLogger(__name__)
 
@@ -226,7 +226,7 @@ def _presented(headers: Headers, *, takes_basic: bool) -> str:
         case "bearer" if value.strip():
             return value.strip()
         case "basic" if takes_basic:
-            return _password(value.strip())
+            return _password(value)
         case _ if takes_basic and scheme and not value:
             # The key is the whole header, as a door may have it whose original compares the header with its secret.
             return scheme
@@ -234,13 +234,18 @@ def _presented(headers: Headers, *, takes_basic: bool) -> str:
     raise Unauthorized(f"Expected an API key or a token ({ways}), got none")
 
 
-def _password(value: str) -> str:
+def basic_credentials(value: str) -> tuple[str, str] | None:
+    """Name and password of what stands behind `Basic`; None: they cannot be read."""
     try:
-        text = base64.b64decode(value, validate=True).decode()
+        name, _, password = base64.b64decode(value.strip(), validate=True).decode().partition(":")
     except ValueError:
         # No base64, no ASCII, or no UTF-8 in it.
-        text = ""
-    password = text.partition(":")[2]
+        return None
+    return name, password
+
+
+def _password(value: str) -> str:
+    _, password = basic_credentials(value) or ("", "")
     if not password:
         raise Unauthorized("Expected an API key as the password of Basic authentication, got none")
     return password

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote_plus
 
@@ -14,7 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from indexmill.errors import LimitReached, SettingsError, Unauthorized
 from indexmill.http.answers import json_answer
-from indexmill.http.auth import Need, gate_of, needs
+from indexmill.http.auth import Need, basic_credentials, gate_of, needs
 from indexmill.http.problems import Problem, ShapedRoute
 from indexmill.security.tokens import TOKEN_SECONDS
 
@@ -150,12 +149,8 @@ def _client(request: Request, fields: dict[str, str] | None) -> tuple[str, str] 
     """Id and secret."""
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "basic":
-        try:
-            name, _, secret = base64.b64decode(value.strip(), validate=True).decode().partition(":")
-        except ValueError:
-            # No base64, no ASCII, or no UTF-8 in it.
-            return None
-        return unquote_plus(name), unquote_plus(secret)
+        shown = basic_credentials(value)
+        return None if shown is None else (unquote_plus(shown[0]), unquote_plus(shown[1]))
     found = fields or {}
     if "client_id" not in found or "client_secret" not in found:
         return None
