@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -14,7 +15,7 @@ from indexmill.corpora import Corpora
 from indexmill.dialects.indexing_jobs.translate import source_run_view
 from indexmill.domain.job import Item, JobKind, Submission
 from indexmill.domain.job_state import JobState, Reason
-from indexmill.domain.knowledge_base import Chunking, ChunkingAlgorithm, FileCounts, SourceRunStatus
+from indexmill.domain.knowledge_base import Chunking, ChunkingAlgorithm, FileCounts, KnowledgeBase, SourceRunStatus
 from indexmill.domain.outcome import Ending
 from indexmill.engine import Engine
 from indexmill.errors import Conflict, DataSourceNotFound, IndexingJobRunning, InvalidRequest
@@ -383,31 +384,32 @@ def test_the_files_of_a_deleted_source_whose_corpus_was_reset_are_forgotten(shel
     assert [row["id"] for row in rows(shelf.engine, "SELECT id FROM data_source")] == [added.id]
 
 
-def test_the_removal_of_what_was_deleted_cannot_be_cancelled(shelf: Shelf) -> None:
-    shelf.put(crane="Cranes dance.")
-    kb = shelf.create()
-    shelf.drain()
-    (source,) = shelf.verbs.sources(kb.id, 10, 0)[0]
-    shelf.verbs.remove_source(kb.id, source.id)
-    (found,) = rows(shelf.engine, "SELECT id FROM job WHERE kind = 'cleanup'")
-    with pytest.raises(Conflict, match="it cannot be cancelled"):
-        shelf.engine.cancel(shelf.engine.find(str(found["id"])))
-    shelf.drain()
-    cleanup = shelf.engine.find(str(found["id"]))
-    assert (cleanup.state, shelf.names(kb)) == (JobState.SUCCEEDED, set())
-    assert shelf.engine.cancel(cleanup).state is JobState.SUCCEEDED
-
-
-def test_a_deleted_source_whose_documents_are_still_there_is_not_forgotten(shelf: Shelf) -> None:
+def being_removed(shelf: Shelf) -> tuple[KnowledgeBase, UUID]:
+    """A knowledge base whose one source, with one document, has been deleted, and the cleanup that is queued."""
     shelf.put(crane="Cranes dance.")
     kb = shelf.create()
     shelf.drain()
     (source,) = shelf.verbs.sources(kb.id, 10, 0)[0]
     shelf.verbs.remove_source(kb.id, source.id)
     (cleanup,) = rows(shelf.engine, "SELECT id FROM job WHERE kind = 'cleanup'")
+    return kb, cleanup["id"]
+
+
+def test_the_removal_of_what_was_deleted_cannot_be_cancelled(shelf: Shelf) -> None:
+    kb, job = being_removed(shelf)
+    with pytest.raises(Conflict, match="it cannot be cancelled"):
+        shelf.engine.cancel(shelf.engine.find(str(job)))
+    shelf.drain()
+    cleanup = shelf.engine.find(str(job))
+    assert (cleanup.state, shelf.names(kb)) == (JobState.SUCCEEDED, set())
+    assert shelf.engine.cancel(cleanup).state is JobState.SUCCEEDED
+
+
+def test_a_deleted_source_whose_documents_are_still_there_is_not_forgotten(shelf: Shelf) -> None:
+    kb, job = being_removed(shelf)
     end = Ending(JobState.FAILED, Reason.SYSTEM)
     transitions = shelf.engine.ledger.transitions
-    transitions.alone(cleanup["id"], lambda connection: transitions.close(connection, cleanup["id"], end, "broken"))
+    transitions.alone(job, lambda connection: transitions.close(connection, job, end, "broken"))
     _age(shelf, 181, "job", "data_source")
     found = shelf.engine.ledger.retention.prune()
     assert (found["prune_jobs"], found["prune_data_sources"]) == (2, 0)
