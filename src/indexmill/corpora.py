@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 import psycopg
@@ -189,7 +190,7 @@ class Corpora:
         end = Ending(JobState.CANCELLED, Reason.BY_REQUEST)
         said = "Its corpus was deleted" if deletes else "Its corpus was reset"
         for job_id in ledger.corpora.open_jobs(corpus.number, before):
-            ledger.transitions.alone(job_id, lambda c, j=job_id: ledger.transitions.close(c, j, end, said))  # type: ignore[misc]
+            ledger.transitions.alone(job_id, partial(ledger.transitions.close, job_id=job_id, end=end, detail=said))
 
     def _begin_anew(self, connection: Connection, collection: Collection) -> None:
         """An empty generation: whoever searches, or builds an index, of the old one is not waited for."""

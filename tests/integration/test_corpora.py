@@ -327,11 +327,11 @@ def test_a_reset_cancels_every_job_once_however_many_there_are(
     jobs = [job for bird in birds if (job := corpora.submit("birds", bird).job) is not None]
     close, tried = Transitions.close, Counter[UUID]()
 
-    def closing(self: Transitions, connection: Connection, job_id: UUID, *arguments: Any) -> Any:
+    def closing(self: Transitions, connection: Connection, job_id: UUID, **arguments: Any) -> Any:
         tried[job_id] += 1
         if job_id == jobs[2].id:
             raise psycopg.errors.RaiseException("made by a test")
-        return close(self, connection, job_id, *arguments)
+        return close(self, connection, job_id, **arguments)
 
     monkeypatch.setattr(pages, "_JOBS_A_PAGE", 2)
     monkeypatch.setattr(Transitions, "close", closing)
